@@ -26,7 +26,7 @@ def may_be_creation(column: Column) -> bool:
 def creation_by_cells(
     leads: Table, with_role: Collection[Column], closing: Column | None
 ) -> Column | None:
-    """Find the creation times if no column has such a name, but only one column may be them.
+    """Find the column of creation times by its cells, for tables in which no name means it.
 
     Parameters
     ----------
@@ -39,8 +39,9 @@ def creation_by_cells(
     Returns
     -------
     Column or None
-        None if no column, or more than one, is a time that most leads have and that is not before
-        the creation by its name. Dates of birth do not count.
+        The only time that most leads have. None if there are several such times, or none. Times
+        that are later by their names, such as the end of a contract, and dates of birth do not
+        count.
     """
     if leads.rows < FEWEST_LEADS:
         return None

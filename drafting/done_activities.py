@@ -38,7 +38,10 @@ class NotDone(NamedTuple):
 
 
 def not_done(columns: Sequence[Column]) -> NotDone | None:
-    """Find the activities that are not done, by a column of a status; None if all may be done."""
+    """Find the activities that are not done, by a column of their status.
+
+    The result is None if the table has no such column, or if all activities may be done.
+    """
     for column in columns:
         if column.is_time or not _NAMES.has("status", column.name):
             continue
@@ -73,7 +76,7 @@ def completion_time(columns: Sequence[Column]) -> Column | None:
 
 
 def about_not_done(time: Column, columns: Sequence[Column]) -> str:
-    """Write what to know about activities that are not done; "" if there are none.
+    """Return the end of the comment on the times, about activities that are not done.
 
     Parameters
     ----------
@@ -81,6 +84,11 @@ def about_not_done(time: Column, columns: Sequence[Column]) -> str:
         The column of the times at which activities happened.
     columns : sequence of Column
         The columns of the table of activities.
+
+    Returns
+    -------
+    str
+        Empty if all activities are done.
     """
     n_without = time.n_empty
     rows = "row without it is" if n_without == 1 else f"{n_without:,} rows without it are"

@@ -251,7 +251,8 @@ def _no_lost_comment(roles: Roles) -> str:
         return (
             f"{comment} {archived:,} leads that are not won are archived ({active} is no), which "
             'in Odoo means lost. Export "Won/Lost" (won_status), or add a column in a '
-            f"spreadsheet: won if {outcome} means won, lost if {active} is no, and empty otherwise."
+            f"spreadsheet: write won where {outcome} means won, and lost where {active} is no. "
+            "Leave the other cells empty."
         )
     reason = roles.of_outcomes.get("reason")
     with_reason = 0 if reason is None else int(reason.filled(NO_IN_ODOO).sum())

@@ -13,10 +13,10 @@ from drafting.role_names import CLOSING_NAMES, NO_RANK, OTHER_NAMES, is_excluded
 from drafting.samples import Column
 
 SOME_DATED = 0.05  # the least share of "lost" rows with, and without, a time of closing
-FEW_OPEN = 0.01  # share of "lost" rows that another column may show as open
+FEW_OPEN = 0.01  # the highest share of "lost" rows with another state that is not evidence
 CERTAIN = 0.95  # the least share of equal outcomes, if two columns show the same
 FEWEST_PAIRS = 10  # leads that are won or lost in two columns, to compare these
-NO_IN_ODOO = frozenset({"false"})  # how Odoo writes that there is no reason
+NO_IN_ODOO = frozenset({"false"})  # the text of an empty field in exports of Odoo
 MOST_STATES = 60  # the most values of a status
 
 Sorted = Sequence[tuple[Column, OutcomeWords | None]]
@@ -50,8 +50,9 @@ class OpenEvidence:
         if self.state != "are not closed":
             return f"{advice}."
         return (
-            f"{advice}, or add one in a spreadsheet: won if {quote(outcome)} is yes, lost if it is "
-            f"no and {quote(self.column)} is yes, and empty otherwise."
+            f"{advice}, or add one in a spreadsheet: write won where {quote(outcome)} is yes, and "
+            f"lost where {quote(self.column)} is yes and {quote(outcome)} is no. Leave the other "
+            "cells empty."
         )
 
 
@@ -96,7 +97,7 @@ def open_evidence(
 
 
 def may_hide_open_leads(column: Column, words: OutcomeWords, columns: Sorted) -> bool:
-    """Check whether leads with a "no" may be open or lost, because nothing else shows which.
+    """Check that no column shows whether leads with a "no" are lost or still open.
 
     Another column shows that they are lost if nearly all of them have a closing date there, are
     closed or lost, or have a reason. Cells of the column itself that are empty or open show it too.
@@ -156,7 +157,10 @@ def has_same_wins(words: OutcomeWords, column: Column, flag_outcomes: Sequence[s
 
 
 def _is_open(column: Column, words: OutcomeWords | None, outcomes: Sequence[str]) -> Bools:
-    """Return the rows that a column shows as open, shape (n_rows,); none if it is no status."""
+    """Return the rows that a column shows as open, shape (n_rows,).
+
+    A column that is not a status shows no row as open.
+    """
     is_same = False
     if words is not None and words.lost and not words.is_yes_or_no and not words.guess:
         is_same = agreement(words.outcomes(column), outcomes) >= CERTAIN

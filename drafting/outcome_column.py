@@ -201,7 +201,7 @@ def check_declared(columns: Sequence[Column], declared: Declared) -> None:
 
 
 def _may_be_outcome(column: Column, words: OutcomeWords) -> bool:
-    """Check whether a column is likely an outcome, or would be if another column confirms it."""
+    """Check whether a column is an outcome, or becomes one if a flag shows the same wins."""
     place = rank("outcome", column.name)
     if place < OTHER_NAMES:
         return place < CLEAR_OUTCOME_NAMES or not words.guess or bool(words.lost)
@@ -210,7 +210,7 @@ def _may_be_outcome(column: Column, words: OutcomeWords) -> bool:
 
 
 def _is_likely(choice: OutcomeChoice) -> bool:
-    """Check whether a column that may be the outcome has a known name, values or wins."""
+    """Check whether the name, the values or the wins of a column show that it is an outcome."""
     return choice.is_confirmed or choice.rank != NO_RANK or choice.words.known_share >= CLEAR_VALUES
 
 

@@ -22,7 +22,7 @@ from drafting.role_names import CLEAR_OUTCOME_NAMES, rank
 from drafting.samples import Column
 
 MAX_VALUES = 200
-MARKS = {"x": "won", "checked": "won", "unchecked": "lost"}  # yes and no, if no other value is
+MARKS = {"x": "won", "checked": "won", "unchecked": "lost"}  # in columns without other values
 EVERY_ROW = "won"  # the outcome of each row of a table of wins without a column of outcomes
 MAX_UNKNOWN = 30  # values that are not clear, unless others clearly mean won and lost
 

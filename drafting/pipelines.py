@@ -28,16 +28,21 @@ class _Pipeline(NamedTuple):
 
 
 def about_pipelines(columns: Sequence[Column], outcome: OutcomeChoice) -> str:
-    """Write which pipelines the leads belong to, if some may not be leads; "" if all may be.
+    """Return a CHECK about pipelines whose records may not be leads.
 
-    A pipeline is named after renewals or other business with customers, or the shares of wins of
-    the pipelines differ clearly.
+    The name of such a pipeline means renewals or other business with customers. Pipelines whose
+    shares of wins differ clearly are asked about, too.
 
     Parameters
     ----------
     columns : sequence of Column
         The columns of the table that contains the outcomes.
     outcome : OutcomeChoice
+
+    Returns
+    -------
+    str
+        Empty if no column shows such pipelines.
     """
     for column in columns:
         is_pipeline = _NAMES.has("pipelines", column.name)
@@ -55,8 +60,9 @@ def about_pipelines(columns: Sequence[Column], outcome: OutcomeChoice) -> str:
             )
             which = " and ".join(existing) if existing else "one of them"
             return (
-                f"CHECK: {quote(column.name)} has several kinds of business: {counted}. If {which} "
-                "is not about leads, as renewals of customers are not, leave it out of the export."
+                f"CHECK: {quote(column.name)} has several kinds of business: {counted}. Renewals "
+                f"of customers are not leads. If {which} is not about leads, leave it out of the "
+                "export."
             )
     return ""
 

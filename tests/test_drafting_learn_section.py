@@ -156,7 +156,7 @@ def test_flags_of_won_and_closed_leads_show_open_leads(
     assert project.leads.column_of("outcome") == won
     assert (project.learn.won, project.learn.lost, project.learn.open) == ([1], [], [0])
     assert f'CHECK: 40 of these leads are not closed in "{closed}", so they are open' in text
-    advice = f'won if "{won}" is yes, lost if it is no and "{closed}" is yes, and empty otherwise.'
+    advice = f'write won where "{won}" is yes, and lost where "{closed}" is yes and "{won}" is no.'
     assert advice in without_line_breaks(text)
     assert project.columns.known_later == [closed]
 

@@ -1,4 +1,4 @@
-"""Asking about leads of several pipelines."""
+"""The question about leads of several pipelines, in a draft."""
 
 from pathlib import Path
 
@@ -51,4 +51,5 @@ def test_kinds_of_leads_are_not_asked_about(
 def test_pipelines_with_clearly_different_shares_of_wins_are_asked_about(tmp_path: Path) -> None:
     kinds = choose((NUMBERS % 4 == 0) | (NUMBERS % 8 == 1), "B2B", "B2C")
     text = without_line_breaks(draft_of(tmp_path, flat_leads(Pipeline=kinds)).text)
-    assert '"B2C" (250 rows, 0% won), "B2B" (150 rows, 67% won). If one of them is not' in text
+    assert '"B2C" (250 rows, 0% won), "B2B" (150 rows, 67% won).' in text
+    assert "If one of them is not about leads, leave it out of the export." in text

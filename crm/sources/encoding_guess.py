@@ -277,9 +277,10 @@ def _share(character: str, language: _Language, encoding: str, before: str, behi
 
 
 def _may_carry(before: str, mark: str) -> bool:
-    """Check whether a mark may follow a character: one of its script, or any letter or mark.
+    """Check whether a mark, such as a vowel sign of Thai, may follow a character.
 
-    Only accents that combine with any letter, as in Vietnamese, are of no script.
+    A mark follows letters and marks of its own script. The accents that Unicode calls combining
+    follow those of every script.
     """
     if not before or unicodedata.category(before)[0] not in "LM":
         return False

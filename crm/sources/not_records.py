@@ -361,9 +361,10 @@ class RowJudge:
 
 
 def _filled_again(is_filled: Bools) -> set[tuple[bool, ...]]:
-    """Return which cells are filled in several rows that lack the first cell, between others.
+    """Return the patterns of filled cells that several rows without a first cell have.
 
-    Exports of leads with several products write such rows below each lead.
+    Exports of leads with several products write such rows below each lead. Rows at the end, such
+    as the text below a table, do not count.
     """
     with_first = np.flatnonzero(is_filled[:, 0])
     between = is_filled[: with_first[-1]] if len(with_first) else is_filled[:0]

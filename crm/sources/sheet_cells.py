@@ -143,11 +143,12 @@ class SheetCells:
     def _add_percent_signs(
         self, column: int, name: str, keys: TableKeys, findings: Findings
     ) -> None:
-        """Write numbers whose format shows 0.285 as 28.5% as this text, if the column needs it.
+        """Replace numbers such as 0.285 by the text that their format shows, such as 28.5%.
 
-        A column with a declared format needs it if the format has a percent sign. Otherwise the
-        column needs it if it has other numbers, too: text such as 28.5%, or numbers such as 28.5
-        without a format of percentages. If all numbers have such a format, they stay fractions.
+        This is done in a column whose declared format has a percent sign. Without a declared
+        format, it is done if the column has other numbers too: text such as 28.5%, or numbers such
+        as 28.5 without a format of percentages. If all numbers have such a format, they stay
+        fractions.
         """
         percentages = self.xml.percentages.get(column, set())
         cells = {row: self.cells[row][column] for row in self.body}

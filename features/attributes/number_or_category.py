@@ -115,7 +115,7 @@ def fit_attribute(
 
 
 class _ReadCells(NamedTuple):
-    """What the distinct cells of a column are.
+    """The distinct cells of a column, read as texts and as numbers.
 
     Attributes
     ----------

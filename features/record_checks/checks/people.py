@@ -98,7 +98,7 @@ def _distinct_in(group: Ints, others: Ints) -> Ints:
 def _shared(
     table: ReadTable, column: ColumnCells, what: str, group: Ints, leads: Ints
 ) -> Iterator[Finding]:
-    """Ask about leads that have the same address or number.
+    """Ask about leads that have the same e-mail address or phone number.
 
     `group` is as `_groups` returns it, and `leads` is the same for the ids of the leads.
     """
