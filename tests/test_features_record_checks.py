@@ -792,6 +792,21 @@ def test_marked_formats_are_asked_about_until_the_mark_is_removed(check: Check) 
     assert numbers(check(rows, project=ignored)) == []
 
 
+@pytest.mark.parametrize("begin", ["[learn]", "[columns]", ""])
+def test_marked_formats_anywhere_in_the_file_are_asked_about(check: Check, begin: str) -> None:
+    rows = [{**row, "Size": f"{1 + i % 9}.{100 + i}"} for i, row in enumerate(leads())]
+    marked = '[leads.formats]\n"Size" = "1,234.56"  # CHECK: unclear\n'
+    project = PROJECT.replace(begin, marked + begin) if begin else PROJECT + marked
+    assert "unclear" in only(check(rows, project=project)).evidence
+
+
+def test_marked_format_in_the_section_of_its_table_is_asked_about(check: Check) -> None:
+    rows = [{**row, "Size": f"{1 + i % 9}.{100 + i}"} for i, row in enumerate(leads())]
+    amount = 'amount = "Amount"\n'
+    marked = f'{amount}formats.Size = "1,234.56" # CHECK: unclear\n'
+    assert only(check(rows, project=PROJECT.replace(amount, marked))).number == "LC128"
+
+
 def test_marked_formats_of_private_columns_are_not_shown(check: Check) -> None:
     rows = [{**row, "Phone": f"{1 + i % 9}.{100 + i}"} for i, row in enumerate(leads())]
     marked = 'Phone = "1,234.56" # CHECK: "2.101" can be read in two ways'

@@ -276,6 +276,10 @@ class ReadTables:
         taken = {*unused, *self.leads.roles.values()}
         return [self.leads.column(name) for name in self.leads.raw.columns if name not in taken]
 
+    def is_read(self, table: ReadTable, column: str) -> bool:
+        """Check whether a column has a role, or is not in the project's list of ignored columns."""
+        return column in table.role_of or column not in self.project.columns.ignore
+
     def is_private(self, table: ReadTable, column: str) -> bool:
         """Check whether no value of a column may be shown."""
         return column in self.private.get(table.name, {})

@@ -141,8 +141,7 @@ def exchanged_days(tables: ReadTables) -> Iterator[Finding]:
     """Find columns in which the dates of one way of writing are never above 12."""
     for table in tables.tables.values():
         for name, form in table.formats.items():
-            is_read = name in table.role_of or name not in tables.project.columns.ignore
-            if not form.exchanged or not is_read:
+            if not form.exchanged or not tables.is_read(table, name):
                 continue
             about = form.exchanged
             if tables.is_private(table, name):
