@@ -21,6 +21,7 @@ _SALESFORCE_SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _SALESFORCE_KEY: Final = re.compile("[0-9A-Za-z]{15}")
 EXCEL_DIGITS: Final = 15  # the digits of a number that Excel keeps
 FLOAT_DIGITS: Final = 17  # the digits of a number that 64 bits keep
+SHORTENED: Final = r"\+?\d(?:[.,]\d+)?[eE]\+?\d{2,3}"  # matches an id that became 9.19E+11
 _LONG: Final = re.compile(rf"[0-9]{{{EXCEL_DIGITS},}}0")
 _DIGITS: Final = re.compile("[0-9]+")
 _WITH_DECIMALS: Final = re.compile(r"[0-9]+\.0+")

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from crm.errors import ConfigError
-from crm.lead_ids import id_keys
+from crm.lead_ids import SHORTENED, id_keys
 from crm.several_leads import split_ids
 from crm.text import quote, words_of
 from drafting.other_tables import is_file_of_others, names_company, names_other_id
-from drafting.personal import ROUNDED, personal_reason
+from drafting.personal import personal_reason
 from drafting.role_names import NAMED_IDS, NO_RANK, hints_at, is_named, plain_words, rank
 from drafting.samples import Column, Table
 
@@ -180,7 +180,7 @@ def check_shortened_ids(table: Table) -> None:
     if ids is None:
         return
     shortened = ids.counts[
-        [re.fullmatch(ROUNDED, str(text)) is not None for text in ids.counts.index]
+        [re.fullmatch(SHORTENED, str(text)) is not None for text in ids.counts.index]
     ]
     if (shortened > 1).any():
         raise ConfigError(

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from crm.lead_ids import SHORTENED
 from crm.text import listed
 from drafting.name_lists import NameLists
 from drafting.samples import Column
@@ -34,7 +35,6 @@ FEWEST_PEOPLE: Final = 10  # the least number of different cells that may be nam
 MOST_REPEAT: Final = 0.5  # the least share of different cells that repeat names of people
 SOME_PHONES: Final = 0.05  # the least share of numbers in a column with the name of a phone
 SHORTEST_PHONE: Final = 100_000  # smaller numbers are counts
-ROUNDED: Final = r"\+?\d([.,]\d+)?[eE]\+?\d{1,2}"  # as in 9.19E+11
 LOOKED_AT: Final = 2_000  # different cells that are checked
 
 
@@ -109,7 +109,7 @@ def _phone_reason(column: Column) -> str:
     """Return why a column contains phone numbers, which may be rounded; otherwise ""."""
     if not _NAMES.has("phones", column.name):
         return ""
-    rounded = column.share(ROUNDED)
+    rounded = column.share(SHORTENED)
     whole = column.share(r"(\D*\d){6,16}\D*")
     is_named = _NAMES.has("phone_names", column.name) and not _are_counts(column)
     if rounded + whole < (SOME_PHONES if is_named else 0.5):

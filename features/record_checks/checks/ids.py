@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Bools
-from crm.lead_ids import has_lost_digits
+from crm.lead_ids import SHORTENED, has_lost_digits
 from crm.text import counted, has_or_have, is_or_are, quote
 from crm.times import NOT_A_TIME
 from features.record_checks.check import Finding, check, rows_of, share
@@ -16,7 +16,6 @@ from features.record_checks.dates import day_of
 from features.record_checks.tables import UNKNOWN_LEAD, ReadTables
 
 WITHOUT: Final = 0.4  # the share of leads without activities
-_EXCEL: Final = re.compile(r"\d(?:[.,]\d+)?E\+?\d{2,3}", re.IGNORECASE)
 _LONG: Final = re.compile(r"\d{16,}")
 EXACT: Final = 2.0**53  # from here on, whole numbers of 64 bits lose digits
 
@@ -100,7 +99,9 @@ def ids_cut(tables: ReadTables) -> Iterator[Finding]:
             column = table.of_role(role)
             if column is None:
                 continue
-            is_excel = np.array([_EXCEL.fullmatch(v) is not None for v in column.values], bool)
+            is_excel = np.array(
+                [re.fullmatch(SHORTENED, v) is not None for v in column.values], bool
+            )
             is_long = np.array([_LONG.fullmatch(v) is not None for v in column.values], bool)
             cut = np.array([has_lost_digits(v) for v in column.values], bool)
             is_cut = is_excel | (cut if cut.sum() > max(3, 0.5 * is_long.sum()) else False)
