@@ -133,6 +133,7 @@ class NumberAttribute(Attribute):
         return (
             self.is_whole
             and isinstance(cell, str)
+            and self.format.decimal != ""
             and self.format.decimal in cell
             and abs(number) < THOUSAND
             and number * THOUSAND <= self.usual_range[1]
@@ -158,7 +159,7 @@ class NumberAttribute(Attribute):
             return read_column(column, self.encode, np.float64)
         numbers = self._without_nothing(self.format.read_column(column))
         is_word = np.isnan(numbers) & column.notna().to_numpy()
-        if self.is_whole:
+        if self.is_whole and self.format.decimal:
             has_sign = column.str.contains(self.format.decimal, regex=False, na=False)
             is_word |= has_sign.to_numpy(dtype=bool)
         words = np.flatnonzero(is_word)
