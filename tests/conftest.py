@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from serving.calls import Calls
     from serving.served_model import ServedModel
     from tests.made_calls import Ask
+    from tests.made_record_checks import Check
     from tests.made_runs import Work
     from tests.made_tables import ReadCsv
 
@@ -94,6 +96,14 @@ def run(
         return code, output.out, " ".join(output.err.split())
 
     return call
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> "Check":
+    """Return a function that writes leads and activities, and checks these records."""
+    from tests.made_record_checks import run_checks
+
+    return partial(run_checks, tmp_path)
 
 
 @pytest.fixture
