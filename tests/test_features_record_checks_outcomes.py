@@ -1,23 +1,16 @@
 """The questions about times, outcomes and amounts."""
 
 import datetime
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from crm.project import load_project
+from drafting.draft import draft_project
 from features.record_checks.run import check_records
-from tests.made_record_checks import (
-    NOW,
-    PROJECT,
-    Check,
-    Rows,
-    leads,
-    numbers,
-    only,
-    private_reason,
-)
+from tests.made_record_checks import NOW, PROJECT, Check, Rows, leads, numbers, only, private_reason
 
 
 def test_closing_before_creation_names_its_lines(check: Check) -> None:
@@ -223,3 +216,24 @@ def test_dates_that_a_spreadsheet_damaged_are_asked_about(check: Check) -> None:
     warning = only(check(rows, project=project))
     assert warning.number == "LC124"
     assert "exchanged day and month" in warning.evidence
+
+
+def test_table_in_which_every_row_is_won_is_checked(check: Check, tmp_path: Path) -> None:
+    rows = leads()
+    won = [{"Lead": row["Id"], "Won on": row["Closed"]} for row in rows if row["Status"] == "Won"]
+    won[3]["Won on"] = "2024-12-30 10:00"
+    pd.DataFrame(won).to_csv(tmp_path / "won.csv", index=False)
+    project = re.sub("(?m)^(closed_at|outcome|amount) = .*\n", "", PROJECT)
+    outcomes = 'source = "won.csv"\nlead_id = "Lead"\nevery_row = "Won"\nclosed_at = "Won on"'
+    result = check(rows, project=f"{project}[outcomes]\n{outcomes}\n")
+    (warning,) = [warning for warning in result.warnings if warning.number == "LC101"]
+    assert warning.lines == (5,)
+    assert warning.evidence.startswith("1 of 67 closings is before the creation of the lead")
+
+
+def test_deals_of_olist_begin_later_than_its_leads(public_data: Path, tmp_path: Path) -> None:
+    files = [f"{public_data}/olist_funnel/{name}.csv" for name in ("mql", "closed_deals")]
+    (tmp_path / "leadscore.toml").write_text(draft_project(files, tmp_path, name="olist"))
+    result = check_records(load_project(tmp_path), NOW, private_reason)
+    assert numbers(result) == ["LC101", "LC102"]
+    assert "1,832 of 8,000 leads" in result.warnings[1].evidence

@@ -251,20 +251,33 @@ class ReadTables:
     def outcomes(self) -> OutcomeRows | None:
         """The outcomes, from their own table or from columns of the leads."""
         table = self.tables.get("leads" if self.project.outcomes is None else "outcomes")
-        column = None if table is None else table.of_role("outcome")
-        if table is None or column is None:
+        meaning = None if table is None else self._meaning_of_rows(table)
+        if table is None or meaning is None:
             return None
-        learn = self.project.learn
-        meaning = meanings(learn.won, learn.lost, learn.open)
-        read = np.array([meaning.get(value.casefold(), "") for value in column.values], object)
         closed = table.times("closed_at")
         return OutcomeRows(
             table=table,
             lead=self.lead_rows(table),
-            is_won=column.rows_with(read == "won"),
-            is_lost=column.rows_with(read == "lost"),
+            is_won=meaning == "won",
+            is_lost=meaning == "lost",
             closed=np.full(len(table.raw), NOT_A_TIME) if closed is None else closed,
         )
+
+    def _meaning_of_rows(self, table: ReadTable) -> Objects | None:
+        """Return "won", "lost", "open" or "" for each row; None without a column of outcomes.
+
+        A table in which every row has the same outcome needs no column.
+        """
+        learn = self.project.learn
+        meaning = meanings(learn.won, learn.lost, learn.open)
+        every_row = table.keys.column_of("every_row")
+        if every_row is not None:
+            return np.full(len(table.raw), meaning.get(every_row.casefold(), ""), dtype=object)
+        column = table.of_role("outcome")
+        if column is None:
+            return None
+        of_values = [meaning.get(value.casefold(), "") for value in column.values]
+        return np.array([*of_values, ""], dtype=object)[column.codes]
 
     def attributes(self) -> list[ColumnCells]:
         """Return the columns of the leads without a role that the project does not leave out."""
