@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Floats, Labels, Objects
+from crm.arrays import Floats, Ints, Labels, Objects
 from crm.cells import cell_text, distinct_texts, read_column
 from features.cell_warnings import CellWarning
 from features.feature import Feature
@@ -185,19 +185,49 @@ class Attribute(ABC):
 
 
 def spellings(column: pd.Series, nothing: frozenset[str]) -> Objects:
-    """Read texts; spellings that differ in case or white space become the first of them.
+    """Read texts; spellings that differ in case or white space become the most frequent of them.
+
+    Of spellings that are equally frequent, the first in the order of characters is used.
 
     Returns
     -------
     ndarray of str, shape (n_leads,)
         `MISSING_GROUP` where there is no value.
+
+    Examples
+    --------
+    >>> spellings(pd.Series(["HEALTH", "Health", "Health", "-"]), frozenset({"-"})).tolist()
+    ['Health', 'Health', 'Health', '(missing)']
     """
-    first: dict[str, str] = {}
 
-    def spelling(cell: Any) -> str:
+    def text_of(cell: Any) -> str:
         text = cell_text(cell)
-        if text is None or text.casefold() in nothing:
-            return MISSING_GROUP
-        return first.setdefault(text.casefold(), text)
+        return MISSING_GROUP if text is None or text.casefold() in nothing else text
 
-    return read_column(column, spelling, object)
+    codes, texts = pd.factorize(read_column(column, text_of, object))
+    return np.asarray(usual_spellings(texts, np.bincount(codes, minlength=len(texts))))[codes]
+
+
+def usual_spellings(texts: Sequence[str], counts: Sequence[int] | Ints) -> Objects:
+    """Return the most frequent spelling of each text; spellings differ in case only.
+
+    Parameters
+    ----------
+    texts : sequence of str, length n
+        Distinct texts.
+    counts : sequence of int, length n
+        The number of cells that contain each text.
+
+    Returns
+    -------
+    ndarray of str, shape (n,)
+
+    Examples
+    --------
+    >>> usual_spellings(["MAIL", "Fair", "Mail"], [3, 9, 5]).tolist()
+    ['Mail', 'Fair', 'Mail']
+    """
+    usual: dict[str, str] = {}
+    for _, text in sorted(zip((-int(n) for n in counts), texts, strict=True)):
+        usual.setdefault(text.casefold(), text)
+    return np.array([usual[text.casefold()] for text in texts], dtype=object)

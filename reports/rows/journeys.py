@@ -12,6 +12,7 @@ from crm.project import Project
 from crm.records import Records
 from crm.suggest import nearest
 from crm.times import microseconds
+from features.attributes.attribute import usual_spellings
 from features.events import NEVER, places
 from features.stages import StageFeatures, StageLog, fit_stages
 
@@ -146,8 +147,8 @@ def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Lo
     columns: dict[str, tuple[Codes, tuple[str, ...]]] = {}
     for name in ("type", "content", "channel"):
         if name in activities:
-            code, names = pd.factorize(activities[name], use_na_sentinel=True)
-            columns[name] = code.astype(np.int32)[order], tuple(map(str, names))
+            code, names = _names(activities[name])
+            columns[name] = code[order], names
         else:
             columns[name] = np.full(len(order), -1, dtype=np.int32), ()
     return Log(
@@ -160,6 +161,17 @@ def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Lo
         contents=columns["content"][1],
         channels=columns["channel"][1],
     )
+
+
+def _names(column: pd.Series) -> tuple[Codes, tuple[str, ...]]:
+    """Return the position of each cell's name, -1 for none, and the names as most cells have them.
+
+    Names that differ in case only are one name.
+    """
+    code, cells = pd.factorize(column, use_na_sentinel=True)
+    counts = np.bincount(code[code >= 0], minlength=len(cells))
+    name_of_cell, names = pd.factorize(usual_spellings(list(map(str, cells)), counts))
+    return np.append(name_of_cell, -1)[code].astype(np.int32), tuple(map(str, names))
 
 
 def read_funnel(
@@ -266,7 +278,8 @@ def _stages_of_activities(log: Log, wanted: list[str]) -> tuple[StageFeatures, S
     stage_of_type = np.full(len(log.types), -1)
     for i, name in enumerate(wanted):
         stage_of_type[code[name.casefold()]] = i + 2
+    names = tuple(log.types[code[name.casefold()]] for name in wanted)
     stage = stage_of_type[log.type]
     entry = np.flatnonzero(stage >= 0)
     entries = StageLog(log.lead[entry].astype(np.int64), log.at[entry], stage[entry])
-    return StageFeatures(tuple(wanted)), entries
+    return StageFeatures(names), entries

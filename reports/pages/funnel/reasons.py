@@ -1,7 +1,9 @@
 """Why leads are lost."""
 
 import numpy as np
+import pandas as pd
 
+from features.attributes.attribute import spellings
 from models.evaluation.comparisons import CHANCE, share_of
 from models.evaluation.differences import counts_differ
 from reports.charts.report import rates_chart
@@ -31,7 +33,8 @@ def reasons_section(rows: ReportRows) -> Section:
     if not len(reasons):
         needs = "The reasons of lost leads. The outcomes have none: map [outcomes] reason."
         return Section(heading, needs=needs)
-    names, counts = np.unique(reasons.astype(str), return_counts=True)
+    spelled = spellings(pd.Series(reasons), frozenset())
+    names, counts = np.unique(spelled.astype(str), return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_REASONS]
     table = [
         ShareRow(name=str(names[i]), share=share_of(int(counts[i]), len(reasons))) for i in order

@@ -21,10 +21,15 @@ def qualified_leads(rows: ReportRows) -> Bools | None:
 
 
 def qualified_stage(rows: ReportRows) -> str | None:
-    """Return the stage of qualified leads: the project's, or the one whose name says so."""
+    """Return the stage of qualified leads: the project's, or the one whose name says so.
+
+    None without stages, or if no name says so.
+    """
+    if rows.funnel is None:
+        return None
     stage_of_project = rows.project.report.qualified_stage
-    if stage_of_project is not None or rows.funnel is None:
-        return stage_of_project
+    if stage_of_project is not None:
+        return rows.funnel.stages[rows.funnel.place(stage_of_project)]
     for pattern in QUALIFIED:
         for stage in rows.funnel.stages:
             if re.search(pattern, words_of(stage)):
