@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from features.intervals import Z, wilson
 from models.evaluation.two_way import additive_logit, effects_differ
 
 
@@ -20,10 +21,21 @@ def test_additive_effects_leave_no_residual() -> None:
 def test_deviance_of_a_two_by_two_table_tests_the_interaction() -> None:
     wins, n = np.array([[100, 100], [100, 300]]), np.full((2, 2), 1_000)
     fit = additive_logit(wins, n)
-    assert stats.chi2.sf(fit.deviance, 1) == pytest.approx(
-        2 * stats.norm.sf(abs(fit.residual[0, 0])), abs=1e-6
-    )
-    assert fit.residual[0, 0] == pytest.approx(-fit.residual[0, 1])
+    error = np.sqrt((1 / wins + 1 / (n - wins)).sum())
+    odds = np.log(wins / (n - wins))
+    z = (odds[1, 1] - odds[0, 1] - odds[1, 0] + odds[0, 0]) / error
+    assert fit.deviance == pytest.approx(z**2, rel=0.05)
+
+
+@pytest.mark.parametrize("wins_of_pair", [240, 300, 340])
+def test_residual_compares_the_share_with_the_expected_one(wins_of_pair: int) -> None:
+    wins, n = np.array([[100, 100], [100, wins_of_pair]]), np.full((2, 2), 1_000)
+    fit = additive_logit(wins, n)
+    expected = fit.expected[1, 1]
+    z = (wins_of_pair - 1_000 * expected) / np.sqrt(1_000 * expected * (1 - expected))
+    assert fit.residual[1, 1] == pytest.approx(z)
+    low, high = wilson(wins_of_pair / 1_000, 1_000)
+    assert (abs(z) > Z) == (not low < expected < high)
 
 
 def test_pair_without_leads_has_no_residual() -> None:

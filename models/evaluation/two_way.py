@@ -20,7 +20,9 @@ class AdditiveFit:
     expected : ndarray of float64, shape (a, b)
         The share of wins in each pair of values.
     residual : ndarray of float64, shape (a, b)
-        The wins minus those expected, in standard deviations; nan in pairs without leads.
+        The wins minus those expected, in standard deviations of as many leads with the expected
+        share; nan in pairs without leads. It compares the share of a pair with the expected one,
+        as Wilson's interval of the share does.
     deviance : float
         The deviance of the whole table.
     """
@@ -39,14 +41,17 @@ def additive_logit(wins: Ints, n: Ints) -> AdditiveFit:
 
     References
     ----------
-    Agresti, "Categorical Data Analysis", 2013, sections 5.3 and 6.2: adjusted residuals.
+    Agresti, "Categorical Data Analysis", 2013, sections 5.3 and 6.2: Pearson residuals. Adjusted
+    residuals are larger: they are divided by the spread that the fit leaves, which is close to 0
+    for a pair with most of the leads of its row and its column. Such a pair has its expected
+    share to a tenth of a point, and is no finding.
 
     Examples
     --------
     >>> n = np.full((2, 2), 1_000)
     >>> fit = additive_logit(np.array([[100, 100], [100, 300]]), n)
     >>> np.round(fit.residual[1, 1], 1), np.round(fit.expected[1, 1], 2)
-    (np.float64(7.0), np.float64(0.26))
+    (np.float64(2.6), np.float64(0.26))
     """
     a, b = n.shape
     rows, columns = np.divmod(np.arange(a * b), b)
@@ -66,9 +71,7 @@ def additive_logit(wins: Ints, n: Ints) -> AdditiveFit:
             break
     share = expit(design @ effects)
     weight = count * share * (1 - share)
-    information = design.T @ (design * weight[:, None]) + ridge
-    lever = weight * np.einsum("ij,ji->i", design, np.linalg.solve(information, design.T))
-    spread = np.sqrt(np.maximum(weight * (1 - lever), 1e-12))
+    spread = np.sqrt(np.maximum(weight, 1e-12))
     residual = np.where(count > 0, (won - count * share) / spread, np.nan)
     likely = np.clip(share, 1e-12, 1 - 1e-12)
     seen = np.divide(won, count, out=np.full_like(won, 0.5), where=count > 0)
