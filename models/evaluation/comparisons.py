@@ -32,6 +32,7 @@ class Verdict(StrEnum):
     FEW_LEADS = "too few leads to tell"
     FEW_OTHERS = "too few others to tell"
     FEW_WINS = "too few wins to tell"
+    APART = "no value, so not compared"
 
     @property
     def is_judged(self) -> bool:
@@ -107,6 +108,8 @@ class Contrast(Share):
         `corrected`, of all comparisons together. None if there are too few leads to compare.
     others : int
         The number of leads outside the group.
+    is_apart : bool
+        True for the leads without a value: they are counted, and not compared.
     """
 
     ratio: float | None = None
@@ -114,6 +117,7 @@ class Contrast(Share):
     ratio_high: float | None = None
     p: float | None = None
     others: int = 0
+    is_apart: bool = False
 
     @property
     def is_significant(self) -> bool:
@@ -123,6 +127,8 @@ class Contrast(Share):
     @property
     def verdict(self) -> Verdict:
         """The result of the comparison in words."""
+        if self.is_apart:
+            return Verdict.APART
         if self.p is None:
             if self.n < FEWEST_LEADS:
                 return Verdict.FEW_LEADS
@@ -156,7 +162,8 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     Returns
     -------
     Contrast
-        Not corrected for other comparisons.
+        Not corrected for other comparisons. The interval of the ratio ends at the ratio that a
+        group has if all of its leads have the result.
 
     References
     ----------
@@ -172,6 +179,8 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     (True, 'above the others')
     >>> contrast(wins=3, n=10, all_wins=100, all_n=1_000).p is None
     True
+    >>> contrast(wins=98, n=100, all_wins=100, all_n=1_000).ratio_high
+    10.0
     """
     if n == 0:
         return Contrast(n=0, wins=0, value=np.nan, low=np.nan, high=np.nan, others=all_n)
@@ -193,7 +202,8 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
             n / all_n,
         )
         ratio = share / base
-        group = replace(group, ratio_low=ratio / spread, ratio_high=ratio * spread)
+        high = min(ratio * spread, 1 / base)
+        group = replace(group, ratio_low=ratio / spread, ratio_high=high)
     if min(n, rest_n) < FEWEST_LEADS:
         return group
     return replace(group, p=shares_differ(wins, n, rest_wins, rest_n))

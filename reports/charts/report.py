@@ -19,8 +19,13 @@ from reports.text import printable
 GREEN, PINK, SKY, YELLOW = "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = [BLUE, ORANGE, GREEN, PINK, SKY, YELLOW]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
-TOO_FEW = "too few to tell"
-MARKS = {CLEAR: (ORANGE, "circle"), UNCLEAR: (BLUE, "square"), TOO_FEW: (GREY, "diamond")}
+TOO_FEW, APART = "too few to tell", "no value"
+MARKS = {
+    CLEAR: (ORANGE, "circle"),
+    UNCLEAR: (BLUE, "square"),
+    TOO_FEW: (GREY, "diamond"),
+    APART: (GREY, "cross"),
+}
 WIDTH = 440
 MOST_BARS = 16
 LONGEST = 34  # characters of a label
@@ -109,7 +114,8 @@ def _marks(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
     if not any(row.get("verdict") for row in rows):
         return alt.value(BLUE), alt.value("circle")
     table["legend"] = [_label_of(Verdict(row.get("verdict") or Verdict.UNCLEAR)) for row in rows]
-    labels = [label for label in MARKS if label != TOO_FEW or label in set(table["legend"])]
+    used = {CLEAR, UNCLEAR, *table["legend"]}
+    labels = [label for label in MARKS if label in used]
     colors, shapes = zip(*(MARKS[label] for label in labels), strict=True)
     legend = _legend()
     return (
@@ -119,6 +125,8 @@ def _marks(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
 
 
 def _label_of(verdict: Verdict) -> str:
+    if verdict is Verdict.APART:
+        return APART
     if not verdict.is_judged:
         return TOO_FEW
     return CLEAR if verdict.is_difference else UNCLEAR

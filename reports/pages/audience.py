@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import logit
 
 from crm.arrays import Ints
+from features.attributes.attribute import MISSING_GROUP
 from features.groups import NOT_ALIKE, Groups
 from features.intervals import wilson
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast, contrast, share_of
@@ -16,6 +17,7 @@ from models.evaluation.intervals import holm
 from models.evaluation.two_way import additive_logit
 from reports.content import Column, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
+from reports.pages.averages import average_of, group_contrasts
 from reports.pages.phrases import (
     CHANCE_TITLE,
     MOST_TAKEAWAYS,
@@ -25,7 +27,6 @@ from reports.pages.phrases import (
     correct_families,
     evidence_of,
     finding_of,
-    group_contrasts,
     rates_figure,
     ratio_words,
     share_columns,
@@ -49,6 +50,7 @@ class _Group:
     name: str
     figure: str
     contrast: Contrast
+    than: str
 
     @property
     def distance(self) -> float:
@@ -60,7 +62,7 @@ class _Group:
         """Return the comparison as a sentence."""
         return Takeaway(
             f"Leads whose {quoted_column(self.column)} is {quoted_name(self.name)} are won "
-            f"{ratio_words(self.contrast)}.",
+            f"{ratio_words(self.contrast, self.than)}.",
             evidence_of(self.contrast, name=self.name),
             "won_ratio",
             self.figure,
@@ -79,24 +81,35 @@ def audience_page(rows: ReportRows) -> Page:
     families = correct_families(
         [group_contrasts(groups, rows.is_mature, rows.won) for groups in rows.audience]
     )
-    base = rows.rate[0] / max(rows.rate[1], 1)
     sections: list[Section] = []
     compared: list[_Group] = []
     for i, (groups, contrasts) in enumerate(zip(rows.audience, families, strict=True)):
         figure = f"audience-{i + 1}"
+        average = average_of(groups, rows.is_mature, rows.won)
         compared += [
-            _Group(column=groups.column, name=name, figure=figure, contrast=group)
+            _Group(
+                column=groups.column,
+                name=name,
+                figure=figure,
+                contrast=group,
+                than=average.words,
+            )
             for name, group in zip(groups.names, contrasts, strict=True)
             if name not in NOT_ALIKE
         ]
         label = quoted_column(groups.column)
         finding = finding_of(
-            f"Leads whose {label} is", groups.names, contrasts, base, none=f"{label}: no group"
+            f"Leads whose {label} is",
+            groups.names,
+            contrasts,
+            average.share,
+            none=f"{label}: no group",
+            than=average.words,
         )
         rates = rates_figure(
             figure,
             finding,
-            about_mature(rows),
+            about_mature(rows) + average.about,
             contrast_rows(groups.names, contrasts),
             RatesLabels(
                 group=column_label(groups.column),
@@ -104,7 +117,8 @@ def audience_page(rows: ReportRows) -> Page:
                 metric="won_share",
                 ratio_metric="won_ratio",
             ),
-            base=base,
+            base=average.share,
+            base_name=average.name,
         )
         sections.append(Section(column_label(groups.column), figures=(rates,)))
     together, pair_takeaways = _together(rows)
@@ -124,12 +138,17 @@ def _clearest(groups: Sequence[_Group]) -> list[_Group]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pair:
-    """Leads with two values at once, and their conversion if each value had its own effect only."""
+    """Leads with two values at once, and their conversion if each value had its own effect only.
+
+    `all_wins` and `all_n` count the leads that have a value in both columns.
+    """
 
     names: tuple[str, str]
     columns: tuple[str, str]
     wins: int
     n: int
+    all_wins: int
+    all_n: int
     expected: float
     p: float
 
@@ -182,7 +201,7 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
         return Section(heading, (text,)), ()
     table, takeaways = [], []
     for p, pair in clear:
-        group = contrast(pair.wins, pair.n, *rows.rate)
+        group = contrast(pair.wins, pair.n, pair.all_wins, pair.all_n)
         table.append(
             PairRow(
                 name=pair.name,
@@ -237,12 +256,13 @@ def _pairs(rows: ReportRows, first: Groups, second: Groups) -> list[_Pair]:
     cell = first.code[mature] * b + second.code[mature]
     n = np.bincount(cell, minlength=a * b).reshape(a, b)
     wins = np.bincount(cell[rows.won[mature]], minlength=a * b).reshape(a, b)
-    kept_a, kept_b = n.sum(axis=1) > 0, n.sum(axis=0) > 0
-    if kept_a.sum() < 2 or kept_b.sum() < 2 or _is_nested(n):
-        return []
+    names_a, names_b = (np.array(groups.names, dtype=object) for groups in (first, second))
+    kept_a = (n.sum(axis=1) > 0) & (names_a != MISSING_GROUP)
+    kept_b = (n.sum(axis=0) > 0) & (names_b != MISSING_GROUP)
     n, wins = n[kept_a][:, kept_b], wins[kept_a][:, kept_b]
-    names_a = np.array(first.names, dtype=object)[kept_a]
-    names_b = np.array(second.names, dtype=object)[kept_b]
+    names_a, names_b = names_a[kept_a], names_b[kept_b]
+    if min(n.shape) < 2 or _is_nested(n):
+        return []
     fit = additive_logit(wins, n)
     rarer = n * np.minimum(fit.expected, 1 - fit.expected)
     enough = (n >= max(FEWEST_IN_PAIR, FEWEST_LEADS)) & (rarer >= FEWEST_EXPECTED)
@@ -252,6 +272,8 @@ def _pairs(rows: ReportRows, first: Groups, second: Groups) -> list[_Pair]:
             columns=(first.column, second.column),
             wins=int(wins[i, j]),
             n=int(n[i, j]),
+            all_wins=int(wins.sum()),
+            all_n=int(n.sum()),
             expected=float(fit.expected[i, j]),
             p=p_of(float(fit.residual[i, j])),
         )

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from crm.arrays import Bools, Floats, Ints
-from features.groups import NOT_ALIKE, Groups
-from models.evaluation.comparisons import Contrast, Share, contrast, corrected
+from crm.arrays import Floats, Ints
+from features.groups import NOT_ALIKE
+from models.evaluation.comparisons import Contrast, Share, corrected
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Takeaway
 from reports.numbers import percent
@@ -28,6 +28,7 @@ def ratio_words(group: Contrast, than: str = "the average") -> str:
 
     Examples
     --------
+    >>> from models.evaluation.comparisons import contrast
     >>> ratio_words(contrast(wins=75, n=312, all_wins=1_000, all_n=10_000))
     '2.4 times as often as the average: 24 of 100 against 10 (between 2.0 and 2.9 times; 312 leads)'
     >>> ratio_words(contrast(wins=12, n=300, all_wins=1_000, all_n=10_000))
@@ -49,6 +50,7 @@ def ratio_finding(group: Contrast, than: str = "the average") -> str:
 
     Examples
     --------
+    >>> from models.evaluation.comparisons import contrast
     >>> ratio_finding(contrast(wins=75, n=312, all_wins=1_000, all_n=10_000))
     '2.4 times as often as the average: 24 of 100 against 10'
     >>> ratio_finding(contrast(wins=0, n=60, all_wins=12, all_n=10_000))
@@ -179,29 +181,6 @@ def _certain_distance(group: Contrast) -> float:
     return max(np.log(max(low, 1e-9)), -np.log(max(high, 1e-9)), 0.0) + 1e-6 * np.sqrt(group.n)
 
 
-def group_contrasts(groups: Groups, of: Bools, did: Bools) -> list[Contrast]:
-    """Compare each group of the counted leads with the other groups, without correction.
-
-    Parameters
-    ----------
-    groups : Groups
-    of : ndarray of bool, shape (n_leads,)
-        True for the leads that count.
-    did : ndarray of bool, shape (n_leads,)
-        True for the leads with the result.
-
-    Returns
-    -------
-    list of Contrast
-        One for each name; a group without leads has an n of 0 and no value.
-    """
-    k = len(groups.names)
-    n = np.bincount(groups.code[of], minlength=k)
-    wins = np.bincount(groups.code[of & did], minlength=k)
-    all_wins, all_n = int(wins.sum()), int(n.sum())
-    return [contrast(int(w), int(m), all_wins, all_n) for w, m in zip(wins, n, strict=True)]
-
-
 def correct_families(families: Sequence[list[Contrast]]) -> list[list[Contrast]]:
     """Correct several lists of contrasts that one page makes together."""
     flat = corrected([group for family in families for group in family])
@@ -260,10 +239,16 @@ def rates_figure(
     labels: RatesLabels,
     *,
     base: float,
+    base_name: str = "all leads",
     note: str = "",
 ) -> Figure:
-    """Build a figure of groups compared with all leads, whose share is `base`."""
-    chart = rates_chart(rows, finding, about, what=labels.value, base=base) if rows else None
+    """Build a figure of groups compared with all leads, or those of `base_name`.
+
+    Their share is `base`.
+    """
+    chart = None
+    if rows:
+        chart = rates_chart(rows, finding, about, what=labels.value, base=base, base_name=base_name)
     return Figure(
         name=name,
         finding=finding,
@@ -281,6 +266,7 @@ def finding_of(
     groups: Sequence[Contrast],
     base: float,
     none: str = "No group",
+    than: str = "the average",
 ) -> str:
     """Format the title of a figure of groups: the most certain difference, or that none is clear.
 
@@ -294,9 +280,12 @@ def finding_of(
         The share of all leads.
     none : str
         The first words of the title if no difference is clear.
+    than : str
+        The words for all leads that the groups are compared with.
 
     Examples
     --------
+    >>> from models.evaluation.comparisons import contrast
     >>> fair, mail = contrast(150, 1_000, 1_000, 10_000), contrast(98, 1_000, 1_000, 10_000)
     >>> finding_of("Leads from", ["Fair", "Mail"], corrected([fair, mail]), 0.1)
     'Leads from “Fair” are won 1.5 times as often as the average: 15 of 100 against 10'
@@ -307,9 +296,9 @@ def finding_of(
         if group.is_significant and name not in NOT_ALIKE
     ]
     if not significant:
-        return f"{none} differs clearly from the average of {percent(base)}"
+        return f"{none} differs clearly from {than}, {percent(base)}"
     name, best = max(significant, key=lambda item: _certain_distance(item[1]))
-    return f"{subject} {quoted_name(name)} are won {ratio_finding(best)}"
+    return f"{subject} {quoted_name(name)} are won {ratio_finding(best, than)}"
 
 
 def mature_words(rows: ReportRows) -> str:

@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 
 from crm.arrays import Bools, Codes, Ints
+from features.attributes.attribute import MISSING_GROUP
 from features.events import NEVER
 from features.groups import Groups
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast
 from models.evaluation.differences import means_differ
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
+from reports.pages.averages import average_of, group_contrasts, has_value
 from reports.pages.phrases import (
     CHANCE_TITLE,
     correct_families,
     evidence_of,
-    group_contrasts,
     mature_words,
     ratio_words,
     share_columns,
@@ -36,9 +37,9 @@ class _ContentSeen:
     Attributes
     ----------
     per_lead, usual : float
-        The mean number for each lead of the group, and of all leads.
+        The mean number for each lead of the group, and of all leads that have a value.
     p : float
-        The p-value of the difference from the other leads.
+        The p-value of the difference from the other leads; 1 for leads without a value.
     """
 
     per_lead: float
@@ -55,6 +56,7 @@ class GapRow(TableRow):
     stage: str
     segment: str
     group: str
+    than: str
     seen: _ContentSeen
 
     @property
@@ -78,9 +80,9 @@ class GapRow(TableRow):
         """Return the gap as a sentence."""
         return Takeaway(
             f"Leads whose {quoted_column(self.segment)} is {quoted_name(self.group)} see "
-            f"{self.seen.per_lead:.1f} contents each in {quoted_name(self.stage)}, all leads "
-            f"{self.seen.usual:.1f}. They go on {ratio_words(self.share)}. Less content may be the "
-            "cause of that, or its consequence.",
+            f"{self.seen.per_lead:.1f} contents each in {quoted_name(self.stage)}; the average "
+            f"is {self.seen.usual:.1f}. They go on {ratio_words(self.share, self.than)}. Less "
+            "content may be the cause of that, or its consequence.",
             evidence_of(
                 self.share, name=self.name, per_lead=self.seen.per_lead, usual=self.seen.usual
             ),
@@ -118,7 +120,7 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
             Column("ratio", "Against all in the stage", "ratio"),
             Column("verdict", "Result"),
             Column("per_lead", "Contents a lead", "ratio", "contents_per_lead"),
-            Column("usual", "Contents a lead, all", "ratio", "contents_per_lead"),
+            Column("usual", "Contents a lead, average", "ratio", "contents_per_lead"),
             Column("p_contents", f"{CHANCE_TITLE}, contents", "ratio", "chance"),
         ),
         rows=cells_of(table),
@@ -134,7 +136,7 @@ def _gap_rows(
     """Compare each kind of lead in each stage, corrected for all of them."""
     contrasts: list[list[Contrast]] = []
     contents: list[_ContentSeen] = []
-    places: list[tuple[str, str, str]] = []
+    places: list[tuple[str, str, str, str]] = []
     limit = rows.created + rows.horizon
     following = np.column_stack([funnel.reached[:, 1:], rows.closed])
     for k, stage in enumerate(funnel.stages):
@@ -145,7 +147,8 @@ def _gap_rows(
         for groups in segments:
             contrasts.append(group_contrasts(groups, reached, goes_on | rows.won))
             contents += _contents_seen(groups, inside, log.lead[is_seen])
-            places += [(stage, groups.column, name) for name in groups.names]
+            than = average_of(groups, reached, goes_on).words
+            places += [(stage, groups.column, name, than) for name in groups.names]
     corrected = [group for family in correct_families(contrasts) for group in family]
     ps = holm([seen.p for seen in contents])
     return [
@@ -155,9 +158,10 @@ def _gap_rows(
             stage=stage,
             segment=segment,
             group=name,
+            than=than,
             seen=replace(seen, p=p),
         )
-        for (stage, segment, name), group, seen, p in zip(
+        for (stage, segment, name, than), group, seen, p in zip(
             places, corrected, contents, ps, strict=True
         )
         if group.n
@@ -196,13 +200,13 @@ def _contents_seen(groups: Groups, inside: Bools, lead: Codes) -> list[_ContentS
     lead : ndarray of int32, shape (n_seen,)
         The lead of each activity that counts.
     """
-    code = groups.code[inside]
+    code, is_known = groups.code[inside], has_value(groups)[inside]
     per_lead = np.bincount(lead, minlength=len(inside))[inside].astype(np.float64)
-    usual = float(per_lead.mean()) if len(per_lead) else 0.0
+    usual = float(per_lead[is_known].mean()) if is_known.any() else 0.0
     table = []
-    for i in range(len(groups.names)):
-        own, others = per_lead[code == i], per_lead[code != i]
-        is_judged = min(len(own), len(others)) >= FEWEST_LEADS
+    for i, name in enumerate(groups.names):
+        own, others = per_lead[code == i], per_lead[is_known & (code != i)]
+        is_judged = min(len(own), len(others)) >= FEWEST_LEADS and name != MISSING_GROUP
         table.append(
             _ContentSeen(
                 per_lead=float(own.mean()) if len(own) else 0.0,

@@ -86,6 +86,7 @@ def filled_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
             Column("open", "Filled, open", "share", "fill_share"),
             Column("won", "Filled, won", "share", "fill_share"),
             Column("lost", "Filled, lost", "share", "fill_share"),
+            Column("closed", "Filled, closed", "share", "fill_share"),
             Column("p", f"{CHANCE_TITLE}, open against closed", "ratio", "chance"),
         ),
         rows=cells_of(table),

@@ -6,13 +6,13 @@ from typing import Any
 from features.groups import NOT_ALIKE
 from models.evaluation.comparisons import Contrast
 from reports.content import Column, Figure, TableRow, Takeaway, cells_of
+from reports.pages.averages import average_of, group_contrasts
 from reports.pages.funnel.steps import Steps
 from reports.pages.phrases import (
     CHANCE_TITLE,
     about_mature,
     correct_families,
     evidence_of,
-    group_contrasts,
     ratio_words,
     share_columns,
 )
@@ -95,9 +95,10 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
     if not clear:
         return [figure], []
     first = max(clear, key=lambda row: row.distance)
+    than = average_of(rows.source, rows.is_mature, rows.won).words
     takeaway = Takeaway(
         f"Leads from {quoted_name(first.source)} go on from {quoted_name(first.before)} to "
-        f"{quoted_name(first.step)} {ratio_words(first.share)}.",
+        f"{quoted_name(first.step)} {ratio_words(first.share, than)}.",
         evidence_of(first.share, name=first.source),
         "step_share",
         "funnel-sources",

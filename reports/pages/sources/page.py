@@ -1,6 +1,7 @@
 """Sources: which bring leads that are qualified and won, how much revenue, and how fast."""
 
 from reports.content import Page, Section
+from reports.pages.averages import average_of
 from reports.pages.phrases import (
     RatesLabels,
     about_mature,
@@ -32,23 +33,26 @@ def sources_page(rows: ReportRows) -> Page:
         section = Section("By source", needs=needs)
         return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section,))
     families = source_contrasts(rows, groups)
-    base = rows.rate[0] / max(rows.rate[1], 1)
+    average = average_of(groups, rows.is_mature, rows.won)
     takeaways = strongest(
         zip(groups.names, families.won, strict=True),
-        lambda name, group: f"Leads from {quoted_name(name)} are won {ratio_words(group)}.",
+        lambda name, group: (
+            f"Leads from {quoted_name(name)} are won {ratio_words(group, average.words)}."
+        ),
         "won_ratio",
         "sources-won",
         most=MOST_WON_TAKEAWAYS,
     )
     figure = rates_figure(
         "sources-won",
-        finding_of("Leads from", groups.names, families.won, base),
-        about_mature(rows),
+        finding_of("Leads from", groups.names, families.won, average.share, than=average.words),
+        about_mature(rows) + average.about,
         contrast_rows(groups.names, families.won),
         RatesLabels(
             group="Source", value="Conversion", metric="won_share", ratio_metric="won_ratio"
         ),
-        base=base,
+        base=average.share,
+        base_name=average.name,
     )
     origin = f"The source of a lead is the value of its column {quoted_column(groups.column)}."
     revenue, revenue_takeaways = revenue_section(rows, groups)

@@ -1,13 +1,16 @@
 """The revenue of each source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from crm.arrays import Bools, Floats
+from features.attributes.attribute import MISSING_GROUP
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, corrected, mean_ratio
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
+from reports.pages.averages import Average, average_of, has_value
 from reports.pages.phrases import about_mature, interval_columns, ratio_interval_words, strongest
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -36,12 +39,12 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
             "column with [outcomes] amount, or [leads] amount."
         )
         return Section(heading, needs=needs), ()
-    earned = np.where(rows.won, rows.amount, 0.0)[rows.is_mature]
-    base = float(earned.mean())
+    average = average_of(groups, rows.is_mature, rows.won)
+    base = float(_earned(rows)[rows.is_mature & has_value(groups)].mean())
     takeaways = strongest(
         [(row.name, row.mean) for row in table],
         lambda name, mean: (
-            f"{_revenue_finding(name, mean, base)} ({ratio_interval_words(mean)} the average; "
+            f"{_revenue_finding(name, mean, base, average)} ({ratio_interval_words(mean)}; "
             f"{mean.n:,} leads)."
         ),
         "revenue_per_lead",
@@ -52,8 +55,8 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
     means = {row.name: row.mean for row in table}
     if takeaways:
         name = takeaways[0].evidence["name"]
-        finding = _revenue_finding(name, means[name], base)
-    about = about_mature(rows)
+        finding = _revenue_finding(name, means[name], base, average)
+    about = about_mature(rows) + average.about
     cells = cells_of(table)
     figure = Figure(
         name="sources-revenue",
@@ -72,21 +75,29 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
             Column("verdict", "Result"),
         ),
         rows=cells,
-        chart=rates_chart(cells, finding, about, what="Revenue per lead", base=base, form=",.0f"),
+        chart=rates_chart(
+            cells,
+            finding,
+            about,
+            what="Revenue per lead",
+            base=base,
+            form=",.0f",
+            base_name=average.name,
+        ),
     )
     return Section(heading, figures=(figure,)), takeaways
 
 
 def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:
     mature = rows.is_mature
-    earned = np.where(rows.won, rows.amount, 0.0)[mature]
+    earned, is_known = _earned(rows)[mature], has_value(groups)[mature]
     code, total = groups.code[mature], float(earned.sum())
-    if total <= 0:
+    if not earned[is_known].any():
         return []
     means = {
         name: mean
         for i, name in enumerate(groups.names)
-        if (mean := mean_ratio(earned, code == i)) is not None
+        if (mean := _mean_of(name, earned, code == i, is_known)) is not None
     }
     return [
         RevenueRow(
@@ -100,10 +111,25 @@ def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:
     ]
 
 
-def _revenue_finding(name: str, mean: Contrast, base: float) -> str:
+def _earned(rows: ReportRows) -> Floats:
+    """Return the revenue of each lead within the horizon, shape (n_leads,)."""
+    return np.where(rows.won, rows.amount, 0.0)
+
+
+def _mean_of(name: str, earned: Floats, is_in: Bools, is_known: Bools) -> Contrast | None:
+    """Compare the mean of a source with that of all leads that have a source."""
+    if name != MISSING_GROUP:
+        return mean_ratio(earned[is_known], is_in[is_known])
+    mean = mean_ratio(earned, is_in)
+    if mean is None:
+        return None
+    return replace(mean, ratio=None, ratio_low=None, ratio_high=None, p=None, is_apart=True)
+
+
+def _revenue_finding(name: str, mean: Contrast, base: float, average: Average) -> str:
     """Format the revenue per lead of a source, compared with that of all leads."""
     comparison = "more" if mean.value > base else "less"
     return (
-        f"A lead from {quoted_name(name)} brings {comparison} revenue than the average lead: "
+        f"A lead from {quoted_name(name)} brings {comparison} revenue than {average.words}: "
         f"{mean.value:,.0f} against {base:,.0f}"
     )

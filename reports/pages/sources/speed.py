@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from crm.arrays import Bools
+from features.attributes.attribute import MISSING_GROUP
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, corrected
 from models.evaluation.differences import ranks_differ
@@ -14,6 +15,7 @@ from models.evaluation.intervals import MedianInterval, median_interval
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import duration
+from reports.pages.averages import has_value
 from reports.pages.phrases import evidence_of, interval_columns, mature_words
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -41,8 +43,9 @@ def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Take
             "created_at, and closed_at of the outcomes."
         )
         return Section(heading, needs=needs), ()
-    table = _speed_rows(groups, wins, all_days, rows.days_to_close)
-    takeaways = _speed_takeaways(table, all_days)
+    table = _speed_rows(groups, wins, rows.days_to_close)
+    known_days = median_interval(rows.days_to_close[wins & has_value(groups)])
+    takeaways = _speed_takeaways(table, known_days or all_days)
     finding = (
         "No source is clearly faster or slower than the others: half of the wins come within "
         f"{duration(all_days.value)}"
@@ -76,11 +79,13 @@ def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Take
     return Section(heading, figures=(figure,)), takeaways
 
 
-def _speed_rows(
-    groups: Groups, wins: Bools, all_days: MedianInterval, days_to_close: Any
-) -> list[SpeedRow]:
-    """Compare the days to win of each source with those of the others."""
-    days, code = days_to_close[wins], groups.code[wins]
+def _speed_rows(groups: Groups, wins: Bools, days_to_close: Any) -> list[SpeedRow]:
+    """Compare the days to win of each source with those of the others.
+
+    Wins without a source are not compared.
+    """
+    days, code, is_known = days_to_close[wins], groups.code[wins], has_value(groups)[wins]
+    known_days = median_interval(days[is_known])
     medians: list[MedianInterval] = []
     names: list[str] = []
     contrasts: list[Contrast] = []
@@ -88,8 +93,12 @@ def _speed_rows(
         median = median_interval(days[code == i])
         if median is None:
             continue
-        n_others = len(days) - median.n
-        is_judged = median.n >= FEWEST_WINS and n_others >= FEWEST_WINS
+        is_apart = name == MISSING_GROUP
+        n_others = int((is_known & (code != i)).sum())
+        is_judged = min(median.n, n_others) >= FEWEST_WINS and not is_apart
+        ratio = None
+        if known_days is not None and known_days.value and not is_apart:
+            ratio = median.value / known_days.value
         names.append(name)
         medians.append(median)
         contrasts.append(
@@ -99,9 +108,10 @@ def _speed_rows(
                 value=median.value,
                 low=median.low,
                 high=median.high,
-                ratio=median.value / all_days.value if all_days.value else None,
-                p=ranks_differ(days, code == i) if is_judged else None,
+                ratio=ratio,
+                p=ranks_differ(days[is_known], code[is_known] == i) if is_judged else None,
                 others=n_others,
+                is_apart=is_apart,
             )
         )
     return [

@@ -9,7 +9,8 @@ from models.evaluation.comparisons import Contrast, Share, corrected
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
 from reports.numbers import percent
-from reports.pages.phrases import about_mature, correct_families, finite, group_contrasts, means_by
+from reports.pages.averages import group_contrasts
+from reports.pages.phrases import about_mature, correct_families, finite, means_by
 from reports.pages.sources.qualified import qualified_leads, qualified_stage
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name

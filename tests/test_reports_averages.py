@@ -1,0 +1,135 @@
+"""Values are compared with the leads that have one, and no ratio exceeds what 100 % allows."""
+
+import datetime
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crm.project import load_project
+from crm.reading import read_records
+from features.attributes.attribute import MISSING_GROUP
+from features.groups import Groups
+from reports.content import Figure, Page
+from reports.pages.activities.page import activities_page
+from reports.pages.audience import audience_page
+from reports.pages.averages import average_of, group_contrasts
+from reports.pages.funnel.page import funnel_page
+from reports.pages.sources.page import sources_page
+from reports.report import build_report
+from reports.rows.rows import ReportRows, make_rows
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+@pytest.fixture(scope="module")
+def rows(simulated_crm: Path) -> ReportRows:
+    project = load_project(simulated_crm)
+    return make_rows(project, read_records(project), NOW)
+
+
+def figure_of(page: Page, name: str) -> Figure:
+    figures = [figure for section in page.sections for figure in section.figures]
+    (figure,) = (figure for figure in figures if figure.name == name)
+    return figure
+
+
+def offices(n_known: int = 1_000, n_missing: int = 1_000) -> tuple[Groups, np.ndarray]:
+    """Group leads by office: half of the leads of both offices are won, none without an office."""
+    code = np.repeat([0, 1, 2], [n_known // 2, n_known // 2, n_missing])
+    won = (np.arange(len(code)) % 2 == 0) & (code < 2)
+    return Groups("office", ("Panama", "Oslo", MISSING_GROUP), code), won
+
+
+def test_leads_without_a_value_do_not_lower_the_average() -> None:
+    groups, won = offices()
+    everyone = np.ones(len(won), dtype=bool)
+    average = average_of(groups, everyone, won)
+    assert (average.wins, average.n, average.n_missing, average.share) == (500, 1_000, 1_000, 0.5)
+    panama, oslo, missing = group_contrasts(groups, everyone, won)
+    assert (panama.ratio, oslo.ratio, panama.others) == (1.0, 1.0, 500)
+    assert not panama.is_significant
+    assert (missing.n, missing.wins, missing.value) == (1_000, 0, 0.0)
+    assert (missing.ratio, missing.p, missing.verdict.value) == (
+        None,
+        None,
+        "no value, so not compared",
+    )
+
+
+def test_groups_without_missing_values_are_compared_with_all_leads() -> None:
+    groups, won = offices(n_missing=0)
+    average = average_of(groups, np.ones(len(won), dtype=bool), won)
+    assert (average.words, average.name, average.about) == ("the average", "all leads", "")
+
+
+def with_a_column_of_half_of_the_leads(rows: ReportRows) -> ReportRows:
+    """Add a column that says nothing, and is filled for most won and for few other leads."""
+    rng = np.random.default_rng(0)
+    is_filled = rng.random(len(rows)) < np.where(rows.won, 0.9, 0.3)
+    code = np.where(is_filled, rng.integers(0, 2, len(rows)), 2)
+    groups = Groups("office", ("Panama", "Oslo", MISSING_GROUP), code)
+    return replace(rows, source=groups, audience=(groups, *rows.audience[:1]))
+
+
+@pytest.mark.parametrize(
+    ("page", "figure"),
+    [
+        (audience_page, "audience-1"),
+        (sources_page, "sources-won"),
+        (funnel_page, "funnel-sources"),
+        (activities_page, "activities-gaps"),
+    ],
+)
+def test_no_page_finds_values_only_because_others_have_none(
+    rows: ReportRows, page: object, figure: str
+) -> None:
+    assert callable(page)
+    built = page(with_a_column_of_half_of_the_leads(rows))
+    table = figure_of(built, figure).rows
+    of_the_column = [row for row in table if "Oslo" in row["name"] or "Panama" in row["name"]]
+    missing = [row for row in table if MISSING_GROUP in row["name"]]
+    assert of_the_column
+    assert missing
+    assert {row["ratio"] for row in missing} == {None}
+    assert {row["verdict"] for row in missing} == {"no value, so not compared"}
+    for row in of_the_column:
+        assert row["verdict"] not in ("above the others", "below the others")
+        if row["ratio"] is not None:
+            assert 0.5 < row["ratio"] < 1.5
+    for takeaway in built.takeaways:
+        assert "Panama" not in takeaway.sentence
+        assert "Oslo" not in takeaway.sentence
+
+
+def test_the_upper_end_of_a_ratio_is_that_of_all_leads_won(rows: ReportRows) -> None:
+    code = np.where(rows.won & (np.arange(len(rows)) % 3 > 0), 0, 1)
+    audience = (Groups("segment", ("pet", "other"), code),)
+    pet = figure_of(audience_page(replace(rows, audience=audience)), "audience-1").rows[0]
+    wins, n = rows.rate
+    assert pet["value"] == 1.0
+    assert pet["ratio_high"] == pytest.approx(n / wins)
+
+
+def test_course_leads_are_compared_with_leads_that_chose(public_data: Path) -> None:
+    project = load_project(EXAMPLES / "xeducation.toml")
+    report = build_report(project, read_records(project), NOW)
+    (page,) = (page for page in report.pages if page.slug == "audience")
+    (worker,) = (
+        row for row in figure_of(page, "audience-1").rows if row["name"] == "Working Professional"
+    )
+    assert worker["ratio"] == pytest.approx(647 / 706 / (3_191 / 6_550))
+    assert worker["ratio_high"] <= 6_550 / 3_191
+    missing = figure_of(page, "audience-1").rows[-2:]
+    assert MISSING_GROUP in {row["name"] for row in missing}
+
+
+def test_pairs_with_most_leads_of_their_values_are_no_finding(public_data: Path) -> None:
+    project = load_project(EXAMPLES / "xeducation.toml")
+    report = build_report(project, read_records(project), NOW)
+    (page,) = (page for page in report.pages if page.slug == "audience")
+    sentences = [takeaway.sentence for takeaway in page.takeaways]
+    assert sentences
+    assert not [sentence for sentence in sentences if "each value alone suggests" in sentence]
