@@ -58,6 +58,7 @@ MAX_BYTES = {
 MODEL_FILES = ("features.json", "estimator.json", "booster.txt", "calibration.json")
 OPTIONAL = "booster.txt"
 NEW_IN_2 = "estimator.json"
+SHOWN_DIGITS = 12  # of a digest, in messages
 GOLDEN_TOLERANCE = 1e-12
 POINTS_TOLERANCE = 1e-7
 READING_ERRORS = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
@@ -152,14 +153,21 @@ def save_artifact(
     return str(manifest["model"])
 
 
-def load_artifact(folder: Path) -> LoadedModel:
+def load_artifact(folder: Path, promised: Sequence[str] = ()) -> LoadedModel:
     """Load a saved model and verify it.
+
+    Parameters
+    ----------
+    folder : Path
+    promised : sequence of str
+        Digests, or the first characters of digests, under which the model is stored. The digest
+        of the files must agree with each of them.
 
     Raises
     ------
     ArtifactError
-        If a file is missing, too large, altered or unreadable, if the format is unknown, or if
-        a golden lead scores differently.
+        If a file is missing, too large, altered or unreadable, if the format is unknown, if the
+        files are those of another model than promised, or if a golden lead scores differently.
     """
     manifest = _parse(_read(folder, MANIFEST), MANIFEST)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
@@ -185,6 +193,8 @@ def load_artifact(folder: Path) -> LoadedModel:
             f"{folder.name}/{MANIFEST} is not the file that was saved: it does not match the "
             "other files. Fetch the model again from the registry."
         )
+    digest = str(expected_manifest["model"])
+    _check_digest(digest, promised, f"the files in {folder.name}")
     try:
         scorer = _build(contents, version)
         golden = _parse(contents["golden.json"], "golden.json")
@@ -209,7 +219,42 @@ def load_artifact(folder: Path) -> LoadedModel:
             f"The model in {folder.name} does not score its golden leads as it did when it was "
             "saved. It needs the leadscore and LightGBM versions that its card names."
         )
-    return LoadedModel(scorer=scorer, digest=expected_manifest["model"])
+    return LoadedModel(scorer=scorer, digest=digest)
+
+
+def _check_digest(digest: str, promised: Sequence[str], where: str) -> None:
+    """Check that the files of a model are those under whose digest the model is stored.
+
+    Parameters
+    ----------
+    digest : str
+        The digest of the files.
+    promised : sequence of str
+        Digests, or the first characters of digests.
+    where : str
+        The files, for the message.
+
+    Raises
+    ------
+    ArtifactError
+        If a promised digest is empty or differs.
+
+    Examples
+    --------
+    >>> _check_digest("15847aa0d60b", ["15847a", "15847aa0d60b"], "the files in scorer")
+    >>> _check_digest("15847aa0d60b", ["f00"], "the files in scorer")
+    Traceback (most recent call last):
+        ...
+    crm.errors.ArtifactError: These are the files of another model: the files in scorer have the \
+digest 15847aa0d60b, and the model that is stored under this name has f00. Restore its files.
+    """
+    for expected in promised:
+        if not expected or not digest.startswith(expected):
+            raise ArtifactError(
+                f"These are the files of another model: {where} have the digest "
+                f"{digest[:SHOWN_DIGITS]}, and the model that is stored under this name has "
+                f"{expected[:SHOWN_DIGITS] or 'none'}. Restore its files."
+            )
 
 
 def model_digest(folder: Path) -> str:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from crm.outcomes import meanings
+from models.artifact import SHOWN_DIGITS
 from models.scorer import LeadScorer
 from serving.payloads.answers import ModelIdentity
 from serving.payloads.flat_lead import names_by_identifier
-
-SHOWN_DIGITS = 12  # of the digest, in answers and metrics
 
 
 @dataclass(frozen=True)

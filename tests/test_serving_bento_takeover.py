@@ -348,3 +348,51 @@ def test_promoting_again_repairs_the_store(trained: Any, tmp_path: Path) -> None
     shutil.copy(artifact / "card.json", artifact / "booster.txt")
     promote("3", returncode=1)
     assert champion() == tag_1
+
+
+EXCHANGE = """
+import os, shutil, sys
+from pathlib import Path
+from crm.errors import ArtifactError
+from serving.bento.store import load_from_store, promote_in_store
+
+artifacts = list(map(Path, sys.argv[1:]))
+tags = [promote_in_store(path, "demo", str(i)) for i, path in enumerate(artifacts, start=1)]
+store = Path(os.environ["BENTOML_HOME"]) / "models"
+first, second = (store / tag.replace(":", "/") for tag in tags)
+
+def load():
+    try:
+        return load_from_store(tags[1]).digest[:12]
+    except ArtifactError as error:
+        return str(error)
+
+print(*tags, sep="\\n")
+print(load())
+for path in artifacts[0].iterdir():
+    shutil.copy(path, second)
+print(load())
+shutil.copy(first / "model.yaml", second)
+print(load())
+assert promote_in_store(artifacts[1], "demo", "2") == tags[1]
+print(load())
+facts = (second / "model.yaml").read_text()
+(second / "model.yaml").write_text(facts.replace("  digest: ", "  checksum: "))
+print(load())
+"""
+
+
+def test_files_of_another_model_under_a_tag_are_refused(trained: Any, tmp_path: Path) -> None:
+    artifacts = [tmp_path / "1", tmp_path / "2"]
+    for slope, artifact in enumerate(artifacts, start=1):
+        scorer = replace(trained.scorer, calibration=Calibration(slope, 0.0))
+        save_artifact(scorer, trained.golden_leads, artifact, trained.golden_as_of)
+    process = run_python(tmp_path / "home", EXCHANGE, *artifacts)
+    assert process.returncode == 0, process.stderr
+    tag_1, tag_2, intact, exchanged, with_metadata, repaired, nameless = process.stdout.splitlines()
+    assert intact == repaired == tag_2[-12:]
+    assert exchanged.startswith(f"{tag_2}: These are the files of another model: ")
+    assert f"have the digest {tag_1[-12:]}" in exchanged
+    assert f"under this name has {tag_2[-12:]}. Restore" in exchanged
+    assert with_metadata.startswith(f"BentoML's store has the files of {tag_1} in demo-v2-")
+    assert nameless.startswith(f"{tag_2} of BentoML's store was not stored by leadscore: it lacks")

@@ -24,7 +24,7 @@ import sqlalchemy
 
 from crm.errors import ArtifactError, ConfigError, TrackingError
 from crm.project import Project
-from models.artifact import LoadedModel, load_artifact, model_digest
+from models.artifact import SHOWN_DIGITS, LoadedModel, load_artifact, model_digest
 from models.registry.lock import find_name, register_name
 from models.registry.mlflow_errors import error_types, none_if_absent
 from models.registry.reachable import check_reachable, shown
@@ -315,12 +315,16 @@ class Registry:
                     dst_path=work,
                 )
                 tags = self.client.get_model_version(self.name, version).tags
-            registered, fetched = tags.get("digest"), model_digest(Path(path))
-            if registered not in (None, fetched):
+                logged = mlflow.models.get_model_info(f"models:/{self.name}/{version}").metadata
+            # Either may be absent: tags can be deleted, and old models have no metadata.
+            registered = {tags.get("digest"), (logged or {}).get("digest")} - {None}
+            fetched = model_digest(Path(path))
+            if registered - {fetched}:
+                promised = " and ".join(sorted(digest[:SHOWN_DIGITS] for digest in registered))
                 raise ArtifactError(
                     f"Version {version} of `{self.name}` is not the model that was registered: "
-                    f"its files have the digest {fetched[:12]}, the registry has "
-                    f"{registered[:12]}. Restore the files that were registered."
+                    f"its files have the digest {fetched[:SHOWN_DIGITS]}, the registry has "
+                    f"{promised}. Restore the files that were registered."
                 )
             yield Path(path)
 

@@ -16,7 +16,7 @@ from bentoml.exceptions import BentoMLException, NotFound
 
 from crm.errors import ArtifactError, ServiceError
 from crm.files import whole_file
-from models.artifact import load_artifact
+from models.artifact import SHOWN_DIGITS, LoadedModel, load_artifact
 from serving.served_model import ServedModel
 from serving.settings import home_folder
 
@@ -87,14 +87,36 @@ def load_from_store(tag: str) -> ServedModel:
     Raises
     ------
     ArtifactError
-        If it does not exist or does not verify.
+        If it does not exist or does not verify, or if its files are those of another model than
+        its tag and its metadata name.
     """
     try:
         stored = bentoml.models.get(tag)
     except BentoMLException:
         raise ArtifactError(f"BentoML's store has no model {tag}.") from None
-    loaded = load_artifact(Path(stored.path))
+    loaded = _load(stored)
     return ServedModel(loaded.scorer, str(stored.info.metadata["version"]), loaded.digest)
+
+
+def _load(stored: bentoml.Model) -> LoadedModel:
+    """Load a stored model, and verify that it is the one that its tag and its metadata name."""
+    facts, folder = stored.info.metadata, Path(stored.path)
+    if folder.name != stored.tag.version:
+        raise ArtifactError(
+            f"BentoML's store has the files of {stored.tag} in {folder.name}. Restore its files."
+        )
+    missing = [name for name in ("name", "version", "digest") if not facts.get(name)]
+    of_tag = str(stored.tag.version).rpartition("-")[2]
+    if missing or len(of_tag) != SHOWN_DIGITS:
+        raise ArtifactError(
+            f"{stored.tag} of BentoML's store was not stored by leadscore: it lacks "
+            f"{', '.join(missing) or 'the digest in its tag'}. Run `leadscore build` or "
+            "`leadscore models promote`, which store the champion."
+        )
+    try:
+        return load_artifact(folder, [of_tag, str(facts["digest"])])
+    except ArtifactError as error:
+        raise ArtifactError(f"{stored.tag}: {error}") from None
 
 
 def put_in_store(artifact: Path, name: str, version: str) -> str:
@@ -120,16 +142,16 @@ def put_in_store(artifact: Path, name: str, version: str) -> str:
         If the store cannot be written.
     """
     digest = load_artifact(artifact).digest
-    tag = bentoml.Tag(STORE_NAME, f"{name[:40]}-v{version}-{digest[:12]}")
+    tag = bentoml.Tag(STORE_NAME, f"{name[:40]}-v{version}-{digest[:SHOWN_DIGITS]}")
     try:
         stored = bentoml.models.get(tag)
-        if stored.tag == tag:
-            load_artifact(Path(stored.path))
+        if Path(stored.path).name == tag.version:  # BentoML also finds tags by their beginning
+            _load(stored)
             return str(tag)
     except NotFound:
         pass
     except ArtifactError:
-        bentoml.models.delete(tag)  # damaged since it was copied
+        bentoml.models.delete(tag)  # damaged or exchanged since it was copied
     except BentoMLException as error:
         raise ServiceError(f"BentoML's model store cannot be read: {error}.") from None
     facts = {"name": name, "version": version, "digest": digest}
