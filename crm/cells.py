@@ -72,6 +72,49 @@ def list_text(items: list[Any]) -> str | None:
     return msgspec.json.encode(items).decode() if items else None
 
 
+def plain_cell(cell: Any) -> Any:
+    """Return a cell of a table as the cell that a request would contain.
+
+    A number or time of numpy becomes Python's; bytes become text; a list of plain values, also as
+    a tuple or an array, becomes the text of its JSON. Objects, and lists that contain objects,
+    count as missing.
+
+    Examples
+    --------
+    >>> plain_cell(np.array(50)), plain_cell(b"Web"), plain_cell(("Demo", 3)), plain_cell({"a": 1})
+    (50, 'Web', '["Demo",3]', None)
+    """
+    if isinstance(cell, np.ndarray) and cell.ndim == 0:
+        cell = cell[()]  # a scalar of numpy, or the object in an array of objects
+    if isinstance(cell, np.datetime64):
+        return pd.Timestamp(cell)
+    if isinstance(cell, np.generic):
+        return cell.item()
+    if isinstance(cell, bytes | bytearray | memoryview):
+        return bytes(cell).decode("utf-8", errors="replace")
+    if isinstance(cell, np.ndarray | list | tuple):
+        items = [plain_cell(item) for item in cell]
+        is_plain = all(isinstance(item, str | bool | int | float | None) for item in items)
+        return list_text(items) if is_plain and not any(map(is_object, cell)) else None
+    return None if is_object(cell) else cell
+
+
+def is_object(cell: Any) -> bool:
+    """Check whether a cell is an object, or a list that contains objects."""
+    if isinstance(cell, np.ndarray | list | tuple):
+        return np.ndim(cell) > 0 and any(map(is_object, cell))
+    return isinstance(cell, dict | set | frozenset)
+
+
+def plain_column(column: pd.Series) -> pd.Series:
+    """Return a column of cells as `plain_cell` returns them, and of no category type."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.astype(column.cat.categories.dtype)
+    if column.dtype != object or pd.api.types.infer_dtype(column) in ("string", "empty"):
+        return column
+    return pd.Series([plain_cell(cell) for cell in column], column.index, object, column.name)
+
+
 def cell_number(cell: Any) -> float:
     """Read a cell as a number: nan if it is missing, infinite, or not a number.
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import expit
 
 from crm.arrays import Floats, Ints
-from crm.cells import cell_text, text_column
+from crm.cells import cell_text, plain_column, text_column
 from crm.formats.column_times import parse_times
 from crm.lead_ids import id_keys
 from crm.times import NOT_A_TIME, microseconds
@@ -133,8 +133,8 @@ class LeadScorer:
         """Score a table of leads under the CRM's own column names.
 
         Columns that the model does not know are ignored; names may differ as `ColumnNames`
-        defines. Absent columns count as missing. `crm.cells` defines how cells are read. The
-        input is not changed.
+        defines. Absent columns count as missing. `crm.cells` defines how cells are read, whatever
+        their type. The input is not changed.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class LeadScorer:
             `lead_id` (as in the table, None without such a column),
             `probability` (float64, 0 … 1), `score` (int64, 1 … 99), `grade` (text).
         """
-        leads = self.column_names.of_table(leads)
+        leads = self.column_names.of_table(leads).apply(plain_column)
         id_column = self.roles["lead_id"]
         ids = leads.get(id_column, pd.Series([None] * len(leads), dtype=object))
         history = self.pipeline.history_of_tables(

@@ -1,18 +1,23 @@
 """A registered model scores through MLflow as it scores in leadscore."""
 
+import asyncio
 import datetime
+import decimal
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 
+from crm.errors import ArtifactError
 from crm.project import load_project
 from crm.reading import read_records
 from models.artifact import load_artifact, save_artifact
@@ -85,7 +90,6 @@ def frames(leads: pd.DataFrame) -> dict[str, pd.DataFrame]:
         ),
         "fewer_columns": leads[["lead_id", "country", "industry"]],
         "more_columns": leads.assign(mood="good", shoe_size=43, email="x@example.com"),
-        "no_known_column": leads[["lead_id", "company_name"]],
         "no_id": leads.drop(columns="lead_id"),
     }
 
@@ -119,6 +123,156 @@ def test_pyfunc_scores_equal_the_scorer(crm: Path, scorer: LeadScorer, tmp_path:
     assert probabilities == [scorer.score_leads([LeadCells(lead)])[0].probability]
     assert metadata["columns"] == scorer.pipeline.names
     assert list(empty_folder.iterdir()) == []
+
+
+LEADS: list[dict[str, Any]] = [
+    {"lead_id": "7", "created_at": "2025-03-01T08:00:00Z", "source": "Partner", "employees": 50}
+    | {"budget_eur": 12500.5, "email_opt_in": True, "phone_opt_in": "no", "industry": None},
+    {"lead_id": 8, "created_at": None, "source": "Webinar", "employees": None}
+    | {"budget_eur": "3900", "email_opt_in": None, "phone_opt_in": None, "industry": "Software"},
+]
+COLUMNS = list(LEADS[0])
+ROWS = [list(lead.values()) for lead in LEADS]
+TEXTS = [{"source": "Partner", "industry": "Software"}, {"source": "Webinar", "industry": "Retail"}]
+AS_COLUMNS = {column: [lead[column] for lead in LEADS] for column in COLUMNS}
+FORMS = {
+    "dataframe_records": ({"dataframe_records": LEADS}, LEADS),
+    "dataframe_split": ({"dataframe_split": {"columns": COLUMNS, "data": ROWS}}, LEADS),
+    "inputs": ({"inputs": LEADS}, LEADS),
+    "inputs, one lead": ({"inputs": LEADS[:1]}, LEADS[:1]),
+    "inputs, columns": ({"inputs": AS_COLUMNS}, LEADS),
+    "inputs, an object": ({"inputs": LEADS[0]}, LEADS[:1]),
+    "inputs, columns of texts": ({"inputs": pd.DataFrame(TEXTS).to_dict("list")}, TEXTS),
+    "inputs, a column of texts": ({"inputs": {"source": ["Partner"]}}, [{"source": "Partner"}]),
+    "instances": ({"instances": LEADS}, LEADS),
+    "instances, one lead": ({"instances": LEADS[1:]}, LEADS[1:]),
+    "unknown columns too": ({"inputs": [TEXTS[0] | {"mood": "good"}]}, TEXTS[:1]),
+    "few columns": ({"inputs": [{"employees": 50}]}, [{"employees": 50}]),
+}
+
+
+@pytest.fixture(scope="module")
+def logged(crm: Path, digest: str) -> Path:
+    (model,) = (crm / "mlartifacts" / "models").iterdir()
+    return model / "artifacts"
+
+
+@pytest.fixture(scope="module", params=["with the signature", "without a signature"])
+def server(
+    request: pytest.FixtureRequest, logged: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """Return MLflow's server as a function; models of earlier versions have no signature."""
+    import mlflow
+    from mlflow.pyfunc import scoring_server
+
+    folder = shutil.copytree(logged, tmp_path_factory.mktemp("served") / "model")
+    if request.param == "without a signature":
+        facts = (folder / "MLmodel").read_text()
+        start, end = facts.index("signature:"), facts.index("utc_time_created:")
+        (folder / "MLmodel").write_text(facts[:start] + facts[end:])
+    model = mlflow.pyfunc.load_model(str(folder))
+    assert (model.metadata.signature is None) == (request.param == "without a signature")
+    app = scoring_server.init(model)
+
+    async def post(body: Any) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+            return await client.post("http://localhost/invocations", json=body)
+
+    return lambda body: asyncio.run(post(body))
+
+
+@pytest.mark.parametrize(("body", "leads"), FORMS.values(), ids=FORMS)
+def test_mlflows_server_scores_every_form_as_the_service(
+    server: Any, scorer: LeadScorer, body: dict[str, Any], leads: list[dict[str, Any]]
+) -> None:
+    response = server(body)
+    assert response.status_code == 200, response.text
+    expected = scorer.score_leads([LeadCells(lead) for lead in leads])
+    answers = response.json()["predictions"]
+    assert [a["probability"] for a in answers] == [score.probability for score in expected]
+    assert [a["grade"] for a in answers] == [score.grade for score in expected]
+    ids = [None if answer["lead_id"] is None else str(answer["lead_id"]) for answer in answers]
+    assert ids == [score.lead_id for score in expected]
+
+
+UNKNOWN = {
+    "split": {"dataframe_split": {"columns": ["Nothing"], "data": [[1]]}},
+    "inputs": {"inputs": [{"Nothing": 1}]},
+    "only an id": {"dataframe_records": [{"lead_id": 7}]},
+}
+
+
+@pytest.mark.parametrize("body", UNKNOWN.values(), ids=UNKNOWN)
+def test_mlflows_server_refuses_leads_without_a_known_column(
+    server: Any, body: dict[str, Any]
+) -> None:
+    response = server(body)
+    assert response.status_code == 400
+    assert "the model reads none of its columns" in response.json()["message"]
+
+
+def test_signature_has_every_column_that_the_model_reads(logged: Path, scorer: LeadScorer) -> None:
+    from mlflow.models import Model
+
+    signature = Model.load(str(logged / "MLmodel")).signature
+    columns = ["lead_id", "created_at", *scorer.pipeline.columns]
+    assert signature.inputs.optional_input_names() == columns
+    assert signature.inputs.required_input_names() == []
+    scores = scorer.score_table(pd.DataFrame(TEXTS))
+    assert signature.outputs.input_names() == list(scores.columns)
+
+
+def test_cells_of_every_type_are_read_as_in_a_request(logged: Path, scorer: LeadScorer) -> None:
+    import mlflow
+
+    rows: list[dict[str, tuple[Any, Any]]] = [
+        {"employees": (np.array(50), 50), "source": (np.str_("Partner"), "Partner")},
+        {"employees": (np.int32(50), 50), "email_opt_in": (np.bool_(True), True)},
+        {"employees": (decimal.Decimal("50.5"), 50.5), "source": (b"Partner", "Partner")},
+        {"employees": (np.float64("nan"), None), "email_opt_in": (pd.NA, None)},
+        {"employees": (pd.NA, None), "created_at": (pd.NaT, None)},
+        {"employees": (np.array("50"), "50"), "created_at": (np.datetime64("NaT"), None)},
+        {"created_at": (np.datetime64("2025-03-01T08:00"), "2025-03-01T08:00Z")},
+        {"created_at": (datetime.datetime(2025, 3, 1, 8), "2025-03-01T08:00Z")},
+        {"created_at": (pd.Timestamp("2025-03-01T08:00Z"), "2025-03-01T08:00Z")},
+        {"created_at": (datetime.date(2025, 3, 1), "2025-03-01")},
+        {"source": (["Partner"], '["Partner"]'), "employees": (7, 7)},
+        {"source": ({"name": "Partner"}, None), "email_opt_in": (np.array(None), None)},
+    ]
+    sent = pd.DataFrame([{name: pair[0] for name, pair in row.items()} for row in rows], dtype="O")
+    cells = [{name: pair[1] for name, pair in row.items()} for row in rows]
+    expected = [s.probability for s in scorer.score_leads([LeadCells(lead) for lead in cells])]
+    assert len(set(expected)) > 6
+    assert scorer.score_table(sent)["probability"].tolist() == expected
+    model = mlflow.pyfunc.load_model(str(logged))
+    assert model.predict(sent)["probability"].tolist() == expected
+    typed = pd.DataFrame(
+        {
+            "source": pd.Categorical(["Partner", None, "Webinar"]),
+            "employees": pd.array([50, None, 3], dtype="Int64"),
+            "email_opt_in": pd.array([True, None, False], dtype="boolean"),
+        }
+    )
+    plain = [("Partner", 50, True), (None, None, None), ("Webinar", 3, False)]
+    leads = [LeadCells(dict(zip(typed.columns, row, strict=True))) for row in plain]
+    expected = [score.probability for score in scorer.score_leads(leads)]
+    assert model.predict(typed)["probability"].tolist() == expected
+
+
+def test_files_of_another_model_do_not_load(logged: Path, trained: Any, tmp_path: Path) -> None:
+    import mlflow
+
+    folder = shutil.copytree(logged, tmp_path / "model")
+    shutil.rmtree(folder / "artifacts" / "scorer")
+    halved = replace(trained.scorer.calibration, slope=trained.scorer.calibration.slope / 2)
+    save_artifact(
+        replace(trained.scorer, calibration=halved),
+        trained.golden_leads,
+        folder / "artifacts" / "scorer",
+        trained.golden_as_of,
+    )
+    with pytest.raises(ArtifactError, match="These are the files of another model: "):
+        mlflow.pyfunc.load_model(str(folder))
 
 
 def test_mlflow_stores_data_and_one_script(crm: Path, digest: str) -> None:

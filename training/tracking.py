@@ -21,6 +21,7 @@ from models.evaluation.metrics import MODEL_METRICS
 from models.registry.promotion import update_challenger
 from models.registry.reachable import shown
 from models.registry.registry import ARTIFACT, Registry
+from models.scorer import LeadScorer
 from reports.card.page import card_page
 from reports.card.pictures import card_pictures
 from reports.charts.card import comparison_chart, gains_chart, reliability_chart
@@ -34,6 +35,7 @@ SCRIPT = Path(__file__).resolve().parent.parent / "models" / "pyfunc.py"
 PICTURE_PPI = 144
 DIGEST_CHARACTERS = 36  # the longest that MLflow accepts for a data set
 CARD_TABLES = ("importance", "segments", "fairness")  # in addition to the tables in its `test`
+SCORES = {"lead_id": "string", "probability": "double", "score": "long", "grade": "string"}
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ def track(
                 name=ARTIFACT,
                 python_model=str(SCRIPT),
                 artifacts={ARTIFACT: str(artifact)},
+                signature=_signature(trained.scorer),
+                input_example=_example(trained),
                 pip_requirements=_requirements(),
                 metadata={"digest": digest, "columns": trained.scorer.pipeline.names},
             )
@@ -299,6 +303,29 @@ def _environment() -> str:
         for package in importlib.metadata.distributions()
     )
     return "\n".join(installed) + "\n"
+
+
+def _example(trained: Trained) -> list[dict[str, Any]]:
+    """Return a made-up lead, which MLflow shows with the model."""
+    cells = trained.golden_leads[0].cells
+    return [{column: cells.get(column) for column in trained.scorer.pipeline.columns}]
+
+
+def _signature(scorer: LeadScorer) -> Any:
+    """Describe the columns for MLflow: all are optional, and `crm.cells` reads their cells.
+
+    With a type in place of `AnyType`, MLflow would refuse or convert numbers and missing cells.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
+
+    roles = [scorer.roles["lead_id"]]
+    roles += [scorer.roles["created_at"]] if scorer.pipeline.has_times else []
+    read = dict.fromkeys([*roles, *scorer.pipeline.columns])
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), column, required=False) for column in read]),
+        outputs=Schema([ColSpec(kind, column) for column, kind in SCORES.items()]),
+    )
 
 
 def _requirements() -> list[str]:

@@ -1,6 +1,5 @@
 """Reads tables whose cells have types: Parquet and databases."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
+from crm.cells import is_object, plain_column
 from crm.errors import ConfigError, SourceError
 from crm.project import TableKeys
 from crm.sources.checks import check_file, check_header
@@ -157,28 +156,10 @@ def _plain(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:
     Objects, and lists that contain objects, count as missing; a note names their column.
     """
     for column in table.columns:
-        if table[column].dtype == "category":
-            table[column] = table[column].astype(table[column].cat.categories.dtype)
-        if table[column].dtype == object:
-            cells = table[column].map(_plain_cell)
-            if (cells.isna() & table[column].map(_is_object)).any():
+        cells = plain_column(table[column])
+        if cells.dtype == object:
+            objects = table[column][cells.isna()].map(is_object)
+            if objects.any():
                 findings.note(f"{quote_text(str(column))} contains objects; they count as missing.")
-            table[column] = cells
+        table[column] = cells
     return table
-
-
-def _is_object(cell: Any) -> bool:
-    """Return whether a cell is an object, or a list that contains objects."""
-    if isinstance(cell, np.ndarray | list | tuple):
-        return any(map(_is_object, cell))
-    return isinstance(cell, dict | set) and bool(cell)
-
-
-def _plain_cell(cell: Any) -> Any:
-    if isinstance(cell, bytes | memoryview):
-        return bytes(cell).decode("utf-8", errors="replace")
-    if isinstance(cell, np.ndarray | list | tuple):
-        items = [item.item() if isinstance(item, np.generic) else item for item in cell]
-        is_plain = items and all(isinstance(item, str | bool | int | float) for item in items)
-        return json.dumps(items, ensure_ascii=False) if is_plain else None
-    return None if isinstance(cell, dict | set) else cell
