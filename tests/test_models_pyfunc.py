@@ -233,7 +233,12 @@ def test_cells_of_every_type_are_read_as_in_a_request(logged: Path, scorer: Lead
         {"employees": (pd.NA, None), "created_at": (pd.NaT, None)},
         {"employees": (np.array("50"), "50"), "created_at": (np.datetime64("NaT"), None)},
         {"created_at": (np.datetime64("2025-03-01T08:00"), "2025-03-01T08:00Z")},
-        {"created_at": (datetime.datetime(2025, 3, 1, 8), "2025-03-01T08:00Z")},
+        {
+            "created_at": (
+                datetime.datetime(2025, 3, 1, 8, tzinfo=datetime.UTC),
+                "2025-03-01T08:00Z",
+            )
+        },
         {"created_at": (pd.Timestamp("2025-03-01T08:00Z"), "2025-03-01T08:00Z")},
         {"created_at": (datetime.date(2025, 3, 1), "2025-03-01")},
         {"source": (["Partner"], '["Partner"]'), "employees": (7, 7)},
