@@ -22,7 +22,7 @@ from features.feature import Feature
 from features.fitting import fit_pipeline
 from features.moments import make_moments
 from features.pipeline import FeaturePipeline
-from serving.contract.openapi import flat_fields
+from serving.contract.flat_fields import FlatField, flat_fields
 from training.golden import golden_leads
 
 SIZES = {"small": 1.0, "medium": 2.0, "large": 3.0}
@@ -116,7 +116,7 @@ def test_the_contract_has_the_type_of_a_made_up_kind(pipeline: FeaturePipeline) 
     model: Any = SimpleNamespace(
         names_by_identifier={"company": "company"}, scorer=SimpleNamespace(pipeline=pipeline)
     )
-    assert flat_fields(model) == {"company": "string"}
+    assert flat_fields(model) == {"company": FlatField("company", "string")}
 
 
 def test_every_kind_has_its_own_name_and_note() -> None:

@@ -32,6 +32,7 @@ from schemathesis.specs.openapi.checks import (
 
 from crm.ledger.ledger import Ledger
 from serving.app import ScoringApp
+from serving.contract.flat_fields import FlatField
 from serving.contract.openapi import contracts
 from serving.errors import CODES
 from serving.served_model import ServedModel
@@ -39,7 +40,10 @@ from serving.settings import Settings
 
 CASES = int(os.environ.get("CONTRACT_CASES", "480"))
 HERE = Path(__file__).resolve().parent.parent
-FIELDS = {"Lead_Source": "string", "Employees": "number"}
+FIELDS = {
+    "Lead_Source": FlatField("Lead Source", "string"),
+    "Employees": FlatField("Employees", "number"),
+}
 PATHS = {
     "/score",
     "/score_lead",
@@ -123,7 +127,7 @@ def test_operations_have_an_example_and_their_failures(openapi: dict[str, Any]) 
 
 def test_flat_lead_has_the_attributes_of_the_model(openapi: dict[str, Any]) -> None:
     flat = openapi["components"]["schemas"]["FlatLead"]["properties"]
-    assert flat["Employees"] == {"type": "number", "nullable": True}
+    assert flat["Employees"] == {"type": "number", "nullable": True, "format": "double"}
     assert flat["Lead_Source"] == {"type": "string", "nullable": True}
 
 
@@ -258,7 +262,7 @@ def client_modules(
     )
     assert process.returncode == 0, process.stdout + process.stderr
     monkeypatch.syspath_prepend(tmp_path)
-    names = ("client", "models", "api.default.score_leads", "api.default.score_lead")
+    names = ("client", "models", "api.leadscore.score_leads", "api.leadscore.score_lead")
     return {name: importlib.import_module(f"generated.{name}") for name in names}
 
 
@@ -268,10 +272,10 @@ def test_generated_client_scores_a_lead(served: str, client_modules: dict[str, M
     lead = models.LeadPayload(lead_id="L1", attributes=attributes)
     client = client_modules["client"].AuthenticatedClient(base_url=served, token="none")
     with client:
-        answer = client_modules["api.default.score_leads"].sync(
+        answer = client_modules["api.leadscore.score_leads"].sync(
             client=client, body=models.ScoreRequest(leads=[lead])
         )
-        flat = client_modules["api.default.score_lead"].sync(
+        flat = client_modules["api.leadscore.score_lead"].sync(
             client=client, body=models.FlatLead(lead_id="L1", budget_eur=120_000)
         )
     assert answer.model.version == "7"

@@ -32,9 +32,10 @@ def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> No
         "newest_activity",
         "used_stages",
         "as_of",
-        "model_name",
+        "model",
         "model_version",
         "request_id",
+        "model_name",
     ]
     assert flat["probability"] == nested["probability"]
     assert flat["reason_1"].startswith(nested["reasons"][0]["text"])

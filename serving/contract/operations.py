@@ -1,10 +1,12 @@
 """The calls as the contract describes them: names, texts and examples."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
 
+from serving.contract.flat_fields import FlatField
 from serving.payloads.answers import (
     ErasedAnswer,
     FlatAnswer,
@@ -37,7 +39,9 @@ class Operation:
     request : type of Struct or None
         The body. None means a flat lead, whose fields depend on the model.
     answer : type of Struct
-    request_example, answer_example : dict
+    request_example : dict
+        Without the attributes of a lead to score: `request_examples` adds those of the model.
+    answer_example : dict
     """
 
     operation_id: str
@@ -49,13 +53,14 @@ class Operation:
     answer_example: dict[str, Any]
 
 
+EXAMPLE_CELLS = {"number": 250, "string": "Webinar"}
+UNKNOWN = {"string": "Lead_Source"}  # any lead to score needs an attribute
 MODEL = {"name": "acme", "version": "3", "digest": "15847aa0d60b"}
 REQUEST_ID = "5f0c2d1e9b7a4c3f8e6d5c4b3a291807"
 AS_OF = "2025-03-01T08:00:00+00:00"
 LEAD = {
     "lead_id": "00Q5e00000AbCdE",
     "created_at": "2025-02-20T09:30:00Z",
-    "attributes": {"Lead Source": "Webinar", "Employees": 250, "Country": "DE"},
     "activities": [{"type": "page view", "occurred_at": "2025-02-28T10:00:00Z"}],
 }
 SCORED = {
@@ -81,9 +86,10 @@ FLAT = {
     "newest_activity": "2025-02-28T10:00:00+00:00",
     "used_stages": 0,
     "as_of": AS_OF,
-    "model_name": "acme",
+    "model": "acme",
     "model_version": "3",
     "request_id": REQUEST_ID,
+    "model_name": "acme",
 }
 ANSWERED_BY = {"request_id": REQUEST_ID, "model": MODEL}
 STORED = {
@@ -119,7 +125,7 @@ CALLS = {
         "except lead_id, created_at and as_of are attributes.",
         request=None,
         answer=FlatAnswer,
-        request_example={"lead_id": "00Q5e00000AbCdE"},
+        request_example={"lead_id": LEAD["lead_id"], "created_at": LEAD["created_at"]},
         answer_example=FLAT,
     ),
     "/activities": Operation(
@@ -230,3 +236,19 @@ DECODED_ONE_BY_ONE: dict[type[Struct], tuple[str, type[Struct]]] = {
     StagesRequest: ("stages", StageItem),
     OutcomesRequest: ("outcomes", OutcomeItem),
 }  # fields whose items are decoded one by one
+
+
+def request_examples(fields: Mapping[str, FlatField]) -> dict[str, dict[str, Any]]:
+    """Return an example body for each call, which the service answers with 200.
+
+    The leads to score have an attribute of each type, under its name in the model.
+    """
+    names = {field.json_type: name for name, field in reversed(fields.items())} or UNKNOWN
+    flat = {name: EXAMPLE_CELLS[json_type] for json_type, name in sorted(names.items())}
+    own = {fields[name].column if name in fields else name: cell for name, cell in flat.items()}
+    examples = {path: call.request_example for path, call in CALLS.items()}
+    leads = [lead | {"attributes": own} for lead in examples["/score"]["leads"]]
+    return examples | {
+        "/score": examples["/score"] | {"leads": leads},
+        "/score_lead": examples["/score_lead"] | flat,
+    }

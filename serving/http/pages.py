@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from crm.version import VERSION
-from serving.contract.openapi import contracts, flat_fields
+from serving.contract.flat_fields import flat_fields
+from serving.contract.openapi import contracts
 from serving.http.prometheus import Series, exposition
 from serving.http.response import JSON, Response, json_response
 from serving.served_model import ServedModel

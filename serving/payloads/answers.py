@@ -11,7 +11,7 @@ from features.cell_warnings import CellWarning, CellWarningCode
 from models.reasons import Reason
 from models.scorer import Score
 from serving.errors import CODES, RequestError
-from serving.payloads.columns import Cell, StoredOutcome, StoredStage
+from serving.payloads.columns import HIDDEN, Cell, StoredOutcome, StoredStage, TimeText
 
 WarningCode = Literal[CellWarningCode, "ledger_unavailable", "undeclared_outcome"]
 Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -55,7 +55,7 @@ class Used(Struct, frozen=True):
     """The activities and stages, sent or stored, that the score used."""
 
     activities: int
-    newest: str | None
+    newest: TimeText | None
     stages: int
 
 
@@ -76,14 +76,17 @@ class ScoredLead(Struct, frozen=True):
 class ScoreAnswer(Struct, frozen=True):
     """A result or an error for each lead, in the order in which the leads were sent."""
 
-    as_of: str
+    as_of: TimeText
     scores: list[ScoredLead]
     request_id: str
     model: ModelIdentity
 
 
 class FlatAnswer(Struct, frozen=True):
-    """One scored lead as a flat object. A text without a value is empty."""
+    """One scored lead as a flat object. A text without a value is empty.
+
+    `model_name` is the earlier name of `model`. PHP clients cannot have a field of this name.
+    """
 
     lead_id: str
     probability: Probability
@@ -96,10 +99,11 @@ class FlatAnswer(Struct, frozen=True):
     used_activities: int
     newest_activity: str
     used_stages: int
-    as_of: str
-    model_name: str
+    as_of: TimeText
+    model: str
     model_version: str
     request_id: str
+    model_name: Annotated[str, Meta(extra_json_schema={HIDDEN: True})]
 
 
 class StoredItem(Struct, frozen=True):
@@ -127,7 +131,7 @@ class StoredAnswer(Struct, frozen=True):
 class PastScore(Struct, frozen=True):
     """A score that an earlier answer contained. Only the last one has its reasons."""
 
-    as_of: str
+    as_of: TimeText
     probability: Probability
     score: ScorePoints
     grade: str
@@ -146,14 +150,14 @@ class ActivityCount(Struct, frozen=True):
     """The number of activities, and the time of the newest."""
 
     count: int
-    newest: str | None
+    newest: TimeText | None
 
 
 class LeadAnswer(Struct, frozen=True):
     """Everything that the ledger stores about a lead."""
 
     lead_id: str
-    created_at: str | None
+    created_at: TimeText | None
     attributes: dict[str, Cell] | None
     last_score: PastScore | None
     trend: Trend

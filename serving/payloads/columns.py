@@ -14,14 +14,17 @@ MAX_ID_CHARACTERS: Final = 200
 Id = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 TIME_FORMAT: Final = "ISO 8601, or milliseconds since 1970 of 13 digits."
-Time = Annotated[str | Whole, Meta(description=TIME_FORMAT)]
+HIDDEN: Final = "x-hidden"  # marks a field that is sent but is not in the contract
+DATE_TIME: Final = {"format": "date-time"}
+Time = Annotated[str | Whole, Meta(description=TIME_FORMAT, extra_json_schema=DATE_TIME)]
+TimeText = Annotated[str, Meta(extra_json_schema=DATE_TIME)]
 LeadId = Annotated[Id | Whole, Meta(description=TABLES["leads"].columns[0].description)]
 
 _TYPES: Final[dict[Kind, Any]] = {
     "id": Id | Whole,
     "text": Text | Whole,
     "value": Text | Whole | float | bool,
-    "time": str | Whole,
+    "time": Annotated[str | Whole, Meta(extra_json_schema=DATE_TIME)],
     "number": float,
 }
 
@@ -94,7 +97,7 @@ def stored_struct(name: str, table: DeclaredTable) -> type[Struct]:
 
 
 def _stored_field(column: DeclaredColumn) -> Any:
-    cell: Any = float if column.kind == "number" else str
+    cell: Any = {"number": float, "time": TimeText}.get(column.kind, str)
     is_always_there = column.required or column.kind == "id"
     return Annotated[cell if is_always_there else cell | None, Meta(description=column.description)]
 

@@ -129,7 +129,8 @@ def flat_answer(
         newest_activity=used.newest or "",
         used_stages=used.stages,
         as_of=time_text(moment),
-        model_name=model.name,
+        model=model.name,
         model_version=model.version,
         request_id=request_id,
+        model_name=model.name,
     )
