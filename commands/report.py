@@ -24,7 +24,11 @@ def report(
         typer.Option(formats=["%Y-%m-%d"], help="Only leads created on this day or later, UTC."),
     ] = None,
     segment: Annotated[
-        str | None, typer.Option(help="Only leads with this value, such as industry=Software.")
+        str | None,
+        typer.Option(
+            help="Only leads with this value, or in this group of the report, such as "
+            "industry=Software or 'employees=100 to 253'."
+        ),
     ] = None,
     share: Annotated[
         str | None,

@@ -82,7 +82,7 @@ def build_report(
         If no lead is left.
     """
     rows = make_rows(project, records, now, scorer, since=since, segment=segment)
-    about = _about(rows, since, segment)
+    about = _about(rows, since)
     pages = [page(rows) for page in PAGES]
     pages = [_plain(page) for page in (month_page(rows, pages), *pages)]
     about["measures"] = measures_of(pages)
@@ -102,9 +102,7 @@ def build_report(
     )
 
 
-def _about(
-    rows: ReportRows, since: datetime.datetime | None, segment: tuple[str, str] | None
-) -> dict[str, Any]:
+def _about(rows: ReportRows, since: datetime.datetime | None) -> dict[str, Any]:
     wins, mature = rows.rate
     card = None if rows.scorer is None else rows.scorer.card
     return {
@@ -117,11 +115,18 @@ def _about(
         "to": _iso(int(rows.created.max())) if rows.has_times else None,
         "horizon_days": rows.horizon_days if rows.has_times else None,
         "since": None if since is None else since.astimezone(datetime.UTC).isoformat(),
-        "segment": None if segment is None else list(segment),
+        "segment": None if rows.segment is None else list(rows.segment),
         "model": None if card is None else {"name": card.name, "trained_at": card.trained_at},
         "simulated": rows.project.simulated,
-        "notes": [*rows.records.notes, *map(str, rows.records.left_out)],
+        "notes": _notes_on_records(rows),
     }
+
+
+def _notes_on_records(rows: ReportRows) -> list[str]:
+    notes = [*rows.records.notes, *map(str, rows.records.left_out)]
+    if notes and rows.is_part:
+        notes.insert(0, "These notes are about the records of all leads.")
+    return notes
 
 
 def _plain(page: Page) -> Page:

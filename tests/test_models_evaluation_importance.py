@@ -84,6 +84,22 @@ def test_a_signal_whose_features_cancel_out_is_not_ranked() -> None:
     assert ranked == []
 
 
+def test_points_are_measured_from_their_mean_among_the_leads() -> None:
+    described = tuple(
+        Feature(name, "leads", name, "number", f"{name} is {{value}}") for name in ("a", "b", "c")
+    )
+    points = np.array([[0.9, 0.4, 0.0], [0.5, 0.5, 0.0]])  # those of b vary with those of a
+    reasoner = Reasoner(
+        described, FakeEstimator(lambda features: points), Calibration(1.0, 0.0), Scale(0.0)
+    )
+    features = np.array([[1.0, 7.0, 3.0], [2.0, 7.0, 4.0]])
+    (ranked,) = rank_signals(reasoner, features, 0, from_mean=True)
+    assert (ranked["signal"], ranked["share"]) == ("a", 1.0)
+    everything = rank_signals(reasoner, features, 0)
+    assert [row["signal"] for row in everything] == ["a", "b"]
+    assert ranked["points"] / everything[0]["points"] == pytest.approx(0.2 / 0.7)
+
+
 def test_the_base_rate_has_no_ranked_signals() -> None:
     reasoner = Reasoner((feature(),), BaseRate(-1.0), Calibration(1.0, 0.0), Scale(0.0))
     assert rank_signals(reasoner, np.ones((5, 1)), 0) == []

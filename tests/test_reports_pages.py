@@ -249,7 +249,8 @@ def test_promises_are_compared_with_results(simulated_crm: Path, tmp_path: Path)
 
 def test_names_from_data_are_whole_in_rows_and_cut_in_sentences(tmp_path: Path) -> None:
     long_name = "<script>alert(1)</script>" + "x" * 9_975
-    leads = {"lead_id": range(400), "source": [long_name, "Mail"] * 200, "won": ["yes", "no"] * 200}
+    won = ["yes", "no", "yes", "no", "yes", "no", "no", "yes"] * 50
+    leads = {"lead_id": range(400), "source": [long_name, "Mail"] * 200, "won": won}
     pd.DataFrame(leads).to_csv(tmp_path / "leads.csv", index=False)
     (tmp_path / "leadscore.toml").write_text("""
         project.name = "acme"

@@ -194,7 +194,7 @@ def test_a_segment_ignores_case(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("segment", "message"),
     [
-        (("industry", "Retal"), "no lead has `industry` = `Retal`.\nDid you mean"),
+        (("industry", "Retal"), "no lead has `industry` = `Retal`.\nNo value of `industry` is"),
         (("indutry", "Retail"), "no column `indutry`.\nDid you mean `industry`"),
     ],
 )

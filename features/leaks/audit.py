@@ -20,7 +20,7 @@ from crm.text import quote
 from features.leaks.check import Finding, Verdict
 from features.leaks.cost import CostOfLeavingOut
 from features.leaks.measures import audited_leads, read_audited_column
-from features.leaks.registry import check_column, check_columns_together
+from features.leaks.registry import CHECKS, check_column, check_columns_together
 from features.moments import Moments
 
 
@@ -47,6 +47,23 @@ class AttributeAudit:
     findings: tuple[Finding, ...]
     line: str | None
     cost: CostOfLeavingOut | None = None
+
+    @property
+    def at_closing(self) -> Finding | None:
+        """The worst finding of a column that is filled or changed on closing; None without one.
+
+        Such a column says nothing about a lead that is still open. A column that contains the
+        outcome is one too. None if the project vouches for the attribute.
+        """
+        if self.verdict is Verdict.FINE:
+            return None
+        findings = [
+            found
+            for found in self.findings
+            if found.verdict is Verdict.LEAK
+            or (found.verdict is Verdict.SUSPECT and CHECKS[found.number].finds_closing)
+        ]
+        return min(findings, key=lambda found: found.verdict is not Verdict.LEAK, default=None)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,8 @@ class Check:
         Checks all columns together; yields the name of a column, its verdict and the evidence.
     compares_outcomes : bool
         True if the check needs at least `MIN_OUTCOMES` leads of either outcome.
+    finds_closing : bool
+        True if the check finds columns that are filled, emptied or changed when a lead is closed.
     """
 
     number: str
@@ -76,16 +78,21 @@ class Check:
     of_column: ColumnCheck | None = None
     of_all: ModelCheck | None = None
     compares_outcomes: bool = False
+    finds_closing: bool = False
 
 
 def check(
-    number: str, title: str, compares_outcomes: bool = False
+    number: str, title: str, compares_outcomes: bool = False, finds_closing: bool = False
 ) -> Callable[[ColumnCheck], Check]:
     """Declare a function as a check of one column."""
 
     def declare(function: ColumnCheck) -> Check:
         return Check(
-            number=number, title=title, of_column=function, compares_outcomes=compares_outcomes
+            number=number,
+            title=title,
+            of_column=function,
+            compares_outcomes=compares_outcomes,
+            finds_closing=finds_closing,
         )
 
     return declare

@@ -11,10 +11,13 @@ from models.signal_words import CODED, measured
 
 MANY_ROWS = 20_000
 COMMON = 0.01  # the least share of the leads that a value needs to be named
+SMALLEST = 1e-9  # points; smaller ones are errors of rounding
 CLEAR = 0.5  # the least rank correlation at which a number has a direction
 
 
-def rank_signals(reasoner: Reasoner, features: Floats, seed: int) -> list[dict[str, Any]]:
+def rank_signals(
+    reasoner: Reasoner, features: Floats, seed: int, *, from_mean: bool = False
+) -> list[dict[str, Any]]:
     """Rank the signals by the points that they move scores on average.
 
     Parameters
@@ -24,18 +27,29 @@ def rank_signals(reasoner: Reasoner, features: Floats, seed: int) -> list[dict[s
         The leads. Above `MANY_ROWS` leads a sample is used.
     seed : int
         The seed of the sample.
+    from_mean : bool
+        Measure points from their mean among these leads, not from those of the average lead that
+        the model learned from. A signal that is the same for all of these leads does not move
+        their scores apart, and is not listed.
 
     Returns
     -------
     list of dict
-        Strongest first: `signal`, `points` (mean distance from 0), `share` of all signals'
-        points, and `direction` in words, from the feature that moves the signal most.
+        Strongest first: `signal`, `points` (mean distance from 0, or from the mean), `share` of
+        all signals' points, and `direction` in words, from the feature that moves the signal most.
     """
     if len(features) > MANY_ROWS:
         rows = np.random.default_rng(seed).choice(len(features), MANY_ROWS, replace=False)
         features = features[np.sort(rows)]
     parts = reasoner.parts(features)
-    strength = np.abs(parts.of_signals).mean(axis=0)
+    points = parts.of_signals
+    if from_mean:
+        points = points - points.mean(axis=0)
+    strength = np.abs(points).mean(axis=0)
+    strength[strength < SMALLEST] = 0.0
+    if from_mean:
+        differs = [len(np.unique(column)) > 1 for column in features.T]
+        strength[[not any(differs[j] for j in members) for members in reasoner.members]] = 0.0
     total = float(strength.sum()) or 1.0
     mean_of_features = np.abs(parts.of_features).mean(axis=0)
     ranked = []

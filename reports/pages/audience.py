@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import logit
 
-from crm.arrays import Ints
+from crm.arrays import Bools, Ints
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import NOT_ALIKE, Groups
 from features.intervals import wilson
@@ -18,6 +18,7 @@ from models.evaluation.two_way import additive_logit
 from reports.content import Column, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.averages import average_of, group_contrasts
+from reports.pages.not_compared import not_compared_section, reason_of_alike
 from reports.pages.phrases import (
     CHANCE_TITLE,
     MOST_TAKEAWAYS,
@@ -37,6 +38,7 @@ from reports.text import column_label, quoted_column, quoted_name
 
 SLUG, TITLE = "audience", "Audience"
 LEAD = "Who converts: by industry, place, size, and how they like to be reached?"
+NAME_THEM = 'Name columns with [report] audience = ["…"].'
 MOST_PAIRS = 12
 MOST_PAIR_TAKEAWAYS = 2
 FEWEST_IN_PAIR = 50
@@ -71,19 +73,28 @@ class _Group:
 
 def audience_page(rows: ReportRows) -> Page:
     """Build the page about the conversion of each value of each column."""
-    if not rows.audience:
-        needs = (
-            "Conversion by industry, country, company size and preferences. No column of the leads "
-            'has a name like these: name the columns with [report] audience = ["…"].'
+    compared_columns = [groups for groups in rows.audience if _differs(groups, rows.is_mature)]
+    names = {groups.column for groups in compared_columns}
+    alike = {
+        groups.column: reason_of_alike(groups)
+        for groups in rows.audience
+        if groups.column not in names
+    }
+    not_compared = not_compared_section({**rows.columns.not_audience, **alike})
+    if not compared_columns:
+        needs = "Conversion by industry, country, company size and preferences. " + (
+            f"The columns for it are not compared; the reasons are below. {NAME_THEM}"
+            if not_compared
+            else f"No column of the leads has a name like these. {NAME_THEM}"
         )
         section = Section("By kind of lead", needs=needs)
-        return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section,))
+        return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section, *not_compared))
     families = correct_families(
-        [group_contrasts(groups, rows.is_mature, rows.won) for groups in rows.audience]
+        [group_contrasts(groups, rows.is_mature, rows.won) for groups in compared_columns]
     )
     sections: list[Section] = []
     compared: list[_Group] = []
-    for i, (groups, contrasts) in enumerate(zip(rows.audience, families, strict=True)):
+    for i, (groups, contrasts) in enumerate(zip(compared_columns, families, strict=True)):
         figure = f"audience-{i + 1}"
         average = average_of(groups, rows.is_mature, rows.won)
         compared += [
@@ -127,8 +138,14 @@ def audience_page(rows: ReportRows) -> Page:
         title=TITLE,
         lead=LEAD,
         takeaways=(*(group.takeaway() for group in _clearest(compared)), *pair_takeaways),
-        sections=(*sections, together),
+        sections=(*sections, together, *not_compared),
     )
+
+
+def _differs(groups: Groups, of: Bools) -> bool:
+    """Return whether the counted leads are in at least two groups with a value."""
+    names = {groups.names[code] for code in np.unique(groups.code[of])} - {MISSING_GROUP}
+    return len(names) > 1
 
 
 def _clearest(groups: Sequence[_Group]) -> list[_Group]:

@@ -54,7 +54,7 @@ def capacity_page(rows: ReportRows) -> Page:
     probability = np.sort(rows.arrival.probability[recent])[::-1]
     if len(probability) < FEWEST_LEADS or a_week < 1:
         return _without_figures(f"At least {FEWEST_LEADS} leads in the last {WEEKS} weeks.")
-    leads_per_week = rows.project.report.leads_per_week
+    leads_per_week = rows.project.report.leads_per_week if rows.segment is None else None
     capacity = min(leads_per_week or a_week * USUAL_PART, a_week)
     about = (
         f"{len(probability):,} leads of the {weeks:.0f} weeks to {day_name(rows.leads_until)}, the "
@@ -62,6 +62,11 @@ def capacity_page(rows: ReportRows) -> Page:
     )
     if leads_per_week:
         basis = f"Sales can work {leads_per_week:,} leads a week ([report] leads_per_week)."
+    elif rows.segment is not None:
+        basis = (
+            "A fifth of these leads is shown. The number of leads that sales can work is not used "
+            "here, because sales also works leads that this report does not cover."
+        )
     else:
         basis = (
             "The project file does not say how many leads sales can work, so a fifth of the leads "

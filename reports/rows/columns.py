@@ -1,6 +1,8 @@
 """Finds the columns and activities that a report uses, if the project file does not name them."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -32,28 +34,72 @@ SALES = re.compile(
 )
 
 
-def source_column(leads: pd.DataFrame, project: Project) -> str | None:
-    """Return the column of the leads' sources; None if there is none.
+@dataclass(frozen=True)
+class ReportColumns:
+    """The columns of sources and of kinds of leads.
 
-    It is the column that the project names, else the one whose name fits best, if that has few
-    enough values.
+    Attributes
+    ----------
+    source : str or None
+        The column of the leads' sources.
+    audience : tuple of str
+        The columns that describe who a lead is and how it likes to be reached.
+    not_source, not_audience : dict of str to str
+        Columns that would have been used, if their values said something about open leads, each
+        with the reason.
     """
+
+    source: str | None = None
+    audience: tuple[str, ...] = ()
+    not_source: Mapping[str, str] = field(default_factory=dict)
+    not_audience: Mapping[str, str] = field(default_factory=dict)
+
+
+def report_columns(
+    leads: pd.DataFrame, project: Project, reasons: Mapping[str, str]
+) -> ReportColumns:
+    """Choose the columns of the report: those that the project names, else by their names.
+
+    Columns that the project ignores or declares as known later or as sensitive are chosen only if
+    the project names them for the report. Up to `MOST_COLUMNS` columns describe the leads.
+
+    Parameters
+    ----------
+    leads : DataFrame
+        All leads, whatever part of them the report is about.
+    project : Project
+    reasons : mapping of str to str
+        Columns that are not compared, with the reason
+        (`reports.rows.closing_columns.reasons_not_to_compare`).
+    """
+    sources = _source_candidates(leads, project)
+    source = next((column for column in sources if column not in reasons), None)
+    before = sources if source is None else sources[: sources.index(source)]
+    candidates = [column for column in _audience_candidates(leads, project) if column != source]
+    compared = [column for column in candidates if column not in reasons]
+    return ReportColumns(
+        source=source,
+        audience=tuple(compared[: len(candidates) if project.report.audience else MOST_COLUMNS]),
+        not_source={column: reasons[column] for column in before},
+        not_audience={column: reasons[column] for column in candidates if column in reasons},
+    )
+
+
+def _source_candidates(leads: pd.DataFrame, project: Project) -> list[str]:
+    """Return the columns that look like sources and have few enough values, the best first."""
     if project.report.source is not None:
-        return project.report.source
-    for pattern in SOURCES:
-        for column in _open_columns(leads, project):
-            fits = re.search(pattern, words_of(column)) is not None
-            if fits and leads[column].nunique() in range(2, MOST_VALUES_OF_A_SOURCE):
-                return column
-    return None
+        return [project.report.source]
+    columns = [
+        column
+        for pattern in SOURCES
+        for column in _open_columns(leads, project)
+        if re.search(pattern, words_of(column))
+        and leads[column].nunique() in range(2, MOST_VALUES_OF_A_SOURCE)
+    ]
+    return list(dict.fromkeys(columns))
 
 
-def audience_columns(leads: pd.DataFrame, project: Project) -> list[str]:
-    """Return the columns that describe who a lead is and how it likes to be reached.
-
-    They are the columns that the project names, else up to `MOST_COLUMNS` whose names fit, without
-    columns that the project ignores or declares as known later or as sensitive.
-    """
+def _audience_candidates(leads: pd.DataFrame, project: Project) -> list[str]:
     if project.report.audience:
         return list(project.report.audience)
     columns = [
@@ -62,7 +108,7 @@ def audience_columns(leads: pd.DataFrame, project: Project) -> list[str]:
         for column in _open_columns(leads, project)
         if re.search(pattern, words_of(column)) and leads[column].nunique() > 1
     ]
-    return list(dict.fromkeys(columns))[:MOST_COLUMNS]
+    return list(dict.fromkeys(columns))
 
 
 def sales_types(types: tuple[str, ...], project: Project) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Activities and stages of leads up to a moment, as arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,20 @@ class Log:
 
     def __len__(self) -> int:
         return len(self.lead)
+
+    def of(self, lead: Ints, n: int) -> "Log":
+        """Return the activities of some of n leads, whose positions ascend."""
+        position = np.full(n, -1, dtype=np.int32)
+        position[lead] = np.arange(len(lead))
+        kept = position[self.lead] >= 0
+        return replace(
+            self,
+            lead=position[self.lead[kept]],
+            at=self.at[kept],
+            type=self.type[kept],
+            content=self.content[kept],
+            channel=self.channel[kept],
+        )
 
     def counts(self, n: int) -> Ints:
         """Return the number of activities of each of n leads, shape (n,)."""

@@ -5,7 +5,7 @@ passed by then. The other leads are marked, and no page includes them in an aver
 """
 
 import datetime
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,26 +13,28 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Bools, Floats, Ints, Objects
-from crm.cells import cell_text, read_column
 from crm.errors import ConfigError, LearningError
 from crm.project import Project
 from crm.records import Records
-from crm.suggest import nearest
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 from features.events import NEVER, places
-from features.groups import Groups, groups_of_column
+from features.groups import Groups
 from features.times import cell_time
 from models.scorer import LeadScorer
+from reports.rows.closing_columns import (
+    AuditedRecords,
+    audit_records,
+    reasons_not_to_compare,
+)
 from reports.rows.columns import (
-    audience_columns,
+    ReportColumns,
     check_sales_channels,
+    report_columns,
     sales_types,
-    source_column,
 )
 from reports.rows.journeys import ENDING, Funnel, Log, is_at_closing, read_funnel, read_log
 from reports.rows.scored import Scored, records_of, score_moments
-
-MOST_SOURCES = 40
+from reports.rows.segments import find_segment, groups_of
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ class ReportRows:
     now, before, arrival : Scored or None
         Scores by this report's model: of open leads as of the moment; of leads that were open one
         horizon ago, as of then; of leads as of their creation.
+    columns : ReportColumns
+        The columns of `source` and `audience`, and those that are not compared.
+    audited : AuditedRecords
+        The leak audit of all records.
+    segment : tuple of str, optional
+        The column and the value that all of these leads have.
     is_part : bool
         True if `since` or `segment` selected some of the leads only.
     """
@@ -103,6 +111,9 @@ class ReportRows:
     now: Scored | None = None
     before: Scored | None = None
     arrival: Scored | None = None
+    columns: ReportColumns = ReportColumns()
+    audited: AuditedRecords = AuditedRecords()
+    segment: tuple[str, str] | None = None
     is_part: bool = False
 
     def __len__(self) -> int:
@@ -263,7 +274,8 @@ def make_rows(
     since : datetime, timezone-aware, optional
         Only leads created at or after it.
     segment : tuple of str, optional
-        A column of the leads table and its value; case does not matter.
+        A column of the leads table, by its name or label, and its value, or a group of the report
+        such as a band of numbers; case does not matter.
 
     Returns
     -------
@@ -283,58 +295,48 @@ def make_rows(
         newest = NOT_A_TIME if until is None else int(microseconds(pd.Series([until]))[0])
         as_of = cell_time(now) if newest == NOT_A_TIME else min(cell_time(now), newest)
     check_sales_channels(records.activities, project)
-    is_selected = _selected(records, as_of, since, segment)
+    audited = audit_records(records, project)
+    reasons = reasons_not_to_compare(project, audited)
+    columns = report_columns(records.leads, project, reasons)
+    is_selected = _created_between(records, as_of, since)
     leads_until = NOT_A_TIME
     if records.has_times:
         created = microseconds(records.leads["created_at"])
         leads_until = int(created[created <= as_of].max(initial=NOT_A_TIME))
+    if segment is not None:
+        found = find_segment(records, project, columns, reasons, segment)
+        is_selected, segment = is_selected & found.is_in, (found.column, found.value)
     if not is_selected.any():
         raise LearningError(
             "No lead is left to report on: none was created up to the moment of the report with "
             "these filters. Take --since or --segment out, or check the export."
         )
+    rows = _with_events(_with_outcomes(project, records, scorer, as_of, leads_until))
     if not is_selected.all():
-        records = records_of(records, np.flatnonzero(is_selected))
-    leads = records.leads
-    rows = _with_outcomes(project, records, scorer, as_of, leads_until)
-    source = source_column(leads, project)
+        rows = _part(rows, np.flatnonzero(is_selected))
     rows = replace(
         rows,
+        columns=columns,
+        audited=audited,
+        segment=segment,
         is_part=since is not None or segment is not None,
         source=(
             None
-            if source is None
-            else groups_of_column(leads[source], project, MOST_SOURCES, records.formats.get(source))
+            if columns.source is None
+            else groups_of(rows.records, project, columns, columns.source)
         ),
         audience=tuple(
-            groups_of_column(leads[column], project, notation=records.formats.get(column))
-            for column in audience_columns(leads, project)
-            if column != source
+            groups_of(rows.records, project, columns, column) for column in columns.audience
         ),
     )
-    if rows.has_times:
-        position = pd.Index(leads["lead_id"])
-        log = read_log(records.activities, position, as_of)
-        closed = rows.closed, rows.closed_by
-        rows = replace(
-            rows,
-            log=log,
-            funnel=read_funnel(records, log, project, position, closed, as_of),
-            sales=() if log is None else sales_types(log.types, project),
-        )
     return rows if scorer is None else _with_scores(rows, scorer)
 
 
-def _selected(
-    records: Records,
-    as_of: int,
-    since: datetime.datetime | None,
-    segment: tuple[str, str] | None,
-) -> Bools:
-    leads = records.leads
-    is_selected = np.ones(len(leads), dtype=bool)
+def _created_between(records: Records, as_of: int, since: datetime.datetime | None) -> Bools:
+    """Return which leads were created up to the moment, and not before `since`."""
+    is_selected = np.ones(len(records.leads), dtype=bool)
     if records.has_times:
-        created = microseconds(leads["created_at"])
+        created = microseconds(records.leads["created_at"])
         is_selected &= created <= as_of
         if since is not None:
             is_selected &= created >= cell_time(since)
@@ -343,23 +345,40 @@ def _selected(
             "--since needs a time of creation, which these leads do not have. "
             "Name it with [leads] created_at, or leave --since out."
         )
-    if segment is not None:
-        column, value = segment
-        if column not in leads.columns:
-            raise ConfigError(
-                f"--segment: the leads have no column `{column}`.\n"
-                f"{nearest(column, list(leads.columns))}"
-            )
-        wanted = str(cell_text(value)).casefold()
-        texts = read_column(leads[column], lambda cell: str(cell_text(cell)).casefold(), object)
-        is_wanted = texts == wanted
-        if not is_wanted.any():
-            common = [str(name) for name in leads[column].value_counts().head(50).index]
-            raise ConfigError(
-                f"--segment: no lead has `{column}` = `{value}`.\n{nearest(value, common)}"
-            )
-        is_selected &= is_wanted
     return is_selected
+
+
+def _with_events(rows: ReportRows) -> ReportRows:
+    """Add the activities and the stages of all leads.
+
+    A part of the leads has the same stages, in the same order, as all leads.
+    """
+    if not rows.has_times:
+        return rows
+    position = pd.Index(rows.records.leads["lead_id"])
+    log = read_log(rows.records.activities, position, rows.as_of)
+    closed = rows.closed, rows.closed_by
+    return replace(
+        rows,
+        log=log,
+        funnel=read_funnel(rows.records, log, rows.project, position, closed, rows.as_of),
+        sales=() if log is None else sales_types(log.types, rows.project),
+    )
+
+
+def _part(rows: ReportRows, lead: Ints) -> ReportRows:
+    """Return the rows of some leads, whose positions ascend."""
+    columns = {declared.name: getattr(rows, declared.name) for declared in fields(rows)}
+    arrays = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
+    return replace(
+        rows,
+        records=records_of(rows.records, lead),
+        log=None if rows.log is None else rows.log.of(lead, len(rows)),
+        funnel=(
+            None if rows.funnel is None else replace(rows.funnel, entered=rows.funnel.entered[lead])
+        ),
+        **{name: column[lead] for name, column in arrays.items()},
+    )
 
 
 def _with_outcomes(

@@ -8,7 +8,9 @@ from features.leaks.check import MIN_OUTCOMES, Verdict, check
 from features.leaks.measures import AuditedColumn, AuditedLeads
 
 
-@check("LS108", "It contains dates after the lead's creation, or the closing date.")
+@check(
+    "LS108", "It contains dates after the lead's creation, or the closing date.", finds_closing=True
+)
 def dated_later(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Compare the column's dates with the lead's creation and closing.
 

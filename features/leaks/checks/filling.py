@@ -18,6 +18,7 @@ from features.leaks.measures import AuditedColumn, AuditedLeads
     "LS101",
     "It is filled for closed leads and almost never for open leads of the same time, or the "
     "reverse.",
+    finds_closing=True,
 )
 def filled_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Compare closed and open leads by how many have the column filled.
@@ -47,7 +48,12 @@ def filled_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdi
     )
 
 
-@check("LS102", "Almost all leads that have it filled ended the same way.", compares_outcomes=True)
+@check(
+    "LS102",
+    "Almost all leads that have it filled ended the same way.",
+    compares_outcomes=True,
+    finds_closing=True,
+)
 def filled_means_one_outcome(
     column: AuditedColumn, leads: AuditedLeads
 ) -> tuple[Verdict, str] | None:
@@ -72,7 +78,12 @@ def filled_means_one_outcome(
     return None
 
 
-@check("LS103", "Whether it is filled separates won from lost leads.", compares_outcomes=True)
+@check(
+    "LS103",
+    "Whether it is filled separates won from lost leads.",
+    compares_outcomes=True,
+    finds_closing=True,
+)
 def filling_separates(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Rank leads by whether the column is filled.
 

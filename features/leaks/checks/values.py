@@ -77,7 +77,9 @@ def values_decide(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, 
     return verdict, f"Values with {share:.0%} of all {outcome} and almost nothing else: {names}."
 
 
-@check("LS110", "Its values differ between closed and open leads of the same time.")
+@check(
+    "LS110", "Its values differ between closed and open leads of the same time.", finds_closing=True
+)
 def changed_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Rank closed and open leads by the column, and compare with the ranking by time alone."""
     groups = leads.by_state.take(column.filled[leads.by_state.rows])

@@ -21,7 +21,7 @@ from reports.pages.features.pairs import ScoredLeads, pairs_section
 from reports.pages.phrases import interval_columns
 from reports.rows.rows import ReportRows
 from reports.rows.scored import features_of, records_of, sample
-from reports.text import column_label, quoted_name
+from reports.text import column_label, quoted_column, quoted_name
 
 DRIVERS = "What drives the score"
 LOOK_DAYS = 7  # after creation
@@ -51,10 +51,14 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
     features = features_of(scorer, records, np.arange(len(chosen)), when)
     reasoner = with_labels(scorer.reasoner)
     parts = reasoner.parts(features)
-    ranked = rank_signals(reasoner, features, seed=0)[:MOST_SIGNALS]
+    ranked = rank_signals(reasoner, features, seed=0, from_mean=True)[:MOST_SIGNALS]
     if not ranked:
-        needs = "More outcomes: the model gives every lead the same probability."
+        needs = "More outcomes: the model gives all of these leads the same probability."
         return [Section(DRIVERS, needs=needs)], []
+    learned, warnings = _filled_on_closing(rows, reasoner)
+    ranked = [row for row in ranked if row["signal"] not in learned]
+    if not ranked:
+        return [Section(DRIVERS, (learned_words(learned),))], warnings
     age = "now"
     if rows.has_times:
         age = "a week after creation, or at creation if closed by then"
@@ -62,7 +66,7 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
     if len(chosen) < len(rows):
         about += f"; a random sample of {len(rows):,}"
     table = [_signal_row(row, reasoner, parts) for row in ranked]
-    importance, takeaways = _importance(table, about)
+    importance, takeaways = _importance(table, about, learned_words(learned))
     signals = [row["signal"] for row in ranked]
     curves = curve_figures(reasoner, features, parts, signals, about)
     has_outcome, won = ended(rows, chosen, when, is_late)
@@ -80,11 +84,51 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
         ),
         together,
     ]
-    return sections, takeaways + pair_takeaways
+    return sections, warnings + takeaways + pair_takeaways
+
+
+def _filled_on_closing(rows: ReportRows, reasoner: Reasoner) -> tuple[list[str], list[Takeaway]]:
+    """Return the signals that closing a lead fills, and a takeaway if the model learned from one.
+
+    The audit finds such columns in today's records, also if the model was trained before.
+    """
+    found = rows.audited.at_closing
+    labels = {column_label(column): column for column in found}
+    learned = {
+        signal: labels[reasoner.features[j].column]
+        for signal, members in zip(reasoner.signals, reasoner.members, strict=True)
+        for j in members
+        if reasoner.features[j].table == "leads" and reasoner.features[j].column in labels
+    }
+    if not learned:
+        return [], []
+    column = next(iter(learned.values()))
+    evidence = found[column].evidence
+    takeaway = Takeaway(
+        f"The model learned from {quoted_column(column)}, which may be filled or changed when a "
+        f"lead is closed ({found[column].number}). {evidence} Its scores look better than they "
+        "are. List the column in known_later in [columns], and train again.",
+        {"name": column_label(column), "value": None, "low": None, "high": None, "n": len(rows)},
+        "fill_share",
+        "features-left-out",
+    )
+    return list(learned), [takeaway]
+
+
+def learned_words(signals: Sequence[str]) -> str:
+    """Return a sentence about signals that are not shown; empty if all are."""
+    if not signals:
+        return ""
+    names = ", ".join(quoted_name(column_label(signal)) for signal in signals)
+    return (
+        f"Not shown: {names}. The section about columns that are not used says why the model "
+        "should not use them."
+    )
 
 
 def _signal_row(row: Mapping[str, Any], reasoner: Reasoner, parts: Parts) -> SignalRow:
-    strength = np.abs(parts.of_signals[:, reasoner.signals.index(row["signal"])])
+    points = parts.of_signals[:, reasoner.signals.index(row["signal"])]
+    strength = np.abs(points - points.mean())
     half = Z * float(strength.std()) / np.sqrt(len(strength))
     return SignalRow(
         name=column_label(row["signal"]),
@@ -97,7 +141,9 @@ def _signal_row(row: Mapping[str, Any], reasoner: Reasoner, parts: Parts) -> Sig
     )
 
 
-def _importance(table: Sequence[SignalRow], about: str) -> tuple[Section, list[Takeaway]]:
+def _importance(
+    table: Sequence[SignalRow], about: str, left_out: str
+) -> tuple[Section, list[Takeaway]]:
     first = table[:FIRST_SIGNALS]
     *names, last_name = [quoted_name(row.name) for row in first]
     signals = f"{', '.join(names)} and {last_name}" if names else last_name
@@ -123,7 +169,7 @@ def _importance(table: Sequence[SignalRow], about: str) -> tuple[Section, list[T
     )
     text = (
         "The score of a lead is a sum of points, and ten points are twice the odds. The figure "
-        "shows how far each signal moves it, up or down."
+        "shows how far each signal moves it, up or down, from the average of these leads."
     )
     strongest = table[0]
     takeaways = []
@@ -145,7 +191,8 @@ def _importance(table: Sequence[SignalRow], about: str) -> tuple[Section, list[T
                 "features-importance",
             )
         )
-    return Section(DRIVERS, (text,), (figure,)), takeaways
+    paragraphs = (text, left_out) if left_out else (text,)
+    return Section(DRIVERS, paragraphs, (figure,)), takeaways
 
 
 def looks(rows: ReportRows, lead: Ints) -> tuple[Ints, Bools]:

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from crm.cells import cell_text, read_column
+from crm.project import role_columns
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS
 from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import percent
+from reports.pages.features.left_out import columns_not_used
 from reports.pages.phrases import CHANCE_TITLE
 from reports.rows.rows import ReportRows
 from reports.text import column_label, quoted_name
@@ -23,9 +25,13 @@ LEAST_GAP = 0.1  # between the filled shares of open and closed leads, for a sen
 
 @dataclass(frozen=True, kw_only=True)
 class FilledRow(TableRow):
-    """The shares of leads with a value in a column; `p` compares open with closed leads."""
+    """The shares of leads with a value in a column; `p` compares open with closed leads.
+
+    `is_explained` is true for a column that the section about unused columns names.
+    """
 
     name: str
+    is_explained: bool
     n: int
     open: float | None
     won: float | None
@@ -93,8 +99,9 @@ def filled_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         chart=chart,
     )
     takeaways = []
-    if far and max(row.gap for row in far) > 0:
-        takeaways.append(_filled_takeaway(max(far, key=lambda row: row.gap)))
+    news = [row for row in far if row.gap > 0 and not row.is_explained]
+    if news:
+        takeaways.append(_filled_takeaway(max(news, key=lambda row: row.gap)))
     return Section("How columns are filled", figures=(figure,)), takeaways
 
 
@@ -106,7 +113,8 @@ def _filled_rows(rows: ReportRows) -> list[FilledRow]:
     """
     leads = rows.records.leads
     empty_words = {str(cell_text(word)).casefold() for word in rows.project.columns.nothing}
-    roles = {"lead_id", "created_at", rows.project.leads.column_of("outcome")}
+    roles = {"lead_id", "created_at", *role_columns(rows.project).values()}
+    explained = columns_not_used(rows)
     masks = {"open": rows.is_open, "won": rows.is_won, "lost": rows.is_lost}
     n = {kind: int(mask.sum()) for kind, mask in masks.items()}
     n_closed = n["won"] + n["lost"]
@@ -120,6 +128,7 @@ def _filled_rows(rows: ReportRows) -> list[FilledRow]:
         share = {kind: count[kind] / n[kind] if n[kind] else None for kind in masks}
         row = FilledRow(
             name=column_label(column),
+            is_explained=column in explained,
             n=len(leads),
             open=share["open"],
             won=share["won"],

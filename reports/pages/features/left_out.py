@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crm.errors import LearningError
-from features.leaks.audit import audit
-from features.moments import make_moments
+from features.leaks.audit import unaudited_columns
+from models.scorer import LeadScorer
 from reports.content import Column, Figure, Section, TableRow, cells_of
 from reports.rows.rows import ReportRows
-from reports.rows.scored import records_of, sample
 from reports.text import column_label
 
-MOST_AUDITED = 20_000
+NOW_OBJECTED = "the audit of today's records found that it may contain the outcome"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +22,14 @@ class LeftOutRow(TableRow):
     evidence: str | None = None
     today: str | None = None
     line: str | None = None
+
+
+def columns_not_used(rows: ReportRows) -> set[str]:
+    """Return the columns that the model does not use, or that today's audit objects to."""
+    unused = {name for columns in _declared(rows).values() for name in columns}
+    if rows.scorer is not None:
+        unused |= {row["column"] for row in rows.scorer.card.left_out}
+    return unused | set(rows.audited.objections)
 
 
 def left_out_section(rows: ReportRows) -> Section:
@@ -42,19 +48,27 @@ def left_out_section(rows: ReportRows) -> Section:
                 evidence=None if field is None else _evidence(field),
                 line=None if field is None else field.get("line"),
             )
-    fields, text = _audit_today(rows)
-    for name, objection in fields.items():
+    for key, columns in _declared(rows).items():
+        for name in columns:
+            row = LeftOutRow(name=column_label(name), reason=f"the project file lists it in {key}")
+            table.setdefault(name, row)
+    used = set() if rows.scorer is None else columns_used(rows.scorer)
+    for name, audited in rows.audited.objections.items():
+        reason = f"the model uses it, but {NOW_OBJECTED}" if name in used else NOW_OBJECTED
         row = table.get(name) or LeftOutRow(
-            name=column_label(name),
-            reason="the audit of today's records found that it may contain the outcome",
+            name=column_label(name), reason=reason, line=audited.line
         )
-        table[name] = replace(row, today=_evidence(objection))
+        today = " ".join(f"{found.number}: {found.evidence}" for found in audited.findings)
+        table[name] = replace(row, today=today)
+    text = f"The leak audit was run again on {rows.audited.n:,} leads of today's records."
+    if rows.is_part:
+        text += " It covers all leads, not only those of this report."
     if not table:
         return Section(heading, (f"Every column is used. {text}",))
     figure = Figure(
         name="features-left-out",
         finding="1 column is not used" if len(table) == 1 else f"{len(table)} columns are not used",
-        about="columns of the leads that the model does not use",
+        about="columns of the leads that the model does not use, or should not use",
         columns=(
             Column("name", "Column"),
             Column("reason", "Why", "prose"),
@@ -67,17 +81,15 @@ def left_out_section(rows: ReportRows) -> Section:
     return Section(heading, (text,), (figure,))
 
 
+def columns_used(scorer: LeadScorer) -> set[str]:
+    """Return the columns of the leads that a model uses."""
+    return {feature.column for feature in scorer.reasoner.features if feature.table == "leads"}
+
+
+def _declared(rows: ReportRows) -> dict[str, list[str]]:
+    """Return the columns that the project file keeps from the model, by its key."""
+    return unaudited_columns(rows.records, rows.project)
+
+
 def _evidence(field: Mapping[str, Any]) -> str:
     return " ".join(f"{check['number']}: {check['evidence']}" for check in field["checks"])
-
-
-def _audit_today(rows: ReportRows) -> tuple[dict[str, Mapping[str, Any]], str]:
-    """Run the leak audit on today's records; return the columns that fail it, and a sentence."""
-    chosen = sample(len(rows), MOST_AUDITED)
-    records = rows.records if len(chosen) == len(rows) else records_of(rows.records, chosen)
-    try:
-        report = audit(records, make_moments(records, rows.project.learn), rows.project)
-    except LearningError:
-        return {}, "Today's records have too few outcomes for a new audit."
-    fields = {field["field"]: field for field in report.to_json()["fields"] if field["line"]}
-    return fields, f"The leak audit was run again on {len(chosen):,} leads of today's records."

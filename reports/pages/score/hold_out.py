@@ -10,20 +10,21 @@ from reports.text import printable
 def hold_out_section(card: ModelCard, is_part: bool) -> tuple[Section, list[Takeaway]]:
     """Show the figures of the hold-out, whose leads the evaluated model had not seen.
 
-    The figures describe all leads, so a report about a part of the leads takes no takeaways from
-    them.
+    The figures describe all leads, so a report about a part of the leads does not show them.
     """
     heading, test = "On leads that it had not seen", card.test
+    if is_part:
+        text = (
+            "The model was tested on leads of all kinds. These figures are not shown here, because "
+            "this report is about some of the leads only. The report about all leads shows them."
+        )
+        return Section(heading, (text,)), []
     text = (
         "From the model card: the model was evaluated on leads that it had not learned from, then "
         "fitted again on all leads."
     )
     n, n_scores = test.get("n_leads", 0), test.get("n", 0)
     about = f"{printable(test.get('how', 'test leads'))}, n = {n:,} leads"
-    if is_part:
-        heading = "On leads that it had not seen, of all kinds"
-        text += " The figures count all leads of its test, not only those that this report covers."
-        about = f"all kinds of leads: {about}"
     if n_scores > n:
         about += f", scored {n_scores:,} times at several ages"
     figures: list[Figure] = []
@@ -37,4 +38,4 @@ def hold_out_section(card: ModelCard, is_part: bool) -> tuple[Section, list[Take
     figures += curves(test.get("reliability", ()), test.get("gains", ()), "score-test", about)
     if not figures:
         return Section(heading, needs="Figures of a test. This model card has none."), []
-    return Section(heading, (text,), tuple(figures)), [] if is_part else takeaways
+    return Section(heading, (text,), tuple(figures)), takeaways

@@ -72,6 +72,12 @@ def promises_section(handovers: Handovers, table: Sequence[HandedRow]) -> Sectio
             "revenue_per_week."
         )
         return Section(heading, needs=needs)
+    if handovers.rows.is_part:
+        text = (
+            "The promises are about all leads, so they are not compared with the results of some "
+            "of them. The report about all leads compares them."
+        )
+        return Section(heading, (text,))
     n_kept = sum(row.kept == Kept.YES for row in promises)
     n_unknown = sum(row.kept in (Kept.UNKNOWN, Kept.FEW_LEADS) for row in promises)
     finding = f"{n_kept} of {len(promises)} promises are kept"

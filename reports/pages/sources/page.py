@@ -2,6 +2,7 @@
 
 from reports.content import Page, Section
 from reports.pages.averages import average_of
+from reports.pages.not_compared import not_compared_section
 from reports.pages.phrases import (
     RatesLabels,
     about_mature,
@@ -19,19 +20,22 @@ from reports.text import quoted_column, quoted_name
 
 SLUG, TITLE = "sources", "Sources"
 LEAD = "Which sources bring leads that are qualified and won, how much, and how fast?"
+NAME_IT = 'Name a column with [report] source = "…" in the project file.'
 MOST_WON_TAKEAWAYS = 4
 
 
 def sources_page(rows: ReportRows) -> Page:
     """Build the page about the way from lead to qualified to won for each source."""
     groups = rows.source
+    not_compared = not_compared_section(rows.columns.not_source)
     if groups is None:
-        needs = (
-            "Conversion, revenue, time to win and average score by source. No column of the leads "
-            'looks like a source: name it with [report] source = "…" in the project file.'
+        needs = "Conversion, revenue, time to win and average score by source. " + (
+            f"The column of sources is not compared; the reason is below. {NAME_IT}"
+            if not_compared
+            else f"No column of the leads looks like a source. {NAME_IT}"
         )
         section = Section("By source", needs=needs)
-        return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section,))
+        return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section, *not_compared))
     families = source_contrasts(rows, groups)
     average = average_of(groups, rows.is_mature, rows.won)
     takeaways = strongest(
@@ -67,5 +71,6 @@ def sources_page(rows: ReportRows) -> Page:
             way_section(rows, groups, families),
             revenue,
             speed,
+            *not_compared,
         ),
     )

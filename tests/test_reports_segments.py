@@ -1,0 +1,166 @@
+"""A report about a part of the leads recomputes each statement, or does not show it."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from crm.errors import ConfigError
+from crm.project import Project, load_project
+from crm.reading import read_records
+from crm.records import Records
+from reports.content import Page
+from reports.pages.audience import audience_page
+from reports.pages.capacity import capacity_page
+from reports.pages.features import pairs
+from reports.pages.features.page import features_page
+from reports.pages.score.page import score_page
+from reports.pages.service_levels.page import service_page
+from reports.rows.rows import ReportRows, make_rows
+from tests.test_reports_names import write_crm
+from training.train import Trained
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+TARGETS = """
+[report]
+leads_per_week = 3
+[report.targets]
+leads_per_week = {A = 40}
+"""
+
+
+@pytest.fixture(scope="module")
+def simulated(simulated_crm: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return the simulated project with promises."""
+    folder = tmp_path_factory.mktemp("segments")
+    text = (simulated_crm / "leadscore.toml").read_text()
+    text = text.replace('source = "', f'source = "{simulated_crm}/')
+    (folder / "leadscore.toml").write_text(text + TARGETS)
+    return load_project(folder)
+
+
+@pytest.fixture(scope="module")
+def software(simulated: Project, trained: Trained) -> ReportRows:
+    segment = ("Industry", "SOFTWARE")
+    return make_rows(simulated, read_records(simulated), NOW, trained.scorer, segment=segment)
+
+
+def texts_of(page: Page) -> str:
+    return "\n".join(
+        [
+            *(takeaway.sentence for takeaway in page.takeaways),
+            *(text for section in page.sections for text in section.paragraphs),
+            *(figure.finding for section in page.sections for figure in section.figures),
+            *(str(row) for section in page.sections for f in section.figures for row in f.rows),
+        ]
+    )
+
+
+def test_a_segment_is_named_as_most_records_write_it(software: ReportRows) -> None:
+    assert software.segment == ("industry", "Software")
+    assert set(software.records.leads["industry"].str.strip().str.casefold()) == {"software"}
+
+
+def test_a_constant_does_not_move_the_score(
+    software: ReportRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paired: list[str] = []
+
+    def no_interactions(_: Any, __: Any, signals: list[str], **___: Any) -> list[Any]:
+        paired.extend(signals)
+        return []  # finding them takes long
+
+    monkeypatch.setattr(pairs, "find_interactions", no_interactions)
+    page = features_page(software)
+    figures = {figure.name: figure for section in page.sections for figure in section.figures}
+    signals = {row["name"] for row in figures["features-importance"].rows}
+    assert "Industry" not in signals
+    assert "industry" not in paired
+    assert len(signals) > 5
+    assert not [takeaway for takeaway in page.takeaways if "Industry" in takeaway.sentence]
+    assert "the same for all leads" not in texts_of(page)
+    assert sum(row["share"] for row in figures["features-importance"].rows) == pytest.approx(1)
+    (left_out,) = (s for s in page.sections if s.heading.startswith("Columns that are not used"))
+    assert "It covers all leads, not only those of this report." in left_out.paragraphs[0]
+
+
+def test_a_constant_is_no_kind_of_lead(software: ReportRows) -> None:
+    page = audience_page(software)
+    assert "Industry" not in [section.heading for section in page.sections]
+    assert "“Industry” is not compared. All leads of this report have" in texts_of(page)
+
+
+def test_figures_about_all_leads_are_not_shown(software: ReportRows) -> None:
+    score = score_page(software)
+    (test,) = (section for section in score.sections if section.heading.startswith("On leads"))
+    assert test.figures == ()
+    assert "about some of the leads only" in test.paragraphs[0]
+    service = service_page(software)
+    (promised,) = (section for section in service.sections if "promised" in section.heading)
+    assert promised.figures == ()
+    assert "The promises are about all leads" in promised.paragraphs[0]
+    capacity = capacity_page(software)
+    assert capacity.sections[0].paragraphs[0].startswith("A fifth of these leads is shown.")
+
+
+def test_promises_and_capacity_are_those_of_all_leads(simulated: Project, trained: Trained) -> None:
+    rows = make_rows(simulated, read_records(simulated), NOW, trained.scorer)
+    (promised,) = (s for s in service_page(rows).sections if "promised" in s.heading)
+    assert promised.figures[0].rows[0]["target"] == 40
+    assert capacity_page(rows).sections[0].paragraphs[0].startswith("Sales can work 3 leads a week")
+
+
+@pytest.fixture(scope="module")
+def crm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Records]:
+    project, records = write_crm(tmp_path_factory.mktemp("segment"))
+    employees = pd.Series([i % 400 + 1 for i in range(len(records.leads))])
+    records.leads["employees"] = employees
+    records.leads["email"] = [f"lead{i}@acme.example" for i in range(len(records.leads))]
+    return project, records
+
+
+def test_a_band_of_the_report_is_a_segment(crm: tuple[Project, Records]) -> None:
+    whole = make_rows(*crm, NOW)
+    (groups,) = (groups for groups in whole.audience if groups.column == "employees")
+    band = groups.names[1]
+    low, high = map(int, band.split(" to "))
+    rows = make_rows(*crm, NOW, segment=("Employees", band))
+    assert rows.segment == ("employees", band)
+    employees = rows.records.leads["employees"]
+    assert (employees.min(), employees.max()) == (low, high)
+    assert len(rows) == (groups.code == 1).sum()
+
+
+def test_stages_of_a_segment_are_those_of_all_leads(crm: tuple[Project, Records]) -> None:
+    project, records = crm
+    assert records.activities is not None
+    without = records.leads["lead_id"][records.leads["employees"] == 2]
+    is_offer = records.activities["type"].str.casefold() == "offer"
+    kept = ~(is_offer & records.activities["lead_id"].isin(without))
+    activities = records.activities[kept].reset_index(drop=True)
+    records = Records(**{**vars(records), "activities": activities})
+    rows = make_rows(project, records, NOW, segment=("employees", "2"))
+    assert rows.funnel is not None
+    assert rows.funnel.stages == ("Demo", "Offer")
+    assert rows.funnel.entered.shape == (len(rows), 2)
+    assert rows.log is not None
+    assert set(rows.log.lead.tolist()) == set(range(len(rows)))
+
+
+@pytest.mark.parametrize(
+    ("segment", "message"),
+    [
+        (("grade", "A"), "The model gives each lead a grade, which changes with time"),
+        (("employees", "1 to 9"), "no lead has `employees` = `1 to 9`.\nDid you mean `1 to 75`"),
+        (("email", "x@acme.example"), "No value of `email` is shared by 30 leads or more. Columns"),
+        (("emplyees", "2"), "no column `emplyees`.\nDid you mean `employees`"),
+    ],
+)
+def test_a_wrong_segment_names_what_can_be_used(
+    crm: tuple[Project, Records], segment: tuple[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as refused:
+        make_rows(*crm, NOW, segment=segment)
+    assert "@acme.example" not in str(refused.value).replace("x@acme.example", "")
