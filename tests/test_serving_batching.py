@@ -17,7 +17,7 @@ from serving.app import ScoringApp
 from serving.batching import MAX_BATCH_COST, MicroBatcher
 from serving.served_model import ServedModel
 from serving.settings import Settings
-from tests.test_serving_http_connection import serving
+from tests.made_connections import serving
 
 START = cell_time("2025-12-01")
 LEADS = [

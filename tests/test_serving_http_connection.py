@@ -1,91 +1,175 @@
 """Tests of connections: bounded heads, invalid HTTP, and answers in one packet."""
 
-import contextlib
-import json
+import logging
 import socket
-import threading
+import struct
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 
-from serving.app import ScoringApp
 from serving.http import connection as serving_connection
 from serving.http.connection import BoundedConnection
-from serving.settings import Settings
+from tests.made_connections import LAST_REQUEST, Answer, answers, echo_service, received, serving
 
-LAST_REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-
-
-@contextlib.contextmanager
-def serving(app: ScoringApp) -> Iterator[int]:
-    """Serve an application on loopback while the context lasts; yield its port."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="critical", lifespan="off", http=BoundedConnection
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-    yield int(server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = True
-    thread.join(10)
+GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /score HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-@pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Return the port of a service that waits 0.4 seconds for the head of a request."""
-    monkeypatch.setattr(serving_connection, "HEAD_SECONDS", 0.4)
-    with serving(ScoringApp(Settings())) as served_port:
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Return the port of a service whose `/score` answers with the body that it read."""
+    with serving(echo_service()) as served_port:
         yield served_port
 
 
-def answer(port: int, *parts: bytes) -> bytes:
-    """Send these parts; return all that the service sends until it closes the connection."""
-    received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        with contextlib.suppress(OSError):
-            for part in parts:
-                connection.sendall(part)
-        with contextlib.suppress(ConnectionResetError):
-            while part := connection.recv(65_536):
-                received += part
-    return received
-
-
-def error_code(response: bytes) -> str:
-    head, _, body = response.partition(b"\r\n\r\n")
-    assert b"connection: close" in head
-    return str(json.loads(body)["error"]["code"])
+def only_answer(port: int, *parts: bytes, ends: bool = False) -> Answer:
+    """Return the only answer, after checking that it is a failure in the common format."""
+    (answer,) = answers(port, *parts, ends=ends)
+    assert answer.headers["connection"] == "close"
+    assert answer.headers["x-request-id"] == answer.body["error"]["request_id"]
+    return answer
 
 
 def test_invalid_http_gets_the_common_error_format(port: int) -> None:
     refused_before = BoundedConnection.refused[400]
-    response = answer(port, b"\x00\x01\r\n\r\n")
-    assert response.startswith(b"HTTP/1.1 400 ")
-    assert error_code(response) == "bad_json"
+    answer = only_answer(port, b"\x00\x01\r\n\r\n")
+    assert answer.status == 400
+    assert answer.body["error"]["code"] == "bad_json"
     assert BoundedConnection.refused[400] == refused_before + 1
 
 
 def test_endless_head_is_refused(port: int) -> None:
-    headers = (f"X-{i}: {'x' * 1_000}\r\n".encode() for i in range(1_000))
-    response = answer(port, b"GET /livez HTTP/1.1\r\n", *headers)
-    assert response.startswith(b"HTTP/1.1 431 ")
-    assert error_code(response) == "too_large"
+    headers = b"".join(f"X-{i}: {'x' * 1_000}\r\n".encode() for i in range(1_000))
+    answer = only_answer(port, GET, headers)
+    assert answer.status == 431
+    assert answer.body["error"]["code"] == "too_large"
+
+
+@pytest.mark.parametrize("before", [b"", LAST_REQUEST.replace(b"close", b"keep-alive")])
+def test_large_head_in_one_write_is_refused(port: int, before: bytes) -> None:
+    def head(size: int) -> bytes:
+        start, end = GET + b"Connection: close\r\nX: ", b"\r\n\r\n"
+        return start + b"x" * (size - len(start) - len(end)) + end
+
+    assert answers(port, before + head(56_000))[-1].status == 200
+    assert answers(port, before + head(serving_connection.HEAD_BYTES + 1))[-1].status == 431
+
+
+def test_head_after_a_large_body_is_not_counted_with_the_body(port: int) -> None:
+    body = b"x" * 300_000
+    sized = POST + b"Content-Length: 300000\r\n\r\n" + body
+    chunked = CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    statuses = [answer.status for answer in answers(port, sized + chunked + LAST_REQUEST)]
+    assert statuses == [200, 200, 200]
 
 
 @pytest.mark.parametrize("start_of_head", [b"", b"G", b"GET /livez HTTP/1.1\r\nX: "])
-def test_slow_head_gets_408(port: int, start_of_head: bytes) -> None:
-    response = answer(port, start_of_head) if start_of_head else answer(port)
-    assert response.startswith(b"HTTP/1.1 408 ")
-    assert error_code(response) == "too_slow"
+def test_slow_head_gets_408(
+    port: int, monkeypatch: pytest.MonkeyPatch, start_of_head: bytes
+) -> None:
+    monkeypatch.setattr(serving_connection, "HEAD_SECONDS", 0.4)
+    answer = only_answer(port, *([start_of_head] if start_of_head else []))
+    assert answer.status == 408
+    assert answer.body["error"]["code"] == "too_slow"
 
 
 def test_pipelined_requests_are_answered(port: int) -> None:
-    request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-    assert answer(port, request, request + request, LAST_REQUEST).count(b"HTTP/1.1 200") == 4
+    request = GET + b"\r\n"
+    assert len(answers(port, request, request + request, LAST_REQUEST)) == 4
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x\r\nabc\r\n0\r\n\r\n",
+        b"-3\r\nabc\r\n0\r\n\r\n",
+        b"0x3\r\nabc\r\n0\r\n\r\n",
+        b"ffffffffffffffffff\r\n",
+        b"\r\nabc\r\n0\r\n\r\n",
+        b"3\nabc\n0\n\n",
+        b"3\r\nabc0\r\n\r\n",
+        b"3\r\nabcd\r\n0\r\n\r\n",
+        b"3;\x00\r\nabc\r\n0\r\n\r\n",
+        b"3;%s\r\nabc\r\n0\r\n\r\n" % (b"x" * 20_000),
+        b"3;%s\r\nabc\r\n0\r\n\r\n" % (b"x" * 600_000),
+        b"3\r\nabc\r\n0\r\n%s\r\n" % (b"a: b\r\n" * 5_000),
+        b"3\r\nabc\r\n0\r\nno colon\r\n\r\n",
+        b"3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\n",
+        b"zz\r\n" + b"x" * 3_000_000,
+    ],
+)
+def test_malformed_chunks_get_400(port: int, body: bytes, is_split: bool) -> None:
+    parts = [CHUNKED, body] if is_split else [CHUNKED + body]
+    assert only_answer(port, *parts).status == 400
+
+
+def test_chunk_extensions_and_trailers_of_usual_size_are_accepted(port: int) -> None:
+    body = b"3;name=%s\r\nabc\r\n0\r\nX-Sum: %s\r\n\r\n" % (b"v" * 4_000, b"v" * 4_000)
+    first, last = answers(port, CHUNKED + body + LAST_REQUEST)
+    assert (first.status, first.body, last.status) == (200, {"body": "abc"}, 200)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        CHUNKED,
+        CHUNKED + b"3\r\nab",
+        CHUNKED + b"3\r\nabc\r\n0\r\n",
+        POST + b"Content-Length: 9\r\n\r\nabc",
+        POST,
+    ],
+)
+def test_truncated_request_gets_400(port: int, start: bytes) -> None:
+    answer = only_answer(port, start, ends=True)
+    assert answer.status == 400
+    assert "ended before the whole request" in answer.body["error"]["message"]
+
+
+@pytest.mark.parametrize("end", [CHUNKED + b"zz\r\n", b"\x00\r\n", b"CONNECT x:1 HTTP/1.1\r\n\r\n"])
+def test_requests_before_an_invalid_one_are_answered_first(port: int, end: bytes) -> None:
+    request = POST + b"Content-Length: 3\r\n\r\nabc"
+    statuses = [answer.status for answer in answers(port, request * 3 + end + LAST_REQUEST)]
+    assert statuses == [200, 200, 200, 405 if end.startswith(b"CONNECT") else 400]
+
+
+def test_answered_request_gets_no_second_answer(port: int) -> None:
+    unknown = CHUNKED.replace(b"/score", b"/none")
+    (answer,) = answers(port, unknown, b"zz\r\n" + LAST_REQUEST)
+    assert answer.status == 404
+
+
+def test_caller_that_has_sent_everything_gets_its_answers(port: int) -> None:
+    request = POST + b"Content-Length: 3\r\n\r\nabc"
+    assert [answer.status for answer in answers(port, request * 3, ends=True)] == [200, 200, 200]
+    assert received(port, ends=True) == b""
+
+
+@pytest.mark.parametrize("is_reset", [False, True])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /sc",
+        CHUNKED + b"3\r\na",
+        POST + b"Content-Length: 9\r\n\r\nabc",
+        (POST + b"Content-Length: 3\r\n\r\nabc") * 9,
+    ],
+)
+def test_caller_that_leaves_is_no_error_in_the_log(
+    port: int, caplog: pytest.LogCaptureFixture, sent: bytes, is_reset: bool
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(8):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+                connection.sendall(sent)
+                if is_reset:
+                    linger = struct.pack("ii", 1, 0)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        assert answers(port, LAST_REQUEST)[0].status == 200
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 class RecordingTransport:
@@ -119,7 +203,7 @@ def packets(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def test_answer_is_sent_in_one_packet(port: int, packets: list[bytes]) -> None:
     head_request = b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-    response = answer(port, head_request + LAST_REQUEST)
+    response = received(port, head_request + LAST_REQUEST)
     assert response == b"".join(packets)
     assert [packet.endswith(b'{"alive":true}') for packet in packets] == [False, True]
     assert all(packet.startswith(b"HTTP/1.1 200 ") for packet in packets)

@@ -1,7 +1,8 @@
 """Reads and writes connections as uvicorn does, with the limits that uvicorn lacks.
 
 uvicorn reads a request's head of any size, waits for it without a limit, answers invalid HTTP in
-plain text, and writes an answer in two pieces.
+plain text or not at all, adds the fields after a chunked body to the headers, drops the body of a
+request that offers another protocol, and writes an answer in two pieces.
 
 This is the only module that uses uvicorn's own names. docs/upgrading-bentoml-and-uvicorn.md lists
 them, and what to do when uvicorn changes.
@@ -10,9 +11,11 @@ them, and what to do when uvicorn changes.
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, ClassVar
 
+import httptools
 import msgspec
 from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.httptools_impl import (
@@ -25,8 +28,50 @@ from serving.errors import failure
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 65_536
+FRAMING_BYTES = 16_384  # the size line of a chunk, or the fields after the last chunk
+PART_BYTES = 8_192  # the parser gets at most this many bytes at once, so that limits are exact
+LINGER_SECONDS = 2.0  # after an answer that ends the connection, for a caller that still sends
+
+INVALID_HTTP = "The request is not valid HTTP."
+ENDED_EARLY = "The connection ended before the whole request arrived. Send it again."
+LARGE_HEAD = f"The head of the request is larger than {HEAD_BYTES:,} bytes. Send shorter headers."
+LARGE_FRAMING = (
+    f"The request has more than {FRAMING_BYTES:,} bytes between two chunks of its body or after "
+    "the last one. Send shorter chunk extensions and trailers, or none."
+)
+NO_PROXY = "This service is not a proxy, so it does not answer CONNECT."
 
 _encode = msgspec.json.Encoder().encode
+
+
+class RefusedRequestError(Exception):
+    """A request that the connection answers itself.
+
+    Parameters
+    ----------
+    status : int
+    message : str
+        An empty message is replaced by that of the status.
+    headers : bytes
+        Lines of headers that the answer has in addition.
+    """
+
+    def __init__(self, status: int, message: str, headers: bytes = b"") -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+    def answer(self, request_id: str) -> bytes:
+        """Return the whole answer, after which the connection ends."""
+        body = _encode(failure(self.status, str(self), request_id))
+        return (
+            STATUS_LINE[self.status]
+            + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+            + b"x-request-id: %s\r\nconnection: close\r\n" % request_id.encode()
+            + self.headers
+            + b"\r\n"
+            + body
+        )
 
 
 class SinglePacketSend:
@@ -39,12 +84,21 @@ class SinglePacketSend:
     ----------
     cycle : RequestResponseCycle
         The request that is answered.
+
+    Attributes
+    ----------
+    instead : callable or None
+        Sends another answer, because the request's body is invalid. Gets the request's id.
+    afterwards : callable or None
+        Called after the answer, if the connection does not end with it.
     """
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
         self._send = cycle.send
         self._head: Any = None
+        self.instead: Callable[[str], None] | None = None
+        self.afterwards: Callable[[], None] | None = None
 
     async def __call__(self, message: Any) -> None:
         """Store the head, or send the stored head with this message."""
@@ -62,9 +116,16 @@ class SinglePacketSend:
             await self._send(message)
         finally:
             self._cycle.transport = transport
+        if transport.is_closing():  # the caller has left
+            return
+        if self.instead is not None:
+            self.instead(dict(head["headers"]).get(b"x-request-id", b"").decode())
+            return
         transport.write(b"".join(buffer.parts))
         if buffer.is_closed:
             transport.close()
+        elif self.afterwards is not None:
+            self.afterwards()
 
 
 class _BufferedTransport:
@@ -82,7 +143,11 @@ class _BufferedTransport:
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """A connection that bounds the size and the time of a request's head.
+    """A connection that bounds the size and the time of a request's head, and reads strictly.
+
+    An offer to change the protocol (`Upgrade`) is ignored, as HTTP allows. A parser stops after
+    the head of such a request and takes its body for the next request. So a new parser reads the
+    head again, without the offer.
 
     Attributes
     ----------
@@ -103,7 +168,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         BoundedConnection._tasks = self.tasks
         self._head_since: float | None = self.loop.time()
-        self._head_bytes = 0
+        self._bytes_outside_body = 0  # since the last part of a body, or the start of a request
+        self._is_refusing = False  # what arrives is not read any more
+        self._has_ended = False  # the caller sends nothing more
         self._timer = self.loop.call_later(HEAD_SECONDS, self._check_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -112,52 +179,153 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless the head is too large."""
-        super().data_received(data)
-        if self._head_since is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
-                self._refuse(
-                    431,
-                    f"The head of the request is larger than {HEAD_BYTES:,} bytes. "
-                    "Send shorter headers.",
-                )
+        """Read on, in parts that are small enough for the limits."""
+        self._unset_keepalive_if_required()
+        if len(data) <= PART_BYTES:
+            self._read(data)
+            return
+        view = memoryview(data)
+        for start in range(0, len(data), PART_BYTES):
+            self._read(view[start : start + PART_BYTES])
+
+    def _read(self, part: bytes | memoryview) -> None:
+        if self._is_refusing:
+            return
+        size = len(part)
+        while part:
+            try:
+                self.parser.feed_data(part)
+                break
+            except httptools.HttpParserUpgrade as offer:
+                part = self._head_without_offer() + bytes(part[offer.args[0] :])
+                self.parser = httptools.HttpRequestParser(self)
+            except httptools.HttpParserError as error:
+                refusal = error.__context__  # raised in a callback of the parser
+                if not isinstance(refusal, RefusedRequestError):
+                    refusal = RefusedRequestError(400, INVALID_HTTP)
+                self._refuse(refusal)
+                return
+        self._bytes_outside_body += size
+        if self._bytes_outside_body >= FRAMING_BYTES:
+            self._check_size()
+
+    def _head_without_offer(self) -> bytes:
+        """Return the head that the parser has read, without the offer of another protocol."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _check_size(self) -> None:
+        if self._head_since is None:
+            self._refuse(RefusedRequestError(400, LARGE_FRAMING))
+        elif self._bytes_outside_body >= HEAD_BYTES:
+            self._refuse(RefusedRequestError(431, LARGE_HEAD))
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer what has arrived, although the caller sends nothing more.
+
+        Returns
+        -------
+        bool
+            Whether the connection stays open until the answer is sent.
+        """
+        self._has_ended = True
+        cycle = self.cycle
+        is_answering = cycle is not None and not cycle.response_complete
+        if self._is_refusing:
+            return is_answering
+        is_in_head = self._head_since is not None and self._bytes_outside_body > 0
+        if is_in_head or (cycle is not None and cycle.more_body):
+            self._refuse(RefusedRequestError(400, ENDED_EARLY))
+        elif is_answering:
+            cycle.keep_alive = False
+        return is_answering
 
     def on_message_begin(self) -> None:
         """Note when a request begins to arrive."""
         self._head_since = self.loop.time()
-        self._head_bytes = 0
+        self._bytes_outside_body = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Note that the head is complete, and have the answer sent in one packet."""
-        before = self.cycle
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise RefusedRequestError(405, NO_PROXY, b"allow: GET, HEAD, POST\r\n")
+            return  # the same head follows without the offer
         super().on_headers_complete()
+        self.headers = []  # what follows a chunked body is not a header
         self._head_since = None
-        if self.cycle is not before:
-            self.cycle.send = SinglePacketSend(self.cycle)  # type: ignore[method-assign]
+        self._bytes_outside_body = 0
+        cycle = self.cycle
+        self._sender = SinglePacketSend(cycle)
+        cycle.send = self._sender  # type: ignore[method-assign]
+        if cycle.waiting_for_100_continue and self.scope["http_version"] == "1.0":
+            cycle.waiting_for_100_continue = False
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer invalid HTTP in the format of all failures."""
-        self._refuse(400, "The request is not valid HTTP.")
+    def on_body(self, body: bytes) -> None:
+        """Store a part of the body."""
+        self._bytes_outside_body = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that the body is complete."""
+        if self.parser.should_upgrade():
+            return  # the same head follows without the offer
+        self._bytes_outside_body = 0
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
 
     def _check_time(self) -> None:
         self._timer = self.loop.call_later(HEAD_SECONDS, self._check_time)
         since = self._head_since
         is_waiting = self.cycle is None or self.cycle.response_complete
         if since is not None and is_waiting and self.loop.time() - since >= HEAD_SECONDS:
-            self._refuse(408, "")
+            self._refuse(RefusedRequestError(408, ""))
 
-    def _refuse(self, status: int, message: str) -> None:
-        self.refused[status] += 1
-        body = _encode(failure(status, message, uuid.uuid4().hex))
-        head = (
-            b"content-type: application/json\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n" % len(body)
-        )
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(STATUS_LINE[status] + head + body)
-        self.transport.close()
+    def _refuse(self, refusal: RefusedRequestError) -> None:
+        """Answer this request with a failure once those before it are answered, and end.
+
+        If the application is reading the request's body, it learns that the body ends, and the
+        refusal replaces its answer. A request that is answered already gets no second answer.
+        """
+        self._is_refusing = True
+        cycle = self.cycle
+        if cycle is not None and cycle.more_body:
+            if cycle.response_complete:
+                self._end(b"")
+                return
+            self._sender.instead = partial(self._refuse_instead, refusal)
+            cycle.disconnected = True
+            cycle.message_event.set()
+            return
+        self.refused[refusal.status] += 1
+        answer = refusal.answer(uuid.uuid4().hex)
+        if cycle is None or cycle.response_complete:
+            self._end(answer)
+        else:
+            self._sender.afterwards = partial(self._end, answer)
+
+    def _refuse_instead(self, refusal: RefusedRequestError, request_id: str) -> None:
+        self.cycle.response_complete = True
+        self._end(refusal.answer(request_id))
+
+    def _end(self, answer: bytes) -> None:
+        """Send the last answer, and end the connection when the caller has had time to read it.
+
+        If it ended at once while the caller still sends, the caller could not read the answer.
+        """
+        if self.transport.is_closing():
+            return
+        self.transport.write(answer)
+        if self._has_ended:
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._timer.cancel()
+        self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 
 def bound_connections() -> None:
