@@ -41,9 +41,9 @@ from serving.http.keys import KeyRing
 from serving.http.logs import AccessLog, configure_logs
 from serving.http.prometheus import QueuedScores, publish, published
 from serving.http.security import is_loopback
-from serving.settings import Settings, keys_file, read_settings
+from serving.settings import Settings, check_keys_file, keys_file, read_settings
 
-COUNTS = "LEADSCORE_WORKERS_COUNTS"  # the folder in which workers share their counts
+COUNTS = "LEADSCORE_WORKERS_COUNTS"  # the folder that the workers share
 TICK_SECONDS = 0.5
 
 log = logging.getLogger("leadscore")
@@ -105,9 +105,12 @@ class Leadscore:
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     def check() -> None:
         """Check settings, keys, ledger and model. If one is invalid, end with one message."""
+        os.environ[COUNTS] = tempfile.mkdtemp(prefix="leadscore-counts-")
+        atexit.register(shutil.rmtree, os.environ[COUNTS], ignore_errors=True)
         try:
             settings = read_settings(os.environ)
-            keys = KeyRing(keys_file(settings))
+            check_keys_file(settings)
+            keys = _key_ring(settings)
             if settings.host and not is_loopback(settings.host) and not len(keys):
                 raise ConfigError(
                     f"Other machines can reach {settings.host}, and there are no API keys. Add "
@@ -119,14 +122,12 @@ class Leadscore:
         except LeadScoringError as error:
             raise BentoMLException(f"leadscore refuses to start: {error}") from None
         configure_logs()
-        os.environ[COUNTS] = tempfile.mkdtemp(prefix="leadscore-counts-")
-        atexit.register(shutil.rmtree, os.environ[COUNTS], ignore_errors=True)
 
     def __init__(self) -> None:
         """Load the model in a worker."""
         configure_logs()
         settings = read_settings(os.environ)
-        keys = KeyRing(keys_file(settings))
+        keys = _key_ring(settings)
         worker = str(bentoml.server_context.worker_index or 1)
         log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
         scoring.configure(settings, keys, worker, log)
@@ -146,6 +147,12 @@ class Leadscore:
     async def end(self) -> None:
         """End the upkeep, and write all queued scores, log lines and counts."""
         await self._upkeep.end()
+
+
+def _key_ring(settings: Settings) -> KeyRing:
+    """Read the keys. A worker that starts later needs keys if an earlier one needed them."""
+    marker = Path(os.environ[COUNTS]) / "keys-needed" if COUNTS in os.environ else None
+    return KeyRing(keys_file(settings), bool(settings.keys_file), marker)
 
 
 def _open_ledger(url: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from crm.errors import ConfigError
 
 PREFIX = "LEADSCORE_"
+KEYS_FILE = "LEADSCORE_KEYS_FILE"
 ON_OFF = {"on": True, "off": False}
 PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9_.-]+(:[0-9]{1,5})?(/[A-Za-z0-9_.~%/-]*)?")
 
@@ -47,7 +48,8 @@ class Settings:
     metrics_open, contract_open : bool
         Whether `/metrics` and `/contract/…` need no key.
     keys_file : str
-        The file of the API keys; empty: `leadscore/keys.json` in BentoML's home.
+        The file of the API keys, which must exist if it is named; by default
+        `leadscore/keys.json` in BentoML's home.
     host : str
         The address that the service listens on, as `leadscore serve` sets it.
     public_url : str
@@ -98,8 +100,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     ConfigError
-        If a value is not of its setting's type, the folder of the report does not exist, or a
-        variable looks like a misspelt setting.
+        If a value is not of its setting's type, the file of keys is named by an empty text, the
+        folder of the report does not exist, or a variable looks like a misspelt setting.
     """
     values: dict[str, Any] = {}
     for setting in fields(Settings):
@@ -113,6 +115,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         raise ConfigError(
             f"LEADSCORE_PUBLIC_URL is {settings.public_url[:60]!r}. Expected http:// or https://, "
             "a host, and perhaps a port and a path, such as https://scores.example.com."
+        )
+    if KEYS_FILE in environ and not settings.keys_file.strip():
+        raise ConfigError(
+            f"{KEYS_FILE} is empty. Set it to the path of the file of API keys, or remove the "
+            "variable to use the file in BentoML's home."
         )
     folder = Path(settings.report_dir)
     if settings.report_dir and not (folder.is_absolute() and folder.is_dir()):
@@ -137,6 +144,29 @@ def home_folder(environ: Mapping[str, str]) -> Path:
 def keys_file(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the path of the file of the API keys."""
     return Path(settings.keys_file or home_folder(environ) / "keys.json")
+
+
+def check_keys_file(settings: Settings) -> None:
+    """Check that the file of API keys exists, if a setting names it.
+
+    Without the file, the service would answer callers without a key.
+
+    Raises
+    ------
+    ConfigError
+        If it does not exist, or its path is relative. The service changes its working folder.
+
+    Examples
+    --------
+    >>> check_keys_file(Settings(keys_file=""))
+    """
+    path = Path(settings.keys_file)
+    if settings.keys_file and not (path.is_absolute() and os.path.exists(path)):
+        raise ConfigError(
+            f"{KEYS_FILE} is {settings.keys_file[:200]!r}. Expected the absolute path of a file of "
+            "API keys that exists and that this user may reach. Create it with `leadscore keys "
+            "add`, or remove the variable to use the file in BentoML's home."
+        )
 
 
 def _value(variable: str, text: str, default: object, least: int) -> int | bool | str:

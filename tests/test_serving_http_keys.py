@@ -1,6 +1,7 @@
 """Tests of API keys: how they are stored, recognised and revoked."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 import leadscore
 from crm.errors import ConfigError
 from serving.http.keys import KeyRing, add_key, read_keys
+from serving.settings import Settings, check_keys_file, read_settings
 from tests.made_keys import CREATED_AT
 
 
@@ -185,3 +187,91 @@ def test_only_the_log_names_the_path_of_a_faulty_file(
     assert str(keys_file) not in str(ring.fault)
     causes = [vars(record)["fault"] for record in caplog.records]
     assert [str(keys_file) in cause for cause in causes] == [True, True]
+
+
+def test_named_file_must_exist(keys_file: Path, tmp_path: Path) -> None:
+    check_keys_file(Settings())
+    with pytest.raises(ConfigError, match="absolute path of a file of API keys that exists"):
+        check_keys_file(Settings(keys_file=str(keys_file)))
+    (tmp_path / "link").symlink_to(keys_file)
+    for wrong in (tmp_path / "link", keys_file / "below", "relative.json", " "):
+        with pytest.raises(ConfigError, match="LEADSCORE_KEYS_FILE is "):
+            check_keys_file(Settings(keys_file=str(wrong)))
+    add_key(keys_file, "crm", "score", CREATED_AT)
+    check_keys_file(Settings(keys_file=str(keys_file)))
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t"])
+def test_name_of_the_file_must_not_be_empty(text: str) -> None:
+    with pytest.raises(ConfigError, match="LEADSCORE_KEYS_FILE is empty"):
+        read_settings({"LEADSCORE_KEYS_FILE": text})
+
+
+def test_file_that_is_not_a_regular_file_is_refused(keys_file: Path) -> None:
+    keys_file.parent.mkdir()
+    os.mkfifo(keys_file, 0o600)
+    for path in (keys_file, keys_file.parent):
+        with pytest.raises(ConfigError, match="not a regular file"):
+            KeyRing(path)
+        with pytest.raises(ConfigError, match="not a regular file"):
+            add_key(path, "crm", "score", CREATED_AT)
+
+
+@pytest.mark.parametrize("is_fault_of_the_file", [False, True])
+def test_unreadable_file_is_refused(
+    keys_file: Path,
+    keys: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_fault_of_the_file: bool,
+) -> None:
+    def deny(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text" if is_fault_of_the_file else "stat", deny)
+    with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
+        KeyRing(keys_file)
+
+
+def test_folder_that_cannot_be_read_any_more_leaves_the_keys_valid(
+    keys_file: Path, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = KeyRing(keys_file)
+
+    def deny(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", deny)
+    ring.refresh()
+    assert "cannot be read" in str(ring.fault)
+    assert ring.owner(keys["score"]) is not None
+
+
+def test_without_the_named_file_no_key_is_valid(keys_file: Path) -> None:
+    ring = KeyRing(keys_file, is_needed=True)
+    assert ring.is_needed
+    assert "is gone" in str(ring.fault)
+    key = add_key(keys_file, "crm", "score", CREATED_AT)
+    ring.refresh()
+    assert (ring.fault, ring.owner(key) is not None) == (None, True)
+
+
+def test_worker_that_starts_after_the_file_is_gone_needs_keys(
+    keys_file: Path, tmp_path: Path
+) -> None:
+    marker = tmp_path / "keys-needed"
+    earlier = KeyRing(keys_file, marker=marker)
+    assert (earlier.is_needed, marker.exists()) == (False, False)
+    assert not KeyRing(keys_file, marker=marker).is_needed
+    add_key(keys_file, "crm", "score", CREATED_AT)
+    earlier.refresh()
+    keys_file.unlink()
+    later = KeyRing(keys_file, marker=marker)
+    assert (later.is_needed, "is gone" in str(later.fault)) == (True, True)
+
+
+def test_file_of_keys_that_appears_and_cannot_be_read_opens_nothing(keys_file: Path) -> None:
+    ring = KeyRing(keys_file)
+    keys_file.parent.mkdir()
+    keys_file.write_text("{")
+    ring.refresh()
+    assert (ring.is_needed, "cannot be read" in str(ring.fault)) == (True, True)

@@ -6,12 +6,14 @@ cost every request a tenth of a second. The file contains no key, only its hash,
 """
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import json
 import logging
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -74,6 +76,8 @@ def read_keys(path: Path) -> list[ApiKey]:
     """
     try:
         mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # reading a pipe would block
+            raise OSError(errno.EINVAL, "it is not a regular file")
         stored = json.loads(path.read_text(encoding="utf-8"))["keys"]
         keys = [ApiKey(**{name: str(value) for name, value in key.items()}) for key in stored]
         for key in keys:
@@ -174,11 +178,16 @@ class KeyRing:
     Parameters
     ----------
     path : Path
+    is_needed : bool
+        Whether callers need a key even if there is no file of keys. Then no key is valid.
+    marker : Path, optional
+        An empty file that exists once keys are needed. All workers of a service share it, so that
+        a worker that starts after the file of keys is gone still needs keys.
 
     Attributes
     ----------
     is_needed : bool
-        Whether callers need a key: a file of keys exists, or existed at the start.
+        Whether callers need a key. From the moment at which the file exists, they do.
     fault : str or None
         What is wrong with the keys, without internals; the log contains the cause.
 
@@ -188,12 +197,17 @@ class KeyRing:
         If the file is not a file of keys.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_needed: bool = False, marker: Path | None = None) -> None:
         self._path = path
+        self._marker = marker
         self._seen = self._state()
-        self.fault: str | None = None
-        self.is_needed = self._seen is not None
         self._by_id = {key.id: key for key in read_keys(path)}
+        self.fault: str | None = None
+        self.is_needed = False
+        if is_needed or self._seen is not None or (marker is not None and marker.exists()):
+            self._need_keys()
+        if self.is_needed and self._seen is None:
+            self._note_loss()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -204,16 +218,16 @@ class KeyRing:
         if state == self._seen:
             return
         self._seen = state
+        self._need_keys()  # there is a file, or there was one
         try:
             self._by_id = {key.id: key for key in read_keys(self._path)}
         except ConfigError as error:
             self.fault = UNREADABLE
             log.error(UNREADABLE, extra={"fault": str(error)})
             return
-        self.is_needed = self.is_needed or state is not None
-        self.fault = GONE if state is None else None
-        if self.fault:
-            log.error(GONE, extra={"fault": f"{self._path} does not exist."})
+        self.fault = None
+        if state is None:
+            self._note_loss()
 
     def owner(self, key: str) -> ApiKey | None:
         """Return the owner of a key, in a time that does not depend on the stored keys."""
@@ -223,9 +237,21 @@ class KeyRing:
         is_same = hmac.compare_digest(_sha256(key), expected)
         return stored if is_same else None
 
-    def _state(self) -> tuple[int, int, int] | None:
+    def _need_keys(self) -> None:
+        self.is_needed = True
+        if self._marker is not None:
+            self._marker.touch()
+
+    def _note_loss(self) -> None:
+        self.fault = GONE
+        log.error(GONE, extra={"fault": f"{self._path} does not exist."})
+
+    def _state(self) -> tuple[int, ...] | None:
+        """Return what changes with the file; None if there is no file."""
         try:
-            stat = self._path.stat()
-        except OSError:
+            found = self._path.stat()
+        except FileNotFoundError:
             return None
-        return stat.st_mtime_ns, stat.st_ino, stat.st_size
+        except OSError:  # there may be a file, and `read_keys` says why it cannot be read
+            return ()
+        return found.st_mtime_ns, found.st_ino, found.st_size
