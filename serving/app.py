@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,11 @@ from serving.http.pages import (
     readiness,
 )
 from serving.http.prometheus import Metrics, Series, WorkerStatus, worker_samples
-from serving.http.report_files import REPORT, in_report, is_own_host, read_report
+from serving.http.report_files import REPORT, in_report, read_report
+from serving.http.request_head import check_head, is_own_host
 from serving.http.response import Response, json_response
 from serving.http.security import Guard, RateLimit, needed_role
+from serving.http.slow_reads import SlowReads
 from serving.served_model import ServedModel
 from serving.settings import Settings
 
@@ -48,6 +51,8 @@ Headers = Mapping[bytes, bytes]
 OTHER_ROUTE = "other"  # the label of unknown paths
 BASIC = b'Basic realm="leadscore report", charset="UTF-8"'
 CLOSING_STATUSES = (408, 413)  # the caller may still be sending
+REPORT_THREADS = 4
+REPORT_SECONDS = 5.0
 
 log = logging.getLogger("leadscore")
 _process, _number = secrets.token_hex(10), itertools.count(1)
@@ -143,6 +148,7 @@ class ScoringApp:
         self._access_log = access_log
         self._bodies = BodyReader(settings.max_body_bytes)
         self._deadlines = Deadlines()
+        self._slow_reads = SlowReads(REPORT_THREADS, REPORT_SECONDS)
         self._in_progress = 0
         contract = ContractPages(settings)
         self._pages: dict[str, Callable[[], Response]] = {
@@ -156,9 +162,6 @@ class ScoringApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
-            return
         started = time.perf_counter()
         request = self._request(scope, receive)
         try:
@@ -197,19 +200,23 @@ class ScoringApp:
         return path in self._pages or (path == REPORT and bool(self._settings.report_dir))
 
     async def _respond(self, request: Request) -> Response:
-        """Check the method and the caller, and answer with a page or with a call's answer."""
+        """Check the request's head and its caller, and answer with a page or a call's answer."""
+        scope = request.scope
+        check_head(request.headers, scope["headers"], scope["http_version"])
         if request.route == OTHER_ROUTE:
             raise RequestError(404, "")
         call = self.calls.by_path.get(request.path)
         methods = ("GET", "HEAD") if call is None else ("POST",)
-        if request.scope["method"] not in methods:
-            method = request.scope["method"][:20]
+        if scope["method"] not in methods:
+            method = scope["method"][:20]
             raise RequestError(405, f"{request.path} answers {methods[0]}, not {method}.")
         if call is not None:
             return await self._respond_to_call(request, call)
         self._admit(request)
+        if not self.guard.needs_keys and request.path not in HEALTH:
+            _check_host(request)
         if request.path == REPORT:
-            return await self._report(request)
+            return await self._report(scope["path"])
         return self._pages[request.path]()
 
     def _admit(self, request: Request) -> None:
@@ -281,16 +288,17 @@ class ScoringApp:
             )
         self.guard.limit("hubspot", time.monotonic())
 
-    async def _report(self, request: Request) -> Response:
-        """Read a file of the report. Without a key, the Host header must name this machine."""
-        if not request.key_name and not is_own_host(request.headers):
-            raise RequestError(
-                403,
-                "Without API keys, the report opens at http://localhost only. To open it at "
-                "another address, add a key with `leadscore keys add`.",
+    async def _report(self, path: str) -> Response:
+        """Read a file of the report. Its folder may be on a disk that does not answer."""
+        try:
+            return await self._slow_reads.run(
+                partial(read_report, Path(self._settings.report_dir), path)
             )
-        folder = Path(self._settings.report_dir)
-        return await asyncio.to_thread(read_report, folder, request.scope["path"])
+        except TimeoutError:
+            raise RequestError(
+                504,
+                "The folder of the report does not answer. Check its disk or its network mount.",
+            ) from None
 
     def _readiness(self) -> Response:
         faults = (self.fault, self.guard.fault, self.calls.ledger.faults.message)
@@ -345,6 +353,20 @@ class ScoringApp:
         """Write the waiting lines of the access log."""
         if self._access_log is not None:
             self._access_log.flush()
+
+
+def _check_host(request: Request) -> None:
+    """Check that a page is opened at a name of this machine.
+
+    Without keys, another site could read the pages through a browser on this machine: it lets its
+    own name resolve to 127.0.0.1.
+    """
+    if not is_own_host(request.headers):
+        raise RequestError(
+            403,
+            f"Without API keys, {request.path} opens at http://localhost only. To open it at "
+            "another address, add a key with `leadscore keys add`.",
+        )
 
 
 def _id_of(headers: Headers) -> str:

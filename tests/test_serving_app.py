@@ -593,8 +593,18 @@ def test_large_body_with_expect_header_is_refused_at_once(service: ScoringApp) -
     async def send(message: Any) -> None:
         messages.append(message)
 
-    headers = [(b"content-length", b"1000000000"), (b"expect", b"100-continue")]
-    scope = {"type": "http", "path": "/score", "method": "POST", "headers": headers}
+    headers = [
+        (b"host", b"127.0.0.1"),
+        (b"content-length", b"1000000000"),
+        (b"expect", b"100-continue"),
+    ]
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "path": "/score",
+        "method": "POST",
+        "headers": headers,
+    }
     asyncio.run(service(scope, receive, send))
     assert messages[0]["status"] == 413
     assert (b"connection", b"close") in messages[0]["headers"]

@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import os
-from collections.abc import Callable
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -11,7 +14,9 @@ import pytest
 from markupsafe import Markup
 
 from reports.forms.html_page import document
+from serving import app as serving_app
 from serving.app import ScoringApp
+from serving.http import report_files
 from serving.http.hubspot import SIGNATURE
 from serving.http.keys import KeyRing, add_key
 from serving.settings import Settings
@@ -154,6 +159,107 @@ def test_report_without_keys_is_for_loopback_only(get: Get) -> None:
     assert get("/report/", base="http://10.0.0.5:3000").status_code == 401
     assert get("/report/", host="evil.example:3000").status_code == 403
     assert get("/report/", host="localhost:3000").status_code == 200
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+def make_link_to_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [make_pipe, make_socket, make_link_to_device, Path.mkdir])
+@pytest.mark.parametrize("name", ["index.html", "funnel.md", "csv/sources-won.csv", "report.json"])
+def test_file_that_is_not_regular_gets_404_at_once(
+    get: Get, folder: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    (folder / name).unlink()
+    make(folder / name)
+    started = time.monotonic()
+    assert get(f"/report/{name}").status_code == 404
+    assert time.monotonic() - started < serving_app.REPORT_SECONDS / 2
+
+
+def test_pipe_that_takes_the_place_of_a_file_does_not_block(
+    get: Get, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regular = (folder / "index.html").lstat()
+    (folder / "index.html").unlink()
+    make_pipe(folder / "index.html")
+    monkeypatch.setattr(Path, "lstat", lambda path: regular)  # as before the exchange
+    assert get("/report/").status_code == 404
+
+
+def test_file_that_is_too_large_gets_404(
+    get: Get, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_files, "MAX_FILE_BYTES", 100)
+    (folder / "funnel.md").write_bytes(b"x" * 100)
+    assert get("/report/funnel.md").content == b"x" * 100
+    (folder / "funnel.md").write_bytes(b"x" * 101)
+    answer = get("/report/funnel.md")
+    assert answer.status_code == 404
+    assert "larger than 100 bytes" in answer.json()["error"]["message"]
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Let every read of the report hang until the test ends; return the paths read so far."""
+    paths: list[str] = []
+    is_over = threading.Event()
+
+    def hang(folder: Path, path: str) -> None:
+        paths.append(path)
+        is_over.wait(60)
+
+    monkeypatch.setattr(serving_app, "read_report", hang)
+    monkeypatch.setattr(serving_app, "REPORT_SECONDS", 0.2)
+    yield paths
+    is_over.set()
+
+
+def test_hung_folder_takes_few_threads_and_gets_504(folder: Path, hanging: list[str]) -> None:
+    app = ScoringApp(Settings(report_dir=str(folder)))
+
+    async def call() -> tuple[list[httpx.Response], httpx.Response, int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+            tasks = [asyncio.create_task(client.get("/report/")) for _ in range(20)]
+            await asyncio.sleep(0.1)
+            alive = await client.get("/livez")
+            pool = await asyncio.to_thread(lambda: 7)  # the threads that other calls use are free
+            return await asyncio.gather(*tasks), alive, pool
+
+    answers, alive, pool = asyncio.run(call())
+    assert {answer.status_code for answer in answers} == {504}
+    assert "Check its disk" in answers[0].json()["error"]["message"]
+    assert len(hanging) == serving_app.REPORT_THREADS
+    assert (alive.status_code, pool) == (200, 7)
+
+
+def test_threads_of_reads_that_return_are_used_again(folder: Path) -> None:
+    app = ScoringApp(Settings(report_dir=str(folder)))
+
+    async def call() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+            return await asyncio.gather(*[client.get("/report/") for _ in range(20)])
+
+    assert [answer.status_code for answer in asyncio.run(call())] == [200] * 20
+
+
+def test_reads_do_not_keep_the_process_from_ending(
+    folder: Path, hanging: list[str], get: Get
+) -> None:
+    assert get("/report/").status_code == 504
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "slow read"]
+    assert thread.daemon
 
 
 @pytest.fixture

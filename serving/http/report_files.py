@@ -1,7 +1,8 @@
 """The marketers' pages: the files of the newest report, read only."""
 
+import os
 import re
-from collections.abc import Mapping
+import stat
 from pathlib import Path
 
 from crm.report_folder import FOLDERS, PAGE, RECORD
@@ -26,9 +27,9 @@ HEADERS = (
 STRICT = b"default-src 'none'"
 NEVER = b"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEAD_BYTES = 2_000  # a page's own policy is within its first bytes
+MAX_FILE_BYTES = 64 * 1024 * 1024
 
 _FILE = re.compile(rf"(?:(?:{'|'.join(FOLDERS)})/)?[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.([a-z]+)")
-_OWN_HOST = re.compile(r"(?i)(localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?")
 _POLICY = re.compile(rb'http-equiv="Content-Security-Policy" content="([\x20-\x21\x23-\x7e]*)"')
 
 
@@ -46,8 +47,8 @@ def in_report(path: str) -> bool:
 def read_report(folder: Path, path: str) -> Response:
     """Read the file that a request asks for.
 
-    Only files whose names can belong to a report are read. Files outside the report's folder are
-    not read, even if a link in the folder leads to them.
+    Only regular files whose names can belong to a report are read. Files outside the report's
+    folder are not read, even if a link in the folder leads to them.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def read_report(folder: Path, path: str) -> Response:
     Raises
     ------
     RequestError
-        404 if the report has no such file.
+        404 if the report has no such file, or the file is too large.
     """
     if path == REPORT:  # the page's links are relative to /report/
         return Response(308, CONTENT_TYPES["html"], b"", ((b"location", b"report/"), *HEADERS))
@@ -73,12 +74,36 @@ def read_report(folder: Path, path: str) -> Response:
         file = (root / name).resolve(strict=True)
         if not file.is_relative_to(root):
             raise missing
-        body = file.read_bytes()
+        body = _read_regular(file)
     except OSError:
         raise missing from None
+    if len(body) > MAX_FILE_BYTES:
+        raise RequestError(
+            404, f"This file is larger than {MAX_FILE_BYTES:,} bytes. Open it in its folder."
+        )
     policy = _policy_of(body) if match[1] == "html" else STRICT
     headers = ((b"content-security-policy", policy + NEVER), *HEADERS)
     return Response(200, CONTENT_TYPES[match[1]], body, headers)
+
+
+def _read_regular(file: Path) -> bytes:
+    """Read a regular file, at most one byte more than the limit.
+
+    A pipe or a device is not opened, because that may block or have effects. If one takes the
+    file's place after the check, opening it does not block, and nothing is read from it.
+
+    Raises
+    ------
+    OSError
+        If it is not a regular file, or cannot be read.
+    """
+    if not stat.S_ISREG(file.lstat().st_mode):
+        raise OSError("not a regular file")
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(descriptor, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("not a regular file")
+        return opened.read(MAX_FILE_BYTES + 1)
 
 
 def newest_report(folder: Path) -> Path:
@@ -96,22 +121,6 @@ def newest_report(folder: Path) -> Path:
     if not records:
         raise FileNotFoundError(f"{folder} contains no report.")
     return max(records, key=lambda record: record.stat().st_mtime_ns).parent.resolve()
-
-
-def is_own_host(headers: Mapping[bytes, bytes]) -> bool:
-    """Check whether a request's Host header names this machine.
-
-    A page of another site whose name resolves to 127.0.0.1 sends the name of that site.
-
-    Examples
-    --------
-    >>> is_own_host({b"host": b"127.0.0.1:3000"}), is_own_host({b"host": b"[::1]:3000"})
-    (True, True)
-    >>> is_own_host({b"host": b"evil.example:3000"}), is_own_host({b"host": b"localhost"})
-    (False, True)
-    """
-    host = headers.get(b"host", b"").decode("latin-1")
-    return _OWN_HOST.fullmatch(host) is not None
 
 
 def _policy_of(page: bytes) -> bytes:

@@ -79,6 +79,11 @@ class Guard:
         """The problem with the keys, without internals; None if there is none."""
         return self._keys.fault if self._keys is not None else None
 
+    @property
+    def needs_keys(self) -> bool:
+        """Whether callers need a key, except on the open paths."""
+        return self._keys is not None and self._keys.is_needed
+
     def identify(self, path: str, headers: Mapping[bytes, bytes], server: str) -> ApiKey | None:
         """Return the owner of a request's key; None if the request needs no key.
 
