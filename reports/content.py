@@ -62,12 +62,15 @@ class Column:
         decimals), "score", "points", "time".
     metric : str
         The name of its definition in `reports.metrics`; empty for a label.
+    of : tuple of str or None
+        For a share: the keys of its two counts, x and n of "x of n".
     """
 
     key: str
     title: str
     form: str = "text"
     metric: str = ""
+    of: tuple[str, str] | None = None
 
 
 class Comparison(Enum):
@@ -109,6 +112,20 @@ class Figure:
     chart: Any = field(default=None, compare=False)
     note: str = ""
     comparison: Comparison = Comparison.EACH_ROW
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all cells: those of the columns, each share with its counts beside it."""
+        shown = {column.key for column in self.columns}
+        keys: dict[str, None] = {}
+        for column in self.columns:
+            keys[column.key] = None
+            keys |= dict.fromkeys(key for key in column.of or () if key not in shown)
+        return list(keys)
+
+    def has_columns(self, keys: Iterable[str]) -> bool:
+        """Return whether all these cells have a column of their own."""
+        return set(keys) <= {column.key for column in self.columns}
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ Every number of a report, defined once, for marketing and for sales. Generated f
 A report is as of one moment: the newest time in the records, or now if that is earlier. Nothing
 that was recorded later counts. The *horizon* is `[learn] horizon_days` of the project file. A
 lead is *mature* when its whole horizon has passed. The newest leads are not mature. They are left
-out of every average, because leads that will still be won would count as not won. Where leads
-have no time of creation, leads with an outcome count as mature, and the definitions in the report
-do not mention time.
+out of every average, because leads that will still be won would count as not won. If the outcomes
+begin much later than the leads (`leadscore check`, LC102), it is not known how the leads created
+before then ended. They are not mature either. Where leads have no time of creation, leads with an
+outcome count as mature, and the definitions in the report do not mention time.
 
 Intervals are at 95 %. A difference is called clear only if it is more than chance after Holm's
-correction for all values compared together, and only among groups of at least 30 leads.
+correction for all values compared together, and only among groups of at least 30 leads. A share
+stands in a heading only if it is of at least 30 leads, and always has its counts beside it.
 """
 
 

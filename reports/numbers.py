@@ -21,6 +21,18 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}{NO_BREAK}%"
 
 
+def counted_share(share: float, x: float | None, n: float | None, digits: int = 1) -> str:
+    r"""Write a share with the counts behind it, if they are known.
+
+    Examples
+    --------
+    >>> counted_share(0.25, 10, 40).replace("\xa0", " "), counted_share(0.25, None, None)
+    ('25.0 % (10 of 40)', '25.0\xa0%')
+    """
+    text = percent(share, digits)
+    return text if x is None or n is None else f"{text} ({x:,.0f} of {n:,.0f})"
+
+
 def two_digits(value: float) -> str:
     """Write a number such as a lift."""
     return f"{value:.2f}"

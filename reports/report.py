@@ -18,6 +18,7 @@ from reports.pages.activities.page import activities_page
 from reports.pages.age import age_page
 from reports.pages.audience import audience_page
 from reports.pages.capacity import capacity_page
+from reports.pages.coverage import unknown_words
 from reports.pages.features.page import features_page
 from reports.pages.funnel.page import funnel_page
 from reports.pages.month import month_page
@@ -71,8 +72,8 @@ def build_report(
     Report
         Names from data are not escaped in it: each form escapes them. `about` contains
         `project`, `leads`, `mature`, `won`, `open`, `from`, `to`, `horizon_days`, `since`,
-        `segment`, `model`, `simulated`, `notes`, and `measures`, the shares that the next report
-        is compared with.
+        `segment`, `model`, `simulated`, `outcomes_from`, `notes`, and `measures`, the shares that
+        the next report is compared with.
 
     Raises
     ------
@@ -118,6 +119,7 @@ def _about(rows: ReportRows, since: datetime.datetime | None) -> dict[str, Any]:
         "segment": None if rows.segment is None else list(rows.segment),
         "model": None if card is None else {"name": card.name, "trained_at": card.trained_at},
         "simulated": rows.project.simulated,
+        "outcomes_from": _iso(rows.coverage.outcomes_from),
         "notes": _notes_on_records(rows),
     }
 
@@ -126,7 +128,7 @@ def _notes_on_records(rows: ReportRows) -> list[str]:
     notes = [*rows.records.notes, *map(str, rows.records.left_out)]
     if notes and rows.is_part:
         notes.insert(0, "These notes are about the records of all leads.")
-    return notes
+    return [*filter(None, [unknown_words(rows)]), *notes]
 
 
 def _plain(page: Page) -> Page:

@@ -19,12 +19,17 @@ from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm
 from reports.content import ChangeKind, ChangeNote, Comparison, Figure, Page
 from reports.metrics import DEFINITIONS
-from reports.numbers import percent
-from reports.pages.phrases import share_words
+from reports.pages.phrases import of_words, share_words
 from reports.text import printable, quoted_name
 
 MOST_CHANGES = 8  # on a page
-SAME = ("project", "since", "segment", "horizon_days")  # of reports that can be compared
+SAME = (  # of reports that can be compared
+    "project",
+    "since",
+    "segment",
+    "horizon_days",
+    "outcomes_from",
+)
 
 Changes = dict[str, tuple[ChangeNote, ...]]
 Key = tuple[str, str, str, str]
@@ -76,8 +81,8 @@ class _Change:
         direction = "up" if self.new.value > self.old.value else "down"
         return (
             f"{title}, {printable(self.measure.label, 60)} {quoted_name(self.measure.name)}: "
-            f"{direction} to {share_words(self.new)} of the leads since {when}, from "
-            f"{percent(self.old.value)} of the {self.old.n:,} before."
+            f"{direction} to {share_words(self.new)} of the leads that the report of {when} did "
+            f"not count yet, from {of_words(self.old)} of those that it counted."
         )
 
 
@@ -158,8 +163,8 @@ def what_changed(
     if any(before.get(key) != about.get(key) for key in SAME):
         return _on_all_pages(
             pages,
-            f"The report of {when} is not compared with this one: its project, filters or horizon "
-            "differ.",
+            f"The report of {when} is not compared with this one: its project, filters, horizon or "
+            "first outcomes differ.",
         )
     changes = _changes(pages, dict(_old_measures(before["measures"])))
     return {

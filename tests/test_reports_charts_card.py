@@ -28,10 +28,15 @@ GAINS = [
     {"share": 1.0, "gain": 1.0, "low": 1.0, "high": 1.0},
 ]
 GRADES = [
-    {"grade": "A", "n": 40, "stated": 0.5, "won": 0.41, "low": 0.3, "high": 0.5},
-    {"grade": "B", "n": 30, "stated": 0.2, "won": 0.2, "low": 0.1, "high": 0.3},
-    {"grade": "D", "n": 30, "stated": 0.1, "won": 0.05, "low": 0.0, "high": 0.2},
+    {"grade": grade, "n": n, "n_leads": n, "wins": wins, "won": wins / n, **stated}
+    for grade, n, wins, stated in (
+        ("A", 40, 16, {"stated": 0.5, "low": 0.3, "high": 0.5}),
+        ("B", 30, 6, {"stated": 0.2, "low": 0.1, "high": 0.3}),
+        ("D", 30, 3, {"stated": 0.1, "low": 0.0, "high": 0.2}),
+    )
 ]
+ONE_LEAD = {"grade": "A", "n": 1, "n_leads": 1, "wins": 0, "won": 0.0, "stated": 0.6}
+ONE_LEAD |= {"low": 0.0, "high": 0.8}
 AGES = [
     {"age_days": 0.0, "n": 60, "roc_auc": 0.7, "intervals": {"roc_auc": [0.6, 0.8]}},
     {"age_days": 7.0, "n": 40, "roc_auc": 0.85, "intervals": {"roc_auc": [0.8, 0.9]}},
@@ -79,8 +84,19 @@ def axis_titles_of(chart: alt.Chart | alt.LayerChart, channel: str) -> set[str]:
             gains_chart(GAINS, SUBJECT),
             "40 % of the wins are in the best-scored fifth of the leads",
         ),
-        (grades_chart(GRADES, SUBJECT), "41 % of grade A leads were won, 5 % of grade D"),
-        (grades_chart(GRADES[:1], SUBJECT), "41 % of grade A leads were won"),
+        (
+            grades_chart(GRADES, SUBJECT),
+            "40 % (16 of 40) of grade A leads were won, 10 % (3 of 30) of grade D",
+        ),
+        (grades_chart(GRADES[:1], SUBJECT), "40 % (16 of 40) of grade A leads were won"),
+        (
+            grades_chart([ONE_LEAD, *GRADES[1:]], SUBJECT),
+            "20 % (6 of 30) of grade B leads were won, 10 % (3 of 30) of grade D",
+        ),
+        (
+            grades_chart([ONE_LEAD], SUBJECT),
+            "Too few leads to tell: no grade has 30 leads or more",
+        ),
         (
             ages_chart(AGES, SUBJECT),
             "A won lead scores higher than a lost lead in 70 % of pairs at creation, "

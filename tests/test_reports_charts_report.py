@@ -89,11 +89,14 @@ def test_legend_states_the_verdict_in_words(verdict: Verdict | None, words: str)
 
 def test_funnel_labels_each_step_with_its_leads_and_share() -> None:
     steps = [
-        {"name": "Created", "wins": 2_400, "reached_share": 1.0},
-        {"name": "Qualified", "wins": 1_200, "reached_share": 0.5},
+        {"name": "Created", "wins": 2_400, "n_all": 2_400, "reached_share": 1.0},
+        {"name": "Qualified", "wins": 1_200, "n_all": 2_400, "reached_share": 0.5},
     ]
     chart = funnel_chart(steps, "finding", "all leads")
-    assert [row["text"] for row in data_of(chart, "text")] == ["2,400 (100 %)", "1,200 (50 %)"]
+    assert [row["text"] for row in data_of(chart, "text")] == [
+        "2,400 of 2,400 (100 %)",
+        "1,200 of 2,400 (50 %)",
+    ]
 
 
 def test_months_without_a_share_are_not_drawn() -> None:

@@ -40,12 +40,13 @@ def figure_of(page: Page, name: str) -> Figure:
     [
         (
             (60, 30),
-            "The most frequent reason is “price” for 66.7\u00a0% of the lost leads with a reason",
+            "The most frequent reason is “price” for 66.7\u00a0% (60 of 90) of the lost leads with "
+            "a reason",
         ),
         (
             (33, 30),
-            "No reason is clearly the most frequent: “price” for 52.4\u00a0% of the lost "
-            "leads, “time” for 47.6\u00a0%",
+            "No reason is clearly the most frequent: “price” for 52.4\u00a0% (33 of 63) of the "
+            "lost leads, “time” for 47.6\u00a0% (30 of 63)",
         ),
     ],
 )
@@ -87,6 +88,7 @@ def with_two_kinds_of_pairs(rows: ReportRows) -> ReportRows:
         won=won,
         is_won=won,
         is_lost=~won,
+        is_old=np.ones_like(won),
         is_mature=np.ones_like(won),
         source=None,
         audience=tuple(groups),

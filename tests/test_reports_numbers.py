@@ -156,7 +156,7 @@ def test_median_days_of_a_step(oracle: Oracle) -> None:
     assert rows.funnel is not None
     stage = rows.funnel.stages[-1]
     (median,) = oracle.one(f"""
-        SELECT quantile_disc((b.closed - s.tm) / {DAY}, 0.5) FROM base b JOIN
+        SELECT median((b.closed - s.tm) / {DAY}) FROM base b JOIN
             (SELECT id, min(tm) AS tm FROM stages WHERE stage = '{stage}' GROUP BY id) s USING (id)
         WHERE b.mature AND b.in_time
     """)

@@ -55,8 +55,9 @@ def test_new_leads_are_compared_with_the_leads_of_the_last_report() -> None:
     note = note_of(page_with(100 + 60, 1_000 + 200), last(100, 1_000))
     assert note.kind == ChangeKind.CHANGED
     assert note.sentence.replace("\u00a0", " ") == (
-        "Conversion, Source “Fair”: up to 30.0 % (between 24.1 and 36.7 %; 200 leads) of the leads "
-        "since 2025-11-01, from 10.0 % of the 1,000 before."
+        "Conversion, Source “Fair”: up to 30.0 % (60 of 200 leads; between 24.1 and 36.7 %) of the "
+        "leads that the report of 2025-11-01 did not count yet, from 10.0 % (100 of 1,000) of "
+        "those that it counted."
     )
 
 
@@ -104,12 +105,13 @@ def test_fewer_than_30_leads_on_a_side_are_not_compared(
         {"project": "another"},
         {"horizon_days": 30.0},
         {"since": "2025-01-01"},
+        {"outcomes_from": "2025-02-01T00:00:00+00:00"},
     ],
 )
 def test_reports_of_other_leads_are_not_compared(facts: dict[str, Any]) -> None:
     note = note_of(page_with(160, 1_200), last(100, 1_000, **facts))
     assert note.kind == ChangeKind.NOT_COMPARED
-    assert "its project, filters or horizon differ" in note.sentence
+    assert "its project, filters, horizon or first outcomes differ" in note.sentence
 
 
 def test_pages_that_do_not_keep_their_leads_are_not_compared() -> None:

@@ -136,7 +136,7 @@ def test_a_median_wait_that_is_still_open_breaks_its_promise(
     page, rows = promises(tmp_path)
     waiting = rows["median hours to the first sales activity"]
     assert (waiting["kept"], waiting["actual"]) == ("no", None)
-    assert "most leads still wait" in figure(page, "service-promises").note
+    assert "half of the leads still wait" in figure(page, "service-promises").note
 
 
 def test_promises_are_kept_if_their_target_is_reached(

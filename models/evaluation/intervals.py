@@ -206,9 +206,10 @@ class MedianInterval:
     n : int
         The number of values.
     value, low, high : float
-        The median and its interval.
+        The median and its interval. Of an even number of values, the median is the mean of the two
+        in the middle; infinite if the upper one is.
     late : float
-        The value that nine of ten do not exceed.
+        The smallest value that nine of ten do not exceed.
     """
 
     n: int
@@ -240,14 +241,14 @@ def median_interval(values: Floats) -> MedianInterval | None:
     >>> median = median_interval(np.arange(1.0, 12.0))
     >>> median.value, median.low, median.high, median.late
     (6.0, 2.0, 10.0, 10.0)
+    >>> median_interval(np.array([1.0, 2.0, 4.0, 9.0])).value
+    3.0
     """
     n = len(values)
     if n == 0:
         return None
     below = int(binom.ppf((1 - LEVEL) / 2, n, 0.5)) if n > 1 else 0
-    late_place = min(int(np.ceil(0.9 * n)) - 1, n - 1)
-    places = [max(below - 1, 0), (n - 1) // 2, min(n - max(below, 1), n - 1), late_place]
-    low, value, high, late = np.partition(values, sorted(set(places)))[places]
-    return MedianInterval(
-        n=n, value=float(value), low=float(low), high=float(high), late=float(late)
-    )
+    late_place = (9 * n + 9) // 10 - 1
+    places = [max(below - 1, 0), (n - 1) // 2, n // 2, min(n - max(below, 1), n - 1), late_place]
+    low, lower, upper, high, late = map(float, np.partition(values, sorted(set(places)))[places])
+    return MedianInterval(n=n, value=(lower + upper) / 2, low=low, high=high, late=late)

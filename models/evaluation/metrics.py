@@ -284,8 +284,8 @@ def reliability(
     Returns
     -------
     list of dict
-        `bin` (1 … 10), `n` (the weight of its moments), `stated` (mean probability), `won`
-        (share of wins) and the 95 % interval of `won`: `low`, `high`.
+        `bin` (1 … 10), `n` (the weight of its moments), `wins` (that of its wins), `stated` (mean
+        probability), `won` (share of wins) and the 95 % interval of `won`: `low`, `high`.
     """
     order, ranked = _rank(log_odds, label)
     weight = weight[order]
@@ -300,6 +300,7 @@ def reliability(
             {
                 "bin": int(i) + 1,
                 "n": float(mass.sum()),
+                "wins": float(mass @ ranked.label[chosen]),
                 "stated": float(np.average(ranked.probability[chosen], weights=mass)),
                 "won": float(np.average(ranked.label[chosen], weights=mass)),
                 "low": low,
@@ -327,7 +328,8 @@ def gains(
     -------
     list of dict
         `share` of leads, `gain` (share of wins) with its 95 % bootstrap interval `low`,
-        `high`, and `lift` (gain over share) with `lift_low`, `lift_high`.
+        `high`, `lift` (gain over share) with `lift_low`, `lift_high`, and the weights behind
+        them: `n` of `n_all` leads, `wins` of `all_wins`.
     """
     order, ranked = _rank(log_odds, label)
     weight = weight[order]
@@ -340,14 +342,18 @@ def gains(
             if (drawn * ranked.label).sum() > 0
         ]
     )
+    n_all, all_wins = float(weight.sum()), float(weight @ ranked.label)
     rows = []
     for i, gain in enumerate(ranked.gain(weight, share)):
         low, high = percentiles(draws[:, i])
         gain_row = {"share": share[i], "gain": gain, "low": low, "high": high}
         lift_row = {"lift": gain, "lift_low": low, "lift_high": high}
+        counts = {"n": share[i] * n_all, "n_all": n_all, "wins": gain * all_wins}
         rows.append(
             {name: float(value) for name, value in gain_row.items()}
             | {name: float(value / share[i]) for name, value in lift_row.items()}
+            | {name: float(value) for name, value in counts.items()}
+            | {"all_wins": all_wins}
         )
     return rows
 

@@ -21,7 +21,15 @@ from reports.forms.html_page import (
     table,
     with_small,
 )
-from reports.numbers import age_of, between, count, percent, signed_points, two_digits
+from reports.numbers import (
+    age_of,
+    between,
+    count,
+    counted_share,
+    percent,
+    signed_points,
+    two_digits,
+)
 from reports.text import printable
 
 Row = Mapping[str, Any]
@@ -75,7 +83,13 @@ def probabilities(card: ModelCard, pictures: Pictures) -> Section:
         "Predicted and actual share of wins in groups of equal size, best first",
         ["Group", "Scores", "Predicted", "Won", INTERVAL],
         (
-            [r["bin"], f"{r['n']:,.0f}", percent(r["stated"]), percent(r["won"]), between(r)]
+            [
+                r["bin"],
+                f"{r['n']:,.0f}",
+                percent(r["stated"]),
+                counted_share(r["won"], r.get("wins"), r["n"]),
+                between(r),
+            ]
             for r in rows
         ),
     )
@@ -96,7 +110,9 @@ def gains(card: ModelCard, pictures: Pictures) -> Section:
         (
             [
                 percent(r["share"], 0),
-                _with_interval(percent(r["gain"]), between(r)),
+                _with_interval(
+                    counted_share(r["gain"], r.get("wins"), r.get("all_wins")), between(r)
+                ),
                 _with_interval(
                     two_digits(r["lift"]), between(r, "lift_low", "lift_high", two_digits)
                 ),
@@ -124,7 +140,7 @@ def grades(card: ModelCard, pictures: Pictures) -> Section:
                 count(r["n_leads"]),
                 percent(r["share"]),
                 percent(r["stated"]),
-                percent(r["won"]),
+                counted_share(r["won"], r["wins"], r["n"]),
                 between(r),
             ]
             for r in rows

@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from models.evaluation.comparisons import FEWEST_LEADS
 from reports.numbers import age_of, percent
 
 BLUE, GREY, ORANGE = "#0072B2", "#767676", "#D55E00"  # colour-blind people can tell them apart
@@ -30,6 +31,7 @@ def reliability_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.
     altair.LayerChart
     """
     table = pd.DataFrame(rows)
+    table["counts"] = [counts(row.get("wins"), row["n"]) for row in rows]
     largest = float(max(table["stated"].max(), table["high"].max(), 0.01))
     scale = alt.Scale(domain=[0, min(1.0, largest * 1.05)])
     x = alt.X("stated", title="Predicted chance", scale=scale, axis=alt.Axis(format="%"))
@@ -48,9 +50,9 @@ def reliability_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.
         x=x,
         y=y,
         tooltip=[
-            alt.Tooltip("n", title="scores"),
             alt.Tooltip("stated", title="predicted", format=".1%"),
             alt.Tooltip("won", title="won", format=".1%"),
+            alt.Tooltip("counts", title="scores"),
         ],
     )
     title = f"Predicted chances are {100 * gap:.1f} percentage points off on average"
@@ -70,7 +72,8 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
     ----------
     rows : sequence of mapping
         `share` of the leads and `gain`, the share of all wins that are among them, from 0 to 1,
-        with its interval `low`, `high`.
+        with its interval `low`, `high`; cards of earlier versions lack `wins` and `all_wins`, the
+        counts behind `gain`.
     subject : str
         The leads that the figures are about, for the subtitle.
 
@@ -79,6 +82,7 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
     altair.LayerChart
     """
     table = pd.DataFrame([{"share": 0.0, "gain": 0.0, "low": 0.0, "high": 0.0}, *rows])
+    table["counts"] = ["", *(counts(row.get("wins"), row.get("all_wins")) for row in rows)]
     gain_of_fifth = float(np.interp(0.2, table["share"], table["gain"]))
     x = alt.X("share", title="Leads called, highest scores first", axis=alt.Axis(format="%"))
     gain = (
@@ -90,6 +94,7 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
             tooltip=[
                 alt.Tooltip("share", title="leads called", format=".0%"),
                 alt.Tooltip("gain", title="wins among them", format=".1%"),
+                alt.Tooltip("counts", title="counted"),
             ],
         )
     )
@@ -99,7 +104,11 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
         .encode(x=x, y=alt.Y("low", title=SHARE_OF_WINS), y2="high")
     )
     random_order = alt.Chart(table).mark_line(color=GREY, strokeDash=[4, 4]).encode(x=x, y="share")
-    title = f"{percent(gain_of_fifth, 0)} of the wins are in the best-scored fifth of the leads"
+    all_wins = rows[-1].get("all_wins")
+    wins = "the wins" if all_wins is None else f"the {all_wins:,.0f} wins"
+    title = f"{percent(gain_of_fifth, 0)} of {wins} are in the best-scored fifth of the leads"
+    if all_wins is not None and all_wins < FEWEST_LEADS:
+        title = f"Too few wins to tell where they are: {all_wins:,.0f}"
     subtitle = f"{subject}; shaded: 95 % interval; dashed: calls in random order"
     return (random_order + interval + gain).properties(
         title=_title(title, subtitle), width=420, height=320
@@ -154,8 +163,8 @@ def grades_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerCh
     Parameters
     ----------
     rows : sequence of mapping
-        `grade`, `n`, `stated` (the predicted share), `won`, `low`, `high`, shares from 0 to 1;
-        best grade first.
+        `grade`, `wins` of `n` scores of `n_leads` leads, `stated` (the predicted share), `won`,
+        `low`, `high`, shares from 0 to 1; best grade first.
     subject : str
         The leads that the figures are about, for the subtitle.
 
@@ -164,7 +173,7 @@ def grades_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerCh
     altair.LayerChart
     """
     table = pd.DataFrame(rows)
-    table["name"] = [f"{row['grade']} (n = {row['n']:,})" for row in rows]
+    table["name"] = [f"{row['grade']} ({row['wins']:,} of {row['n']:,})" for row in rows]
     axis = alt.Axis(format="%")
     base = alt.Chart(table).encode(y=alt.Y("name", sort=list(table["name"]), title="Grade"))
     won = base.mark_bar(color=BLUE, height=18).encode(
@@ -177,14 +186,21 @@ def grades_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerCh
     )
     interval = base.mark_rule(color="black").encode(x=alt.X("low", axis=axis), x2="high")
     predicted = base.mark_tick(color=ORANGE, thickness=4, height=26).encode(x="stated")
-    best, worst = rows[0], rows[-1]
-    title = f"{percent(best['won'], 0)} of grade {best['grade']} leads were won"
-    if len(rows) > 1:
-        title += f", {percent(worst['won'], 0)} of grade {worst['grade']}"
+    enough = [row for row in rows if row["n_leads"] >= FEWEST_LEADS]
+    title = f"Too few leads to tell: no grade has {FEWEST_LEADS} leads or more"
+    if enough:
+        best, worst = enough[0], enough[-1]
+        title = f"{_won(best)} of grade {best['grade']} leads were won"
+        if len(enough) > 1:
+            title += f", {_won(worst)} of grade {worst['grade']}"
     subtitle = f"{subject}; blue: won; black: 95 % interval; orange: predicted"
     return (won + interval + predicted).properties(
         title=_title(title, subtitle), width=420, height=36 * len(rows)
     )
+
+
+def _won(row: Mapping[str, Any]) -> str:
+    return f"{percent(row['won'], 0)} ({row['wins']:,} of {row['n']:,})"
 
 
 def ages_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerChart:
@@ -308,6 +324,21 @@ def importance_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.Cha
         )
         .properties(title=_title(title, subject), width=320, height=22 * len(rows))
     )
+
+
+def counts(x: float | None, n: float | None) -> str:
+    """Write the counts of a share for a label or a tooltip, or n alone.
+
+    Examples
+    --------
+    >>> counts(10, 1_200), counts(None, 40), counts(2.5, 8), counts(None, None)
+    ('10 of 1,200', 'n = 40', '2.5 of 8', '')
+    """
+    if n is None or pd.isna(n):
+        return ""
+    if x is None or pd.isna(x):
+        return f"n = {n:,.0f}"
+    return f"{x:,.{0 if float(x).is_integer() else 1}f} of {n:,.0f}"
 
 
 def _title(text: str, subtitle: str) -> alt.TitleParams:

@@ -5,14 +5,14 @@ The names of columns are fixed here, so that no name from data becomes part of a
 grammar.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from models.evaluation.comparisons import FEWEST_LEADS, Verdict
-from reports.charts.card import BLUE, CLEAR, GREY, ORANGE, UNCLEAR
+from reports.charts.card import BLUE, CLEAR, GREY, ORANGE, UNCLEAR, counts
 from reports.content import Row
 from reports.text import printable
 
@@ -73,7 +73,7 @@ def rates_chart(
         about += f"; not drawn: {len(rows) - len(drawn)} with fewer than {FEWEST_LEADS} leads"
     if len(drawn) > MOST_BARS:
         about += f"; the first {MOST_BARS} of {len(drawn)}"
-    table = _named(drawn, ["value", "low", "high", "n"])
+    table = _named(drawn, ["value", "low", "high"], is_share=form == "%")
     form = _with_digits(form, [table["low"].min(), table["high"].max()])
     axis = alt.Axis(format=form, tickCount=6)
     y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=320))
@@ -92,7 +92,7 @@ def rates_chart(
             alt.Tooltip("value:Q", title=what, format=_fine(form)),
             alt.Tooltip("low:Q", title="from", format=_fine(form)),
             alt.Tooltip("high:Q", title="to", format=_fine(form)),
-            alt.Tooltip("n:Q", title="n", format=","),
+            alt.Tooltip("counts:N", title="counted"),
         ],
     )
     layers: list[Any] = [interval, points]
@@ -138,7 +138,8 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
     Parameters
     ----------
     rows : sequence of mapping
-        `name`, `wins` (the number of leads that reached the step), `reached_share`.
+        `name`, `wins` (the number of leads that reached the step), `n_all` (all leads),
+        `reached_share`.
     title, about : str
         The finding, and the leads that it is about.
     """
@@ -148,7 +149,8 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
                 "label": printable(row["name"], LONGEST),
                 "reached": row["wins"],
                 "share": row["reached_share"],
-                "text": f"{row['wins']:,} ({100 * row['reached_share']:.0f} %)",
+                "counts": f"{row['wins']:,} of {row['n_all']:,}",
+                "text": f"{row['wins']:,} of {row['n_all']:,} ({100 * row['reached_share']:.0f} %)",
             }
             for row in rows
         ]
@@ -164,7 +166,7 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
             x=x,
             tooltip=[
                 alt.Tooltip("label:N", title="step"),
-                alt.Tooltip("reached:Q", title="leads", format=","),
+                alt.Tooltip("counts:N", title="leads"),
                 alt.Tooltip("share:Q", title="share of all leads", format=".1%"),
             ],
         )
@@ -185,8 +187,8 @@ def months_chart(
     Parameters
     ----------
     rows : sequence of mapping
-        `name` (such as "2025-03"), `n`, and `value`, `low`, `high`. The last three are None if the
-        month is not mature or has too few leads.
+        `name` (such as "2025-03"), `wins`, `n`, and `value`, `low`, `high`. The last three are None
+        if the month is not mature or has too few leads.
     title, about : str
         The finding, and the leads that it is about.
     what : str
@@ -207,7 +209,7 @@ def months_chart(
         tooltip=[
             alt.Tooltip("month:O", title="month"),
             alt.Tooltip("value:Q", title=what, format=".1%"),
-            alt.Tooltip("n:Q", title="leads", format=","),
+            alt.Tooltip("counts:N", title="leads"),
         ],
     )
     layers: list[Any] = [interval, line]
@@ -236,7 +238,7 @@ def lines_chart(
     Parameters
     ----------
     rows : sequence of mapping
-        `x`, `series`, `value`, `n`; optionally the interval `low`, `high`.
+        `x`, `series`, `value`, `n`; optionally `wins` and the interval `low`, `high`.
     title, about : str
         The finding, and the leads that it is about.
     x, y : str
@@ -293,7 +295,7 @@ def lines_chart(
                 alt.Tooltip("series:N", title="series"),
                 alt.Tooltip("span", title=x),
                 alt.Tooltip("value:Q", title=y, format=_fine(form)),
-                alt.Tooltip("n:Q", title="n", format=","),
+                alt.Tooltip("counts:N", title="counted"),
             ],
         )
     )
@@ -354,7 +356,11 @@ def _point(rows: Sequence[Row]) -> Row:
     n = _leads(rows)
     value = sum(row["value"] * row["n"] for row in rows) / n
     span = rows[0]["x"] if len(rows) == 1 else f"{rows[0]['x']} to {rows[-1]['x']}"
-    return {**rows[-1], "value": value, "n": n, "span": span, "low": None, "high": None}
+    wins = None
+    if all(row.get("wins") is not None for row in rows):
+        wins = sum(row["wins"] for row in rows)
+    joined = {"value": value, "n": n, "wins": wins, "span": span, "low": None, "high": None}
+    return {**rows[-1], **joined}
 
 
 def series_chart(
@@ -364,6 +370,7 @@ def series_chart(
     *,
     what: str,
     series: Sequence[tuple[str, str]],
+    of: Mapping[str, tuple[str, str]] | None = None,
     form: str = "%",
 ) -> alt.Chart:
     """Draw several figures of each group on one line, each with its own shape and colour.
@@ -378,10 +385,12 @@ def series_chart(
         The title of the axis.
     series : sequence of (str, str)
         The key and the title of each figure.
+    of : mapping of str to (str, str), optional
+        The keys of the two counts of each figure that is a share.
     form : str
         The d3 format of the axis.
     """
-    drawn = rows[:MOST_BARS]
+    drawn, counted = rows[:MOST_BARS], of or {}
     values = [row[key] for row in drawn for key, _ in series if row[key] is not None]
     form = _with_digits(form, [min(values, default=0.0), max(values, default=0.0)])
     table = pd.DataFrame(
@@ -391,7 +400,7 @@ def series_chart(
                 "full": printable(row["name"]),
                 "series": series_title,
                 "value": row[key],
-                "n": row.get("n"),
+                "counts": counts(*(row.get(count) for count in counted.get(key, ("", "n")))),
             }
             for row in drawn
             for key, series_title in series
@@ -418,18 +427,19 @@ def series_chart(
                 alt.Tooltip("full:N", title="group"),
                 alt.Tooltip("series:N", title="figure"),
                 alt.Tooltip("value:Q", title=what, format=_fine(form)),
-                alt.Tooltip("n:Q", title="n", format=","),
+                alt.Tooltip("counts:N", title="counted"),
             ],
         )
     )
     return _titled(chart, title, about, height=max(60, 26 * len(order)))
 
 
-def _named(rows: Sequence[Row], keys: Sequence[str]) -> pd.DataFrame:
+def _named(rows: Sequence[Row], keys: Sequence[str], is_share: bool) -> pd.DataFrame:
     """Return a table of the rows that fit into a chart, with a distinct label for each."""
     drawn = rows[:MOST_BARS]
     table = pd.DataFrame([{key: row.get(key) for key in keys} for row in drawn])
-    labels = [_label(row) for row in drawn]
+    table["counts"] = [counts(row.get("wins") if is_share else None, row.get("n")) for row in drawn]
+    labels = [_label(row, is_share) for row in drawn]
     table["label"] = [
         label if labels.count(label) == 1 else f"{label} #{i + 1}" for i, label in enumerate(labels)
     ]
@@ -437,13 +447,14 @@ def _named(rows: Sequence[Row], keys: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _label(row: Row) -> str:
-    n = row.get("n")
-    return printable(row["name"], LONGEST) + ("" if n is None else f" (n = {n:,})")
+def _label(row: Row, is_share: bool = False) -> str:
+    counted = counts(row.get("wins") if is_share else None, row.get("n"))
+    return printable(row["name"], LONGEST) + (f" ({counted})" if counted else "")
 
 
 def _figures(row: Row) -> dict[str, Any]:
-    return {key: row.get(key) for key in ("value", "low", "high", "n")}
+    figures = {key: row.get(key) for key in ("value", "low", "high", "n")}
+    return {**figures, "counts": counts(row.get("wins"), row.get("n"))}
 
 
 def _with_digits(form: str, ends: Sequence[float]) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from models.evaluation.comparisons import FEWEST_LEADS
+from reports.content import Column, Figure, Row
 from reports.numbers import duration, percent, signed, two_digits
 from reports.text import MOST_CHARACTERS, MOST_PROSE, printable
 
@@ -65,6 +67,36 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
     digits = {"count": 0, "amount": 0, "score": 0}.get(form, 2)
     text = f"{number:,.{digits}f}"
     return text.replace("-", "−") if float(text.replace(",", "")) else text.removeprefix("-")
+
+
+def cell_of(figure: Figure, row: Row, column: Column) -> str:
+    r"""Format a cell of a figure's table.
+
+    A share of few leads is written as its counts. A share whose counts have no columns of their
+    own is followed by them.
+
+    Examples
+    --------
+    >>> share = Column("value", "Won", "share", of=("wins", "n"))
+    >>> figure = Figure("won", "", "", (share,), ())
+    >>> cell_of(figure, {"value": 0.25, "wins": 10, "n": 40}, share).replace("\xa0", " ")
+    '25.0 % (10 of 40)'
+    >>> cell_of(figure, {"value": 0.25, "wins": 1, "n": 4}, share)
+    '1 of 4'
+    """
+    text = written(row.get(column.key), column.form)
+    x, n = (row.get(key) for key in column.of or ("", ""))
+    if n is None or x is None or not is_number(row.get(column.key)):
+        return text
+    counts = f"{_counted(x)} of {_counted(n)}"
+    if n < FEWEST_LEADS:
+        return counts
+    return text if figure.has_columns(column.of or ()) else f"{text} ({counts})"
+
+
+def _counted(count: Any) -> str:
+    """Format a count; parts of a win, as attribution divides it, with one decimal."""
+    return f"{count:,.0f}" if float(count).is_integer() else f"{count:,.1f}"
 
 
 def _free(number: float) -> str:

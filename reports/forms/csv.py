@@ -9,7 +9,7 @@ from reports.forms.cells import plain
 
 
 def csv_of(figure: Figure) -> str:
-    r"""Write all rows of a figure; the header contains the keys of its columns.
+    r"""Write all rows of a figure; the header contains the keys of its columns and counts.
 
     Texts are not cut. A text that a spreadsheet would read as a formula gets an apostrophe in
     front; a missing cell is empty.
@@ -29,7 +29,7 @@ def csv_of(figure: Figure) -> str:
     """
     file = io.StringIO(newline="")
     writer = csv.writer(file)
-    keys = [column.key for column in figure.columns]
+    keys = figure.keys
     writer.writerow([harmless(key) for key in keys])
     writer.writerows([harmless(plain(row.get(key))) for key in keys] for row in figure.rows)
     return file.getvalue()

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from reports.content import Column, Figure, Page, Report, Row
 from reports.forms.about import about_of, notes_of
-from reports.forms.cells import WORDS, written
+from reports.forms.cells import WORDS, cell_of
 from reports.forms.drawings import Drawing
 from reports.forms.html_page import document, name, render, static
 from reports.forms.script import script
@@ -150,11 +150,13 @@ def _columns_of_words(figure: Figure) -> list[int]:
 
 
 def _cells(figure: Figure) -> list[list[object]]:
-    return [[_cell(row, column) for column in figure.columns] for row in figure.rows[:MOST_ROWS]]
+    return [
+        [_cell(figure, row, column) for column in figure.columns] for row in figure.rows[:MOST_ROWS]
+    ]
 
 
-def _cell(row: Row, column: Column) -> object:
+def _cell(figure: Figure, row: Row, column: Column) -> object:
     value = row.get(column.key)
-    text = written(value, column.form)
+    text = cell_of(figure, row, column)
     is_name = column.form in ("text", "prose") and isinstance(value, str)
     return name(text, MOST_CHARACTERS) if is_name else text

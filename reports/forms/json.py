@@ -64,12 +64,11 @@ def _figure(figure: Figure) -> Json:
     columns = [
         {"key": c.key, "title": c.title, "form": c.form, "metric": c.metric} for c in figure.columns
     ]
-    keys = [column.key for column in figure.columns]
     return {
         "name": figure.name,
         "finding": figure.finding,
         "about": figure.about,
         "note": figure.note,
         "columns": columns,
-        "rows": [{key: row.get(key) for key in keys} for row in figure.rows],
+        "rows": [{key: row.get(key) for key in figure.keys} for row in figure.rows],
     }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
 from reports.forms.about import about_of, notes_of
-from reports.forms.cells import WORDS, sentence, written
+from reports.forms.cells import WORDS, cell_of, sentence, written
 from reports.forms.drawings import Drawing
 from reports.text import MOST_PROSE, printable
 
@@ -127,7 +127,7 @@ def _figure(figure: Figure, is_drawn: bool, defined: set[str]) -> list[str]:
 def _table(figure: Figure, defined: set[str]) -> list[str]:
     n_more = len(figure.rows) - MOST_ROWS
     rows = [
-        "| " + " | ".join(_cell(row, column) for column in figure.columns) + " |"
+        "| " + " | ".join(escaped(cell_of(figure, row, column)) for column in figure.columns) + " |"
         for row in figure.rows[:MOST_ROWS]
     ]
     sides = ["---" if column.form in WORDS else "---:" for column in figure.columns]
@@ -147,10 +147,6 @@ def _heading(column: Column, defined: set[str]) -> str:
     if column.metric not in defined:
         return title
     return f"[{title}]({DEFINITIONS}#{_anchor(column.metric)})"
-
-
-def _cell(row: Row, column: Column) -> str:
-    return escaped(written(row.get(column.key), column.form))
 
 
 def _definitions(metrics: Sequence[Row]) -> str:

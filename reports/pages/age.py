@@ -13,12 +13,13 @@ from models.evaluation.trends import lasting_trend
 from models.evaluation.two_way import additive_logit
 from reports.charts.report import lines_chart, months_chart
 from reports.content import Column, Comparison, Figure, Page, Section, ShareRow, Takeaway, cells_of
-from reports.numbers import percent
 from reports.pages.phrases import (
     about_mature,
+    day_name,
     month_name,
     months_of,
     of_100,
+    of_words,
     share_columns,
     share_words,
 )
@@ -39,6 +40,8 @@ class AgeRow(ShareRow):
     x: float
     series: str
     in_by: float | None
+    in_by_wins: int
+    in_by_n: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class MonthRow(ShareRow):
     """Leads created in a month; `mature` says whether the horizon of all of them has passed."""
 
     mature: str
+    days: str
     is_whole: bool
 
     def cells(self) -> dict[str, Any]:
@@ -81,7 +85,7 @@ def _ages(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         Column("n", "Open then", "count"),
         Column("wins", "Won", "count"),
         *share_columns("Won from then on", "won_at_age"),
-        Column("in_by", "Wins already in", "share", "wins_by_age"),
+        Column("in_by", "Wins already in", "share", "wins_by_age", ("in_by_wins", "in_by_n")),
     )
     finding, takeaways = _waiting(table, rows.horizon_days)
     about = f"leads still open at that age; won within {rows.horizon_days:g} days from then"
@@ -120,6 +124,8 @@ def _age_rows(rows: ReportRows) -> list[AgeRow]:
                 x=age,
                 series="won from then on",
                 in_by=float((days <= age).mean()) if len(days) else None,
+                in_by_wins=int((days <= age).sum()),
+                in_by_n=len(days),
             )
         )
     return table
@@ -142,13 +148,13 @@ def _waiting(table: Sequence[AgeRow], horizon_days: float) -> tuple[str, list[Ta
     finding = f"Leads still open {far.name} are won {often} new leads"
     sentence = (
         f"{finding}: {share_words(far.share)} in the {horizon_days:g} days from then, against "
-        f"{percent(new.value)} of new leads."
+        f"{of_words(new)} of new leads."
     )
     finding += f": {of_100(far.share.value, new.value)}"
     if far.in_by is not None and far.x < horizon_days:
         sentence += (
-            f" By then {percent(far.in_by, 0)} of the wins that come within {horizon_days:g} days "
-            "of creation are in."
+            f" By then {of_words(share_of(far.in_by_wins, far.in_by_n), 0)} of the wins that come "
+            f"within {horizon_days:g} days of creation are in."
         )
     evidence = {**far.cells(), "new": new.value}
     return finding, [Takeaway(sentence, evidence, "won_at_age", "age-ages")]
@@ -171,6 +177,7 @@ def _month_rows(rows: ReportRows) -> list[MonthRow]:
     n = np.bincount(month - first, minlength=k)
     mature = np.bincount((month - first)[rows.is_mature], minlength=k)
     wins = np.bincount((month - first)[rows.is_mature & rows.won], minlength=k)
+    unknown = np.bincount((month - first)[~rows.has_known_outcome], minlength=k)
     table = []
     for i in np.flatnonzero(n):
         is_whole, is_small = bool(mature[i] == n[i]), bool(n[i] < FEWEST_LEADS)
@@ -178,12 +185,34 @@ def _month_rows(rows: ReportRows) -> list[MonthRow]:
         if is_small or not is_whole:
             share = replace(share, value=np.nan, low=np.nan, high=np.nan)
         words = "yes" if is_whole else f"no: {mature[i]:,} of {n[i]:,}"
+        if unknown[i]:
+            begin = day_name(rows.coverage.outcomes_from)
+            words = f"not known: {unknown[i]:,} of {n[i]:,} created before {begin}"
         if is_whole and is_small:
             words = "yes, but too few leads"
         table.append(
-            MonthRow(name=month_name(first + int(i)), share=share, mature=words, is_whole=is_whole)
+            MonthRow(
+                name=month_name(first + int(i)),
+                share=share,
+                mature=words,
+                days=_days_of_month(rows, first + int(i)),
+                is_whole=is_whole,
+            )
         )
     return table[-MOST_MONTHS:]
+
+
+def _days_of_month(rows: ReportRows, month: int) -> str:
+    """Say which days of a month the leads cover: all, or not those at the ends of the records."""
+    begin, end = (
+        int(np.datetime64(month + i, "M").astype("datetime64[us]").astype(np.int64)) for i in (0, 1)
+    )
+    since = f"from {day_name(rows.coverage.leads_from)}"
+    if rows.coverage.leads_from >= begin + DAY:
+        if rows.leads_until < end - DAY:
+            return f"{since} to {day_name(rows.leads_until)}"
+        return since
+    return "all" if rows.leads_until >= end - DAY else f"to {day_name(rows.leads_until)}"
 
 
 def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
@@ -200,6 +229,7 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         Column("wins", "Won", "count"),
         *share_columns("Conversion", "month_won_share"),
         Column("mature", "All old enough"),
+        Column("days", "Days with records"),
     )
     base = rows.rate[0] / max(rows.rate[1], 1)
     about = (
@@ -233,7 +263,7 @@ def _trend(judged: Sequence[MonthRow]) -> tuple[str, list[Takeaway]]:
     early, late = _sum(judged[:half]), _sum(judged[-half:])
     finding = f"Conversion {'rises' if z > 0 else 'falls'} over {len(judged)} months"
     sentence = (
-        f"{finding}: {percent(early.value)} in the first half (to {judged[half - 1].name}), "
+        f"{finding}: {of_words(early)} in the first half (to {judged[half - 1].name}), "
         f"{share_words(late)} in the last (from {judged[-half].name})."
     )
     evidence = {**late.cells(), "first_half": early.value, "p": p}
@@ -267,9 +297,11 @@ def _season(judged: Sequence[MonthRow]) -> str:
     if p >= CHANCE:
         return "Leads of no month of the year are clearly won more or less often."
     share = wins.sum(axis=0) / n.sum(axis=0)
-    best, worst = (MONTHS[np.flatnonzero(has_leads)[i]] for i in (share.argmax(), share.argmin()))
+    places = [int(share.argmax()), int(share.argmin())]
+    best, worst = (MONTHS[np.flatnonzero(has_leads)[i]] for i in places)
+    most, least = (of_words(share_of(int(wins[:, i].sum()), int(n[:, i].sum()))) for i in places)
     return (
-        f"Leads of {best} are won most often ({percent(share.max())}), leads of {worst} least "
-        f"often ({percent(share.min())}). The months of the year clearly differ, also after "
+        f"Leads of {best} are won most often ({most}), leads of {worst} least "
+        f"often ({least}). The months of the year clearly differ, also after "
         "allowing for differences between the years."
     )

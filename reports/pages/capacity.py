@@ -31,6 +31,7 @@ class CapacityRow(TableRow):
 
     name: str
     x: float
+    a_week: float
     share: float
     expected: float
     random: float
@@ -120,7 +121,7 @@ def _wins_figure(a_week: float, capacity: float, probability: Floats, about: str
     )
     columns = (
         Column("name", "Leads worked a week"),
-        Column("share", "Of all", "share", "best_part"),
+        Column("share", "Of all", "share", "best_part", ("x", "a_week")),
         Column("expected", "Expected wins, best first", "ratio", "expected_wins"),
         Column("random", "In random order", "ratio", "expected_wins"),
         Column("lift", "Against random order", "ratio"),
@@ -146,6 +147,7 @@ def _row(share: float, a_week: float, probability: Floats) -> CapacityRow:
     return CapacityRow(
         name=f"{share * a_week:,.1f}",
         x=float(share * a_week),
+        a_week=a_week,
         share=float(share),
         expected=expected,
         random=random,

@@ -1,4 +1,4 @@
-"""The month in one minute: the last 30 days, and the clearest findings of the other pages."""
+"""The month in one minute: the newest 30 days, and the clearest findings of the other pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,27 +14,32 @@ from models.evaluation.differences import counts_differ, shares_differ
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Page, Section, TableRow, Takeaway, cells_of
 from reports.metrics import DEFINITIONS
-from reports.numbers import percent
-from reports.pages.phrases import CHANCE_TITLE, day_name, share_words
+from reports.pages.coverage import (
+    last_days,
+    revenue_sentences,
+    unknown_words,
+)
+from reports.pages.phrases import CHANCE_TITLE, day_name, of_words, share_words
 from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "month", "This month in one minute"
-LEAD = "What happened in the last 30 days, and what are the clearest findings of the other pages?"
-HEADING = "The last 30 days"
+LEAD = "What happened in the newest 30 days, and what are the clearest findings of the other pages?"
+HEADING = "The newest 30 days"
 DAYS = 30
-LAST = "in the last 30 days"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonthFigure(TableRow):
-    """A figure of the last 30 days, and the same figure of the 30 days before.
+    """A figure of 30 days, and the same figure of the 30 days before.
 
     Attributes
     ----------
     name, metric : str
-    value, before : float
-    when : str
-        The period of `value`, or the leads that it is about, for a sentence.
+    value : float
+    before : float or None
+        None if it is not known.
+    end : int
+        The last moment of the 30 days, in microseconds since 1970 UTC.
     shares : tuple of Share or None
         The shares behind the two figures, if they are conversions.
     p : float or None
@@ -44,8 +49,8 @@ class MonthFigure(TableRow):
     name: str
     metric: str
     value: float
-    before: float
-    when: str = LAST
+    before: float | None
+    end: int
     shares: tuple[Share, Share] | None = None
     p: float | None = None
 
@@ -61,41 +66,58 @@ class MonthFigure(TableRow):
             verdict = "changed" if self.is_changed else "no clear difference"
         return {
             "name": self.name,
+            "window": last_days(self.end, DAYS),
             "value": self.value,
             "before": self.before,
             "p": self.p,
             "verdict": verdict,
+            **self._counts(),
             "counted": DEFINITIONS[self.metric].definition,
+        }
+
+    def _counts(self) -> dict[str, int]:
+        """Return the counts behind conversions."""
+        if self.shares is None:
+            return {}
+        new, old = self.shares
+        return {
+            "wins": new.wins,
+            "n": new.n,
+            "wins_before": old.wins,
+            "n_before": old.n,
         }
 
     def takeaway(self) -> Takeaway:
         """Return the change as a sentence."""
-        is_more = self.value > self.before
+        before = self.before or 0.0
+        is_more = self.value > before
         evidence = {
             "value": self.value,
             "low": None,
             "high": None,
             "n": int(self.value),
-            "before": self.before,
+            "before": before,
             "p": self.p,
         }
+        when = f"in the {DAYS} days to {day_name(self.end)}"
         if self.shares is None:
             sentence = (
-                f"{self.name}: {self.value:,.0f} {self.when}, {'more' if is_more else 'fewer'} "
-                f"than the {self.before:,.0f} in the 30 days before."
+                f"{self.name}: {self.value:,.0f} {when}, {'more' if is_more else 'fewer'} "
+                f"than the {before:,.0f} in the {DAYS} days before."
             )
         else:
             new, old = self.shares
             sentence = (
                 f"{'More' if is_more else 'Fewer'} leads than before are won: {share_words(new)} "
-                f"of {self.when}, {percent(old.value)} of those created in the 30 days before."
+                f"of the leads created {when}, {of_words(old)} of those created in the {DAYS} "
+                "days before."
             )
             evidence |= {"low": new.low, "high": new.high, "n": new.n}
         return Takeaway(sentence, evidence, self.metric, "month-figures")
 
 
 def month_page(rows: ReportRows, other_pages: Sequence[Page]) -> Page:
-    """Build the first page: the last 30 days, and the first takeaway of each other page.
+    """Build the first page: the newest 30 days, and the first takeaway of each other page.
 
     Parameters
     ----------
@@ -106,7 +128,7 @@ def month_page(rows: ReportRows, other_pages: Sequence[Page]) -> Page:
         section, takeaways = _last_days(rows)
     else:
         needs = (
-            "New leads, wins and revenue of the last 30 days and of the 30 days before. This "
+            "New leads, wins and revenue of the newest 30 days and of the 30 days before. This "
             "needs times: [leads] created_at, and closed_at of the outcomes."
         )
         section, takeaways = Section(HEADING, needs=needs), []
@@ -121,7 +143,7 @@ def month_page(rows: ReportRows, other_pages: Sequence[Page]) -> Page:
 
 
 def _summary(rows: ReportRows, other_pages: Sequence[Page]) -> tuple[str, ...]:
-    paragraphs = []
+    paragraphs: list[str] = []
     wins, n = rows.rate
     if n:
         leads = "leads with an outcome"
@@ -131,6 +153,7 @@ def _summary(rows: ReportRows, other_pages: Sequence[Page]) -> tuple[str, ...]:
             f"Of the {leads}, {share_words(share_of(wins, n))} are won. "
             f"{int(rows.is_open.sum()):,} of {len(rows):,} leads are open."
         )
+    paragraphs += filter(None, [unknown_words(rows)])
     silent = [page for page in other_pages if not page.takeaways]
     bare = [page for page in silent if not any(part.figures for part in page.sections)]
     plain = [page.title for page in silent if page not in bare]
@@ -147,23 +170,15 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         return Section(HEADING, needs="Leads that were created over at least 60 days."), []
     table = _figures(rows)
     new_leads, wins = table[:2]
-    about = f"30 days to {day_name(rows.as_of)}, all leads"
-    paragraphs: tuple[str, ...] = ()
-    if rows.leads_end_early:
-        about += f"; new leads: 30 days to {day_name(rows.leads_until)}"
-        paragraphs = (
-            f"The newest lead was created on {day_name(rows.leads_until)}; other records go on to "
-            f"{day_name(rows.as_of)}. New leads are counted up to the newest lead.",
-        )
     figure = Figure(
         name="month-figures",
-        finding=f"{new_leads.value:,.0f} new leads and {wins.value:,.0f} wins in 30 days; "
-        f"{new_leads.before:,.0f} and {wins.before:,.0f} in the 30 before",
-        about=about,
+        finding=_finding(new_leads, wins),
+        about="all leads; each row names its 30 days, UTC",
         columns=(
             Column("name", "Figure"),
-            Column("value", "Last 30 days", "ratio", "month_figure"),
-            Column("before", "The 30 days before", "ratio", "month_figure"),
+            Column("window", "30 days"),
+            Column("value", "In these 30 days", "ratio", "month_figure"),
+            Column("before", "In the 30 days before", "ratio", "month_figure"),
             Column("p", CHANCE_TITLE, "ratio", "chance"),
             Column("verdict", "Result"),
             Column("counted", "What is counted", "prose"),
@@ -171,28 +186,66 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         rows=cells_of(table),
     )
     takeaways = [row.takeaway() for row in table if row.is_changed]
-    return Section(HEADING, paragraphs, (figure,)), takeaways
+    return Section(HEADING, _paragraphs(rows), (figure,)), takeaways
+
+
+def _finding(new_leads: MonthFigure, wins: MonthFigure) -> str:
+    """Say how many leads came and how many were won, each with its days."""
+    leads_to, wins_to = day_name(new_leads.end), day_name(wins.end)
+    before = "not known" if wins.before is None else f"{wins.before:,.0f}"
+    if leads_to == wins_to:
+        return (
+            f"{new_leads.value:,.0f} new leads and {wins.value:,.0f} wins in the {DAYS} days to "
+            f"{leads_to}; {new_leads.before:,.0f} and {before} in the {DAYS} days before"
+        )
+    return (
+        f"{new_leads.value:,.0f} new leads in the {DAYS} days to {leads_to}, "
+        f"{new_leads.before:,.0f} in the {DAYS} before; {wins.value:,.0f} wins in the {DAYS} days "
+        f"to {wins_to}, {before} in the {DAYS} before"
+    )
+
+
+def _paragraphs(rows: ReportRows) -> tuple[str, ...]:
+    """Say which days the figures are about, and what they leave out."""
+    paragraphs = []
+    if rows.leads_end_early:
+        paragraphs.append(
+            f"The newest lead was created on {day_name(rows.leads_until)}; other records go on to "
+            f"{day_name(rows.as_of)}. New leads are counted up to the newest lead."
+        )
+    became = _last_and_before(rows.created + rows.horizon, rows.as_of)[0]
+    if not (became & rows.is_mature).any():
+        paragraphs.append(
+            f"No lead became {rows.horizon_days:g} days old in the {DAYS} days to "
+            f"{day_name(rows.as_of)}. The newest leads that are old enough were created up to "
+            f"{day_name(int(rows.created[rows.is_mature].max(initial=rows.created.min())))}."
+        )
+    if rows.coverage.n_with_amount:
+        paragraphs += revenue_sentences(rows, rows.earned(_won_in_days(rows, rows.as_of)))
+    return tuple(paragraphs)
+
+
+def _won_in_days(rows: ReportRows, end: int) -> Bools:
+    """Return which leads were won in the 30 days up to a moment."""
+    return np.asarray(rows.is_won & _last_and_before(rows.closed, end)[0])
 
 
 def _figures(rows: ReportRows) -> list[MonthFigure]:
-    """Build the figures: new leads, wins, revenue if there is any, and conversion."""
+    """Build the figures: new leads, wins, revenue if it is known, and conversion."""
     created = _last_and_before(rows.created, rows.leads_until)
-    closed = [rows.is_won & period for period in _last_and_before(rows.closed, rows.as_of)]
+    ends = (rows.as_of, rows.as_of - DAYS * DAY)
+    closed = [_won_in_days(rows, end) for end in ends]
+    is_known = rows.coverage.outcomes_from <= ends[1] - DAYS * DAY
     mature_until = min(rows.as_of - rows.horizon, rows.leads_until)
-    mature = _last_and_before(rows.created, mature_until)
-    when = f"in the 30 days to {day_name(rows.leads_until)}" if rows.leads_end_early else LAST
-    table = [
-        _count_figure("New leads", "new_leads", created, when),
-        _count_figure("Wins", "recent_wins", closed, LAST),
+    cohorts = [
+        leads & rows.has_known_outcome for leads in _last_and_before(rows.created, mature_until)
     ]
-    earned, earned_before = (float(rows.amount[period].sum()) for period in closed)
-    if earned + earned_before:
-        table.append(
-            MonthFigure(
-                name="Revenue won", metric="recent_revenue", value=earned, before=earned_before
-            )
-        )
-    new, old = (share_of(int(rows.won[leads].sum()), int(leads.sum())) for leads in mature)
+    table = [
+        _count_figure("New leads", "new_leads", created, rows.leads_until),
+        _count_figure("Wins", "recent_wins", closed, rows.as_of, is_known),
+        *_revenue_figures(rows, closed, is_known),
+    ]
+    new, old = (share_of(int(rows.won[leads].sum()), int(leads.sum())) for leads in cohorts)
     if min(new.n, old.n) >= FEWEST_LEADS:
         table.append(
             MonthFigure(
@@ -200,7 +253,7 @@ def _figures(rows: ReportRows) -> list[MonthFigure]:
                 metric="cohort_won_share",
                 value=100 * new.value,
                 before=100 * old.value,
-                when=f"the leads created in the 30 days to {day_name(mature_until)}",
+                end=mature_until,
                 shares=(new, old),
                 p=shares_differ(new.wins, new.n, old.wins, old.n),
             )
@@ -209,15 +262,40 @@ def _figures(rows: ReportRows) -> list[MonthFigure]:
     return [row if row.p is None else replace(row, p=next(ps)) for row in table]
 
 
-def _count_figure(name: str, metric: str, periods: Sequence[Bools], when: str) -> MonthFigure:
+def _revenue_figures(
+    rows: ReportRows, closed: Sequence[Bools], is_known: bool
+) -> list[MonthFigure]:
+    """Build the revenue of the two periods, also without a deal that is most of one of them."""
+    new, old = (rows.earned(won) for won in closed)
+    if not new.is_revenue or not new.n_wins + old.n_wins:
+        return []
+    is_known &= old.is_revenue
+    before = old.total if is_known else None
+    figure = MonthFigure(
+        name="Revenue won", metric="recent_revenue", value=new.total, before=before, end=rows.as_of
+    )
+    if new.largest is None and old.largest is None:
+        return [figure]
+    without = replace(
+        figure,
+        name="Revenue won without the largest deal",
+        value=new.rest,
+        before=old.rest if is_known else None,
+    )
+    return [figure, without]
+
+
+def _count_figure(
+    name: str, metric: str, periods: Sequence[Bools], end: int, is_known: bool = True
+) -> MonthFigure:
     new, old = (int(leads.sum()) for leads in periods)
     return MonthFigure(
         name=name,
         metric=metric,
         value=float(new),
-        before=float(old),
-        when=when,
-        p=counts_differ(new, old),
+        before=float(old) if is_known else None,
+        end=end,
+        p=counts_differ(new, old) if is_known else None,
     )
 
 

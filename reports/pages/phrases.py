@@ -8,7 +8,7 @@ import numpy as np
 
 from crm.arrays import Floats, Ints
 from features.groups import NOT_ALIKE
-from models.evaluation.comparisons import Contrast, Share, corrected
+from models.evaluation.comparisons import FEWEST_LEADS, Contrast, Share, corrected
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Takeaway
 from reports.numbers import percent
@@ -29,12 +29,12 @@ def ratio_words(group: Contrast, than: str = "the average") -> str:
     Examples
     --------
     >>> from models.evaluation.comparisons import contrast
-    >>> ratio_words(contrast(wins=75, n=312, all_wins=1_000, all_n=10_000))
-    '2.4 times as often as the average: 24 of 100 against 10 (between 2.0 and 2.9 times; 312 leads)'
-    >>> ratio_words(contrast(wins=12, n=300, all_wins=1_000, all_n=10_000))
-    'less often than the average: 4 of 100 against 10 (0.23 to 0.69 times as often; 300 leads)'
+    >>> ratio_words(contrast(wins=75, n=312, all_wins=1_000, all_n=10_000)).partition("(")[2]
+    'between 2.0 and 2.9 times; 75 of 312 leads)'
+    >>> ratio_words(contrast(wins=12, n=300, all_wins=1_000, all_n=10_000)).partition("(")[2]
+    '0.23 to 0.69 times as often; 12 of 300 leads)'
     >>> ratio_words(contrast(wins=0, n=60, all_wins=1_000, all_n=10_000))
-    'less often than the average: 0 of 100 against 10 (at most 0.60 times as often; 60 leads)'
+    'less often than the average: 0 of 100 against 10 (at most 0.60 times as often; 0 of 60 leads)'
     """
     low, high = times_words(group.ratio_low), times_words(group.ratio_high)
     interval = f"{low} to {high} times as often"
@@ -42,7 +42,7 @@ def ratio_words(group: Contrast, than: str = "the average") -> str:
         interval = f"at most {high} times as often"
     elif (group.ratio or 0.0) > 1:
         interval = ratio_interval_words(group)
-    return f"{ratio_finding(group, than)} ({interval}; {group.n:,} leads)"
+    return f"{ratio_finding(group, than)} ({interval}; {group.wins:,} of {group.n:,} leads)"
 
 
 def ratio_finding(group: Contrast, than: str = "the average") -> str:
@@ -103,14 +103,31 @@ def of_100(share: float, other: float) -> str:
 
 
 def share_words(share: Share) -> str:
-    r"""Format a share with its interval and the number of leads.
+    r"""Format a share with its counts and its interval.
 
     Examples
     --------
     >>> share_words(Share(n=1_000, wins=250, value=0.25, low=0.2, high=0.3)).replace("\xa0", " ")
-    '25.0 % (between 20.0 and 30.0 %; 1,000 leads)'
+    '25.0 % (250 of 1,000 leads; between 20.0 and 30.0 %)'
     """
-    return f"{percent(share.value)} ({interval_words(share.low, share.high)}; {share.n:,} leads)"
+    return (
+        f"{percent(share.value)} ({share.wins:,} of {share.n:,} leads; "
+        f"{interval_words(share.low, share.high)})"
+    )
+
+
+def of_words(share: Share, digits: int = 1) -> str:
+    r"""Format a share with its counts; the counts alone if they are too few for a share.
+
+    Examples
+    --------
+    >>> of_words(Share(n=1_000, wins=250, value=0.25, low=0.2, high=0.3)).replace("\xa0", " ")
+    '25.0 % (250 of 1,000)'
+    >>> of_words(Share(n=4, wins=1, value=0.25, low=0.0, high=0.7))
+    '1 of 4'
+    """
+    counts = f"{share.wins:,} of {share.n:,}"
+    return counts if share.n < FEWEST_LEADS else f"{percent(share.value, digits)} ({counts})"
 
 
 def interval_words(low: float, high: float) -> str:
@@ -124,9 +141,11 @@ def interval_words(low: float, high: float) -> str:
     return f"between {100 * low:.1f} and {percent(high)}"
 
 
-def share_columns(value_title: str, metric: str) -> tuple[Column, ...]:
-    """Describe the columns of a share and its interval."""
-    return Column("value", value_title, "share", metric), *interval_columns("share")
+def share_columns(
+    value_title: str, metric: str, of: tuple[str, str] = ("wins", "n")
+) -> tuple[Column, ...]:
+    """Describe the columns of a share and its interval; `of` are the keys of its counts."""
+    return Column("value", value_title, "share", metric, of), *interval_columns("share")
 
 
 def interval_columns(form: str, prefix: str = "") -> tuple[Column, ...]:
@@ -287,8 +306,8 @@ def finding_of(
     --------
     >>> from models.evaluation.comparisons import contrast
     >>> fair, mail = contrast(150, 1_000, 1_000, 10_000), contrast(98, 1_000, 1_000, 10_000)
-    >>> finding_of("Leads from", ["Fair", "Mail"], corrected([fair, mail]), 0.1)
-    'Leads from “Fair” are won 1.5 times as often as the average: 15 of 100 against 10'
+    >>> finding_of("From", ["Fair", "Mail"], corrected([fair, mail]), 0.1)
+    'From “Fair” are won 1.5 times as often as the average: 15 of 100 against 10 (150 of 1,000)'
     """
     significant = [
         (name, group)
@@ -298,7 +317,8 @@ def finding_of(
     if not significant:
         return f"{none} differs clearly from {than}, {percent(base)}"
     name, best = max(significant, key=lambda item: _certain_distance(item[1]))
-    return f"{subject} {quoted_name(name)} are won {ratio_finding(best, than)}"
+    counts = f"{best.wins:,} of {best.n:,}"
+    return f"{subject} {quoted_name(name)} are won {ratio_finding(best, than)} ({counts})"
 
 
 def mature_words(rows: ReportRows) -> str:
@@ -313,8 +333,13 @@ def about_mature(rows: ReportRows) -> str:
     n = int(rows.is_mature.sum())
     if not rows.has_times:
         return f"{n:,} {mature_words(rows)}; they have no times"
-    young = len(rows) - n
-    return f"{n:,} {mature_words(rows)}; {young:,} younger ones are not counted"
+    is_known = rows.has_known_outcome
+    young = int((is_known & ~rows.is_old).sum())
+    words = f"{n:,} {mature_words(rows)}; {young:,} younger ones are not counted"
+    if not is_known.all():
+        begin = day_name(rows.coverage.outcomes_from)
+        words += f", nor {int((~is_known).sum()):,} created before {begin}, when outcomes begin"
+    return words
 
 
 def months_of(times: Ints) -> Ints:

@@ -32,6 +32,7 @@ from reports.rows.columns import (
     report_columns,
     sales_types,
 )
+from reports.rows.coverage import Coverage, Earned, coverage_of, earned_by
 from reports.rows.journeys import ENDING, Funnel, Log, is_at_closing, read_funnel, read_log
 from reports.rows.scored import Scored, records_of, score_moments
 from reports.rows.segments import find_segment, groups_of
@@ -62,11 +63,15 @@ class ReportRows:
         The outcome up to the moment, within the horizon or later. A lead that is neither is open.
     won : ndarray of bool, shape (n,)
         True for leads that were won within the horizon after creation.
-    is_mature : ndarray of bool, shape (n,)
+    is_old : ndarray of bool, shape (n,)
         True for leads that were created at least one horizon ago; without times, for leads with
         an outcome.
+    is_mature : ndarray of bool, shape (n,)
+        True for old leads whose outcome is known: those not created before the outcomes begin.
     amount : ndarray of float64, shape (n,)
         The amount of the win; 0 without one.
+    coverage : Coverage
+        What all records cover; segments do not change it.
     reason : ndarray of object, shape (n,)
         The CRM's reason for the loss; None without one.
     source : Groups or None
@@ -100,8 +105,10 @@ class ReportRows:
     is_won: Bools
     is_lost: Bools
     won: Bools
+    is_old: Bools
     is_mature: Bools
     amount: Floats
+    coverage: Coverage
     reason: Objects
     source: Groups | None
     audience: tuple[Groups, ...]
@@ -139,6 +146,15 @@ class ReportRows:
         """True if no lead was created on the day of the moment."""
         return self.leads_until // DAY < self.as_of // DAY
 
+    @property
+    def has_known_outcome(self) -> Bools:
+        """True for leads that were not created before the outcomes begin, shape (n,)."""
+        return np.asarray(self.created >= self.coverage.outcomes_from)
+
+    def earned(self, is_won: Bools) -> Earned:
+        """Sum the amounts of the chosen wins."""
+        return earned_by(self.coverage, self.amount[is_won], self.closed[is_won])
+
     @cached_property
     def age_days(self) -> Floats:
         """The age of each lead at the moment, in days, shape (n,); nan without times."""
@@ -158,9 +174,13 @@ class ReportRows:
         return int(self.won[self.is_mature].sum()), int(self.is_mature.sum())
 
     def open_at(self, lead: Ints, as_of: Ints) -> Bools:
-        """Return which leads existed and were open at moments, shape of `lead`."""
+        """Return which leads existed and were open at moments, shape of `lead`.
+
+        Leads that were created before the outcomes begin are not known to be open.
+        """
         undated = (self.is_won | self.is_lost)[lead] & (self.closed[lead] == NEVER)
-        return (self.created[lead] <= as_of) & (self.closed[lead] > as_of) & ~undated
+        is_known = self.has_known_outcome[lead] & ~undated
+        return (self.created[lead] <= as_of) & (self.closed[lead] > as_of) & is_known
 
     def won_within(self, lead: Ints, as_of: Ints) -> Bools:
         """Return which leads were won within one horizon after moments, shape of `lead`."""
@@ -299,6 +319,7 @@ def make_rows(
     reasons = reasons_not_to_compare(project, audited)
     columns = report_columns(records.leads, project, reasons)
     is_selected = _created_between(records, as_of, since)
+    coverage = coverage_of(records, as_of, NOT_A_TIME if since is None else cell_time(since))
     leads_until = NOT_A_TIME
     if records.has_times:
         created = microseconds(records.leads["created_at"])
@@ -311,7 +332,7 @@ def make_rows(
             "No lead is left to report on: none was created up to the moment of the report with "
             "these filters. Take --since or --segment out, or check the export."
         )
-    rows = _with_events(_with_outcomes(project, records, scorer, as_of, leads_until))
+    rows = _with_events(_with_outcomes(project, records, scorer, as_of, leads_until, coverage))
     if not is_selected.all():
         rows = _part(rows, np.flatnonzero(is_selected))
     rows = replace(
@@ -382,7 +403,12 @@ def _part(rows: ReportRows, lead: Ints) -> ReportRows:
 
 
 def _with_outcomes(
-    project: Project, records: Records, scorer: LeadScorer | None, as_of: int, leads_until: int
+    project: Project,
+    records: Records,
+    scorer: LeadScorer | None,
+    as_of: int,
+    leads_until: int,
+    coverage: Coverage,
 ) -> ReportRows:
     leads, outcomes = records.leads, records.outcomes
     n, horizon = len(leads), int(project.learn.horizon_days * DAY)
@@ -413,11 +439,11 @@ def _with_outcomes(
     reasons = outcomes["reason"].to_numpy(dtype=object)[place[first]]
     reason[ended] = [None if pd.isna(text) else text for text in reasons]
     if not has_times:
-        won, is_mature = is_won, is_won | is_lost
+        won, is_old = is_won, is_won | is_lost
     else:
         won = is_won & ((closed == NEVER) | (closed - horizon <= created))
         certain = microseconds(pd.Series([records.outcomes_until], dtype=TIME_DTYPE))[0]
-        is_mature = created + horizon <= (as_of if certain == NOT_A_TIME else min(as_of, certain))
+        is_old = created + horizon <= (as_of if certain == NOT_A_TIME else min(as_of, certain))
     return ReportRows(
         project=project,
         records=records,
@@ -431,8 +457,10 @@ def _with_outcomes(
         is_won=is_won,
         is_lost=is_lost,
         won=won,
-        is_mature=is_mature,
+        is_old=is_old,
+        is_mature=is_old & (created >= coverage.outcomes_from),
         amount=amount,
+        coverage=coverage,
         reason=reason,
         source=None,
         audience=(),

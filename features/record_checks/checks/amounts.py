@@ -1,19 +1,16 @@
 """The checks of amounts: LC103, LC104 and LC105."""
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 
 from crm.formats.columns import ColumnFormat
 from crm.formats.numbers import ANY_CURRENCY, CURRENCIES, NumberFormat, number_format
 from crm.text import counted, has_or_have, listed, number_text, quote
+from features.coverage import are_amounts_few, dominant_deal
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.currencies import currency_columns
 from features.record_checks.tables import ReadTable, ReadTables
-
-MOST_OF_SUM: Final = 0.5  # the share of one deal
-MIN_DEALS: Final = 5
 
 
 @check("LC103", "The amounts of one column are in several currencies.")
@@ -77,10 +74,10 @@ def one_deal_is_most(tables: ReadTables) -> Iterator[Finding]:
     if outcomes is None or column is None:
         return
     amounts = np.where(outcomes.is_won, np.nan_to_num(column.numbers), 0.0)
-    n_deals, total = int((amounts > 0).sum()), float(amounts[amounts > 0].sum())
-    largest = int(np.argmax(amounts))
-    if n_deals < MIN_DEALS or amounts[largest] <= MOST_OF_SUM * total:
+    largest = dominant_deal(amounts)
+    if largest is None:
         return
+    n_deals, total = int((amounts > 0).sum()), float(amounts[amounts > 0].sum())
     usual = float(np.median(amounts[amounts > 0]))
     yield Finding(
         outcomes.table,
@@ -105,7 +102,7 @@ def few_amounts(tables: ReadTables) -> Iterator[Finding]:
     has_amount = outcomes.is_won & (np.nan_to_num(column.numbers) != 0)
     n_zero = int((outcomes.is_won & (column.numbers == 0)).sum())
     n_with = int(has_amount.sum())
-    if n_won < MIN_DEALS or n_with >= 0.5 * n_won:
+    if not are_amounts_few(n_won, n_with):
         return
     n_none = n_won - n_with - n_zero
     yield Finding(

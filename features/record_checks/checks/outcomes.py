@@ -10,13 +10,11 @@ from crm.arrays import Ints
 from crm.days import is_day_start, zone_of_days
 from crm.text import counted, has_or_have, is_or_are, quote
 from crm.times import DAY, NOT_A_TIME, as_times
+from features.coverage import late_beginning
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of, days_of, duration
 from features.record_checks.tables import UNKNOWN_LEAD, OutcomeRows, ReadTables
 
-LATE_DAYS: Final = 30  # an export of outcomes that begins this much later than the leads
-LATE_TIMES: Final = 4  # and this many times the usual time to close
-MIN_EXPECTED: Final = 10  # outcomes that the early leads would have had
 MIN_UNDATED: Final = 10  # wins, and losses
 RARELY: Final = 0.05  # the share of outcomes with a closing date
 MOSTLY: Final = 0.5
@@ -62,11 +60,7 @@ def closed_before_creation(tables: ReadTables) -> Iterator[Finding]:
 
 @check("LC102", "The outcomes begin much later than the leads.")
 def outcomes_begin_late(tables: ReadTables) -> Iterator[Finding]:
-    """Compare the first outcomes with the first leads.
-
-    Leads that take long to close do not cause the question, because the gap is compared with the
-    time that later leads take.
-    """
+    """Compare the first outcomes with the first leads."""
     outcomes, created = tables.outcomes, _created_of(tables)
     if outcomes is None or created is None or tables.created is None:
         return
@@ -74,21 +68,10 @@ def outcomes_begin_late(tables: ReadTables) -> Iterator[Finding]:
     is_dated &= outcomes.is_won | outcomes.is_lost
     closed, created = outcomes.closed[is_dated], created[is_dated]
     leads = tables.created[tables.created != NOT_A_TIME]
-    if len(closed) < 30:
+    late = late_beginning(leads, created, closed)
+    if late is None:
         return
-    dates = np.sort(closed)
-    first = dates[len(dates) // 200]  # a few wrong dates do not count
-    durations = (closed - created)[created >= first]
-    if len(durations) < 15:
-        return
-    usual = max(DAY, int(np.median(durations)))
-    gap = first - leads.min()
-    is_early = leads < first - usual
-    rate = (durations <= usual).sum() / max(1, (leads >= first).sum())
-    if gap < max(LATE_DAYS * DAY, LATE_TIMES * usual) or rate * is_early.sum() < MIN_EXPECTED:
-        return
-    if first - dates[0] < gap / 2:
-        first = dates[0]
+    first = late.first
     n_early, n_later = int((leads < first).sum()), int((leads >= first).sum())
     ended_early, ended_later = int((created < first).sum()), int((created >= first).sum())
     zone = outcomes.table.keys.timezone
@@ -99,7 +82,7 @@ def outcomes_begin_late(tables: ReadTables) -> Iterator[Finding]:
         f"{n_early:,} of {len(leads):,} leads ({share(n_early, len(leads))}) are older than the "
         f"first outcomes; {share(ended_early, n_early)} of them have an outcome, and "
         f"{share(ended_later, n_later)} of the later leads. Half of the outcomes of later leads "
-        f"come within {duration(usual)}. Outcomes that are missing count as not won.",
+        f"come within {duration(late.usual)}. Outcomes that are missing count as not won.",
         "Export the earlier outcomes too, or leave out the leads that were created before "
         f"{day_of(first, zone)}.",
     )

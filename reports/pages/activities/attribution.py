@@ -1,12 +1,13 @@
 """How wins are attributed to activities, channels and contents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from crm.arrays import Floats
+from models.evaluation.comparisons import FEWEST_LEADS
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, TableRow, cells_of
 from reports.metrics import DEFINITIONS
@@ -17,6 +18,7 @@ from reports.rows.journeys import Log
 from reports.text import quoted_name
 
 NO_CONTENT = "(none)"
+SAME = 0.0005  # shares that differ by less are written with the same percentage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class AttributionRow(TableRow):
 
     name: str
     shares: dict[str, float]
+    n: int
 
     @property
     def disagreement(self) -> float:
@@ -33,7 +36,14 @@ class AttributionRow(TableRow):
 
     def cells(self) -> dict[str, Any]:
         """Return the cells by column."""
-        return {"name": self.name, **self.shares, "disagreement": self.disagreement}
+        wins = {f"{way}_wins": self.n * share for way, share in self.shares.items()}
+        return {
+            "name": self.name,
+            **self.shares,
+            **wins,
+            "n": self.n,
+            "disagreement": self.disagreement,
+        }
 
 
 def attribution_section(log: Log, touched: Touches) -> Section:
@@ -63,22 +73,19 @@ def _attribution_figure(
         AttributionRow(
             name=[*names, NO_CONTENT][i],
             shares=dict(zip(WAYS, map(float, stacked[:, i]), strict=True)),
+            n=touched.n_wins,
         )
         for i in order
         if stacked[:, i].max() > 0
     ]
     widest = max(table, key=lambda row: row.disagreement)
-    most = max(WAYS, key=lambda way: widest.shares[way])
-    least = min(WAYS, key=lambda way: widest.shares[way])
     titles = {way: DEFINITIONS[way].title for way in WAYS}
-    finding = (
-        f"{quoted_name(widest.name)} gets {percent(widest.shares[most])} of the wins by "
-        f"{titles[most].lower()}, {percent(widest.shares[least])} by {titles[least].lower()}"
-    )
+    of = {way: (f"{way}_wins", "n") for way in WAYS}
+    finding = _finding(widest, titles)
     about = f"{touched.n_wins:,} won leads with an activity up to their closing"
     cells = cells_of(table)
     chart = series_chart(
-        cells, finding, about, what="Share of the wins", series=list(titles.items())
+        cells, finding, about, what="Share of the wins", series=list(titles.items()), of=of
     )
     return Figure(
         name=f"attribution-{name}",
@@ -86,11 +93,26 @@ def _attribution_figure(
         about=about,
         columns=(
             Column("name", label),
-            *(Column(way, titles[way], "share", way) for way in WAYS),
+            *(Column(way, titles[way], "share", way, of[way]) for way in WAYS),
             Column("disagreement", "Disagreement", "share", "disagreement"),
         ),
         rows=cells,
         chart=chart,
         note="These are four conventions. None of them shows what caused the wins. If they "
         "disagree, none is the right one.",
+    )
+
+
+def _finding(widest: AttributionRow, titles: Mapping[str, str]) -> str:
+    """Say how far the ways disagree about the row with the widest disagreement."""
+    most = max(WAYS, key=lambda way: widest.shares[way])
+    least = min(WAYS, key=lambda way: widest.shares[way])
+    if widest.n < FEWEST_LEADS:
+        return f"Too few won leads with an activity to compare the ways: {widest.n:,}"
+    name, largest = quoted_name(widest.name), percent(widest.shares[most])
+    if widest.disagreement < SAME:
+        return f"All four ways agree: {name} gets {largest} of the {widest.n:,} wins"
+    return (
+        f"{name} gets {largest} of the {widest.n:,} wins by {titles[most].lower()}, "
+        f"{percent(widest.shares[least])} by {titles[least].lower()}"
     )

@@ -9,14 +9,13 @@ import pandas as pd
 
 from crm.cells import cell_text, read_column
 from crm.project import role_columns
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
-from reports.numbers import percent
 from reports.pages.features.left_out import columns_not_used
-from reports.pages.phrases import CHANCE_TITLE
+from reports.pages.phrases import CHANCE_TITLE, of_words
 from reports.rows.rows import ReportRows
 from reports.text import column_label, quoted_name
 
@@ -36,13 +35,23 @@ class FilledRow(TableRow):
     open: float | None
     won: float | None
     lost: float | None
+    counts: dict[str, int]
     closed: float | None = None
     p: float | None = None
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column."""
+        cells = super().cells()
+        return cells.pop("counts") | cells
 
     @property
     def shares(self) -> tuple[float | None, float | None, float | None]:
         """The shares of open, won and lost leads."""
         return self.open, self.won, self.lost
+
+    def words(self, kind: str) -> str:
+        """Format the share of a kind of leads with its counts."""
+        return of_words(share_of(self.counts[f"n_filled_{kind}"], self.counts[f"n_{kind}"]))
 
     @property
     def is_full(self) -> bool:
@@ -82,6 +91,7 @@ def filled_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
             f"{about}; columns that are not filled for all",
             what="Share of leads with a value",
             series=[(kind, kind) for kind, mask in n.items() if mask.any()],
+            of={kind: (f"n_filled_{kind}", f"n_{kind}") for kind in n},
         )
     figure = Figure(
         name="features-filled",
@@ -89,10 +99,12 @@ def filled_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         about=about,
         columns=(
             Column("name", "Column"),
-            Column("open", "Filled, open", "share", "fill_share"),
-            Column("won", "Filled, won", "share", "fill_share"),
-            Column("lost", "Filled, lost", "share", "fill_share"),
-            Column("closed", "Filled, closed", "share", "fill_share"),
+            Column("open", "Filled, open", "share", "fill_share", ("n_filled_open", "n_open")),
+            Column("won", "Filled, won", "share", "fill_share", ("n_filled_won", "n_won")),
+            Column("lost", "Filled, lost", "share", "fill_share", ("n_filled_lost", "n_lost")),
+            Column(
+                "closed", "Filled, closed", "share", "fill_share", ("n_filled_closed", "n_closed")
+            ),
             Column("p", f"{CHANCE_TITLE}, open against closed", "ratio", "chance"),
         ),
         rows=cells_of(table),
@@ -133,6 +145,12 @@ def _filled_rows(rows: ReportRows) -> list[FilledRow]:
             open=share["open"],
             won=share["won"],
             lost=share["lost"],
+            counts={
+                **{f"n_filled_{kind}": count[kind] for kind in masks},
+                **{f"n_{kind}": n[kind] for kind in masks},
+                "n_filled_closed": count["won"] + count["lost"],
+                "n_closed": n_closed,
+            },
         )
         if is_compared:
             closed = count["won"] + count["lost"]
@@ -147,8 +165,8 @@ def _filled_rows(rows: ReportRows) -> list[FilledRow]:
 def _filled_takeaway(row: FilledRow) -> Takeaway:
     """Return a column that is filled when leads close as a sentence."""
     return Takeaway(
-        f"{quoted_name(row.name)} is filled for {percent(row.open or 0.0)} of the open "
-        f"and {percent(row.closed or 0.0)} of the closed leads. A column that is filled on closing "
+        f"{quoted_name(row.name)} is filled for {row.words('open')} of the open and "
+        f"{row.words('closed')} of the closed leads. A column that is filled on closing "
         "says nothing about a new lead.",
         {
             "value": row.open,
@@ -169,8 +187,8 @@ def _filled_finding(table: Sequence[FilledRow], far: Sequence[FilledRow]) -> str
     if all(row.p is None for row in table):
         first = table[0]
         return (
-            f"{quoted_name(first.name)} is filled for {percent(first.won or 0, 0)} of the won "
-            f"and {percent(first.lost or 0, 0)} of the lost leads; too few leads are open to "
+            f"{quoted_name(first.name)} is filled for {first.words('won')} of the won and "
+            f"{first.words('lost')} of the lost leads; too few leads are open to "
             "compare"
         )
     columns = "1 column is" if len(far) == 1 else f"{len(far) or 'No'} columns are"

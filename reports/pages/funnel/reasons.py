@@ -8,8 +8,7 @@ from models.evaluation.comparisons import CHANCE, share_of
 from models.evaluation.differences import counts_differ
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
-from reports.numbers import percent
-from reports.pages.phrases import share_columns
+from reports.pages.phrases import of_words, share_columns
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 
@@ -39,10 +38,10 @@ def reasons_section(rows: ReportRows) -> Section:
     table = [
         ShareRow(name=str(names[i]), share=share_of(int(counts[i]), len(reasons))) for i in order
     ]
-    most = f"{quoted_name(table[0].name)} for {percent(table[0].share.value)} of the lost leads"
+    most = f"{quoted_name(table[0].name)} for {of_words(table[0].share)} of the lost leads"
     finding = f"The most frequent reason is {most} with a reason"
     if len(table) > 1 and counts_differ(table[0].share.wins, table[1].share.wins) >= CHANCE:
-        second = f"{quoted_name(table[1].name)} for {percent(table[1].share.value)}"
+        second = f"{quoted_name(table[1].name)} for {of_words(table[1].share)}"
         finding = f"No reason is clearly the most frequent: {most}, {second}"
     about = f"{len(reasons):,} of {int(rows.is_lost.sum()):,} lost leads, those with a reason"
     cells = cells_of(table)

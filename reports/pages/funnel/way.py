@@ -12,10 +12,9 @@ from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm, median_interval
 from reports.charts.report import funnel_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
-from reports.numbers import percent
 from reports.pages.funnel.sources import steps_by_source
 from reports.pages.funnel.steps import Steps
-from reports.pages.phrases import about_mature, share_columns, share_words
+from reports.pages.phrases import about_mature, of_words, share_columns, share_words
 from reports.rows.journeys import Funnel
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -29,6 +28,7 @@ class StepRow(ShareRow):
     """
 
     reached_share: float
+    n_all: int
     after: str
     days: float | None
     days_late: float | None
@@ -51,6 +51,7 @@ def _step_rows(rows: ReportRows, steps: Steps) -> list[StepRow]:
                 name=steps.names[k],
                 share=share_of(int(here.sum()), int(before.sum())),
                 reached_share=float(here.sum() / max(n_all, 1)),
+                n_all=n_all,
                 after=steps.names[k - 1],
                 days=None if took is None else took.value,
                 days_late=None if took is None else took.late,
@@ -67,7 +68,7 @@ def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
     steps = Steps.of(rows, funnel)
     table = _step_rows(rows, steps)
     takeaways = _narrowest(table, rows.horizon_days)
-    finding = f"{percent(table[-1].reached_share)} of the leads are won"
+    finding = f"{of_words(share_of(*rows.rate))} of the leads are won"
     narrowest = _narrowest_steps(table)
     if narrowest:
         finding = _narrowest_finding(narrowest[0])
@@ -77,7 +78,7 @@ def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
         Column("after", "After"),
         Column("n", "Reached the one before", "count"),
         Column("wins", "Reached it", "count"),
-        Column("reached_share", "Of all", "share", "reached_share"),
+        Column("reached_share", "Of all", "share", "reached_share", ("wins", "n_all")),
         *share_columns("Goes on", "step_share"),
         Column("days", "Half within", "days", "step_days"),
         Column("days_late", "Nine of ten within", "days", "nine_of_ten"),
@@ -120,7 +121,7 @@ def _narrowest(table: Sequence[StepRow], horizon_days: float) -> list[Takeaway]:
     return [
         Takeaway(
             f"{_narrowest_finding(worst)}: {share_words(worst.share)} go on. At the next narrowest "
-            f"step, to {quoted_name(next_worst.name)}, {percent(next_worst.share.value)} do.{rest}",
+            f"step, to {quoted_name(next_worst.name)}, {of_words(next_worst.share)} do.{rest}",
             {"name": worst.name, **worst.share.cells()},
             "step_share",
             "funnel-steps",
@@ -171,7 +172,7 @@ def steps_over_time(rows: ReportRows, steps: Steps) -> list[Takeaway]:
         Takeaway(
             f"{'More' if newer.value > older.value else 'Fewer'} leads than before go on from "
             f"{quoted_name(steps.names[k - 1])} to {quoted_name(name)}: {share_words(newer)} of "
-            f"the newer half of the leads, {percent(older.value)} of the older half.",
+            f"the newer half of the leads, {of_words(older)} of the older half.",
             {"name": name, **newer.cells(), "older": older.value, "p": p},
             "step_share",
             "funnel-steps",

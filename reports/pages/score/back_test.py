@@ -15,7 +15,7 @@ from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, gains, reliabil
 from reports.charts.card import grades_chart
 from reports.content import Section, Takeaway
 from reports.numbers import percent
-from reports.pages.phrases import share_words
+from reports.pages.phrases import of_words, share_words
 from reports.pages.score.grades import GradeRow, best_and_worst, curves, grades_figure
 from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from
@@ -64,7 +64,7 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
     weight = np.ones(len(label))
     rows_by_grade = by_grade(probability, before.grade[chosen], label, weight, lead)
     grades = [GradeRow.of(row) for row in rows_by_grade]
-    chart = grades_chart([{**row, "n": row["n_leads"]} for row in rows_by_grade], about)
+    chart = grades_chart(rows_by_grade, about)
     figure = grades_figure(grades, "score-back-grades", about, chart)
     misstated = _misstated_average(probability, label, about)
     factor = probability.mean() / label.mean()
@@ -93,12 +93,13 @@ def unlearned_age(age: Ints, card: ModelCard) -> str:
     """
     learned = [row["age_days"] for row in card.test.get("by_age", ())]
     oldest = max(learned, default=math.inf)
-    share = float((age > (oldest + OLDER_DAYS) * DAY).mean())
-    if share < 0.5:
+    is_older = age > (oldest + OLDER_DAYS) * DAY
+    if is_older.mean() < 0.5:
         return ""
+    older = of_words(share_of(int(is_older.sum()), len(is_older)))
     ages = " and ".join(f"{days:g}" for days in learned)
     return (
-        f" Its predicted chances do not fit these leads: {percent(share)} of them were older than "
+        f" Its predicted chances do not fit these leads: {older} of them were older than "
         f"any lead that it learned from; it learned from leads of {ages}{NO_BREAK}days. Name more "
         "ages in [learn] moments_days, and train again."
     )

@@ -6,8 +6,7 @@ from crm.arrays import Bools
 from models.evaluation.comparisons import FEWEST_LEADS, share_of
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
-from reports.numbers import percent
-from reports.pages.phrases import mature_words, share_columns
+from reports.pages.phrases import mature_words, of_words, share_columns
 from reports.rows.rows import ReportRows
 from reports.rows.scored import Scored
 
@@ -46,9 +45,9 @@ def bands_section(rows: ReportRows) -> Section:
     finding = f"Too few leads to tell: no range of scores has {FEWEST_LEADS} leads or more"
     if enough:
         best, worst = enough[0], enough[-1]
-        finding = f"{percent(best.share.value)} of the leads that score {best.name} are won"
+        finding = f"{of_words(best.share)} of the leads that score {best.name} are won"
         if len(enough) > 1:
-            finding += f", {percent(worst.share.value)} of those that score {worst.name}"
+            finding += f", {of_words(worst.share)} of those that score {worst.name}"
     cells = cells_of(table)
     figure = Figure(
         name="score-bands",

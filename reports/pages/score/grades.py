@@ -10,7 +10,7 @@ from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share
 from models.evaluation.differences import p_of, shares_differ
 from models.evaluation.intervals import holm
 from reports.charts.card import gains_chart, reliability_chart
-from reports.content import Column, Figure, Row, TableRow, Takeaway, cells_of
+from reports.content import Column, Figure, Row, TableRow, Takeaway
 from reports.numbers import percent
 from reports.pages.phrases import interval_columns, interval_words, share_columns, share_words
 
@@ -79,13 +79,14 @@ class GradeRow(TableRow):
             share = Share(n=self.n, wins=self.wins, value=self.value, low=self.low, high=self.high)
             return share_words(share)
         return (
-            f"{percent(self.value)} ({interval_words(self.low, self.high)}; {self.n:,} scores of "
-            f"{self.n_leads:,} leads)"
+            f"{percent(self.value)} ({self.wins:,} of {self.n:,} scores of {self.n_leads:,} leads; "
+            f"{interval_words(self.low, self.high)})"
         )
 
 
 def grades_figure(grades: Sequence[GradeRow], name: str, about: str, chart: Any) -> Figure:
     """Build the figure of conversion by grade."""
+    of = ("wins", "n_leads")
     counts: tuple[Column, ...] = (
         Column("n_leads", "Leads", "count"),
         Column("wins", "Won", "count"),
@@ -96,6 +97,8 @@ def grades_figure(grades: Sequence[GradeRow], name: str, about: str, chart: Any)
             Column("n_leads", "Leads", "count"),
             Column("wins", "Before a win", "count"),
         )
+        of = ("wins", "n")
+    n_all = sum(row.n for row in grades)
     return Figure(
         name=name,
         finding=str(chart.title.text),
@@ -103,11 +106,11 @@ def grades_figure(grades: Sequence[GradeRow], name: str, about: str, chart: Any)
         columns=(
             Column("name", "Grade"),
             *counts,
-            *share_columns("Conversion", "grade_won_share"),
+            *share_columns("Conversion", "grade_won_share", of),
             Column("stated", "Predicted chance", "share", "stated_share"),
-            Column("share", "Of all", "share", "score_part"),
+            Column("share", "Of all", "share", "score_part", ("n", "n_all")),
         ),
-        rows=cells_of(grades),
+        rows=tuple({**row.cells(), "n_all": n_all} for row in grades),
         chart=chart,
     )
 
@@ -193,7 +196,7 @@ def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> l
                     Column("bin", "Bin, best first"),
                     Column("n", "Scores", "count"),
                     Column("stated", "Predicted chance", "share", "stated_share"),
-                    Column("won", "Won", "share", "grade_won_share"),
+                    Column("won", "Won", "share", "grade_won_share", ("wins", "n")),
                     *interval_columns("share"),
                 ),
                 rows=tuple(bins),
@@ -208,8 +211,8 @@ def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> l
                 finding=str(chart.title.text),
                 about=about,
                 columns=(
-                    Column("share", "Worked, best first", "share", "best_part"),
-                    Column("gain", "Wins reached", "share", "gain"),
+                    Column("share", "Worked, best first", "share", "best_part", ("n", "n_all")),
+                    Column("gain", "Wins reached", "share", "gain", ("wins", "all_wins")),
                     *interval_columns("share"),
                     Column("lift", "Against random order", "ratio"),
                 ),

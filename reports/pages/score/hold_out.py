@@ -31,7 +31,7 @@ def hold_out_section(card: ModelCard, is_part: bool) -> tuple[Section, list[Take
     takeaways: list[Takeaway] = []
     grades = [GradeRow.of(row) for row in test.get("by_grade", ())]
     if grades:
-        chart = grades_chart([{**row, "n": row["n_leads"]} for row in test["by_grade"]], about)
+        chart = grades_chart(test["by_grade"], about)
         figure = grades_figure(grades, "score-test-grades", about, chart)
         takeaways = best_and_worst(grades, figure) + misstated(grades, figure)
         figures.append(figure)

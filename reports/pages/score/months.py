@@ -12,8 +12,13 @@ from models.evaluation.intervals import holm
 from models.evaluation.trends import lasting_trend
 from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
-from reports.numbers import percent
-from reports.pages.phrases import month_name, months_of, share_columns, share_words
+from reports.pages.phrases import (
+    month_name,
+    months_of,
+    of_words,
+    share_columns,
+    share_words,
+)
 from reports.pages.score.bands import at_creation
 from reports.rows.rows import ReportRows
 from reports.rows.scored import Scored
@@ -164,7 +169,7 @@ def _inflation(shares: Sequence[MonthGradeRow]) -> Takeaway:
     last = shares[-1]
     return Takeaway(
         f"Inflation: more leads get grade {last.grade} month by month "
-        f"({percent(last.share.value)} in {last.x}), and fewer of them are won. Train again, or "
+        f"({of_words(last.share)} in {last.x}), and fewer of them are won. Train again, or "
         "raise the lowest score of the grade.",
         last.cells(),
         "grade_share",
@@ -177,7 +182,7 @@ def _worth_less(conversions: Sequence[MonthGradeRow]) -> Takeaway:
     first, last = _sum(conversions[:half]), _sum(conversions[-half:])
     return Takeaway(
         f"Grade {conversions[0].grade} is worth less than it was: its conversion falls from "
-        f"{percent(first.value)} up to {conversions[half - 1].x} to {share_words(last)} in the "
+        f"{of_words(first)} up to {conversions[half - 1].x} to {share_words(last)} in the "
         f"last {half} months.",
         {"name": conversions[-1].x, **last.cells()},
         "grade_won_share",

@@ -7,8 +7,7 @@ from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Takeaway, cells_of
-from reports.numbers import percent
-from reports.pages.phrases import interval_columns, share_columns, share_words
+from reports.pages.phrases import interval_columns, of_words, share_columns, share_words
 from reports.pages.service_levels.handovers import (
     SALES_COLUMNS,
     TO_WORK,
@@ -74,7 +73,7 @@ def grades_figure(handovers: Handovers, table: Sequence[HandedRow]) -> Figure:
         Column("untouched", "Not worked at all", "count", "untouched"),
         Column("mature", "Old enough to be won", "count", "handed_mature"),
         Column("won", "Won of these", "count", "counted_wins"),
-        Column("won_share", "Converted", "share", "handed_won_share"),
+        Column("won_share", "Converted", "share", "handed_won_share", ("won", "mature")),
         *interval_columns("share", "won_"),
     )
     cells = cells_of(table)
@@ -84,13 +83,10 @@ def grades_figure(handovers: Handovers, table: Sequence[HandedRow]) -> Figure:
     if not handovers.rows.sales:
         columns = tuple(column for column in columns if column.key not in SALES_COLUMNS)
     elif any(row.worked.n for row in table):
-        worked = total.worked.value if total.worked.n else 0.0
-        finding = f"{percent(worked, 0)} of the leads handed over are worked within 7 days"
-        if total.worked.n < FEWEST_LEADS:
-            finding = (
-                f"{total.worked.wins} of {total.worked.n} leads handed over are worked within 7 "
-                "days: too few leads to tell a share"
-            )
+        finding = (
+            f"{of_words(total.worked, 0)} of the leads handed over at least 7 days ago are worked "
+            "within 7 days"
+        )
         drawn = [row for row in cells if row["value"] is not None]
         chart = rates_chart(drawn, finding, about, what="Worked within 7 days", base=None)
     return Figure(
@@ -100,7 +96,7 @@ def grades_figure(handovers: Handovers, table: Sequence[HandedRow]) -> Figure:
         columns=columns,
         rows=cells,
         chart=chart,
-        note="The time to the first sales activity is empty if most leads have none yet.",
+        note="The time to the first sales activity is empty if half of the leads have none yet.",
     )
 
 

@@ -103,6 +103,8 @@ class Handovers:
         The time of each handover; `NEVER` for a lead that was not handed over.
     last : int
         The end of the last complete week, in microseconds.
+    known_from : int
+        The first handover or lead of all records, in microseconds: earlier weeks are not known.
     grade : ndarray of object, shape (n,)
         The grade at the handover by the model of the report; `ALL` without a model.
     """
@@ -110,12 +112,23 @@ class Handovers:
     rows: ReportRows
     at: Ints
     last: int
+    known_from: int
     grade: Objects
+
+    @cached_property
+    def weeks(self) -> int:
+        """The number of weeks shown: up to `WEEKS`, without those before the first record."""
+        known = -(-(self.last - self.known_from) // WEEK)
+        return min(max(known, 1), WEEKS)
 
     @property
     def first(self) -> int:
         """The beginning of the first week shown."""
-        return self.last - WEEKS * WEEK
+        return self.last - self.weeks * WEEK
+
+    def is_known(self, begin: int) -> bool:
+        """Return whether the deals of the time since a moment are known."""
+        return begin >= self.rows.coverage.outcomes_from
 
     @cached_property
     def grades(self) -> list[str]:
@@ -150,7 +163,8 @@ class Handovers:
 
     def matured(self, begin: int, end: int, grade: str = ALL) -> Bools:
         """Return which leads were handed over one horizon before a period."""
-        return self.within(begin - self.rows.horizon, end - self.rows.horizon, grade)
+        handed = self.within(begin - self.rows.horizon, end - self.rows.horizon, grade)
+        return handed & self.rows.has_known_outcome
 
     def closed(self, begin: int, end: int) -> Bools:
         """Return which leads were won in a period."""
@@ -165,7 +179,7 @@ class Handovers:
         return HandedRow(
             grade=grade,
             handed=handed,
-            a_week=handed / WEEKS,
+            a_week=handed / self.weeks,
             worked=share_of(int((self.hours[old] <= TO_WORK / HOUR).sum()), int(old.sum())),
             hours=median_interval(self.hours[old]),
             untouched=int((self.touched[old] == NEVER).sum()),
@@ -208,11 +222,27 @@ def _promised(rows: ReportRows) -> set[str]:
     return promised & {*(grade for grade, _ in scale.grades), scale.lowest}
 
 
-def revenue_of(rows: ReportRows, won: Bools) -> float | None:
-    """Return the sum of the amounts; None if no win has one."""
-    return float(rows.amount[won].sum()) if rows.amount.any() else None
-
-
 def window_words(handovers: Handovers) -> str:
     """Describe the weeks shown."""
-    return f"{WEEKS} weeks to {day_name(handovers.last - DAY)}"
+    return f"{handovers.weeks} weeks from {day_name(handovers.first)} to {_last_day(handovers)}"
+
+
+def _last_day(handovers: Handovers) -> str:
+    return day_name(handovers.last - DAY)
+
+
+def coverage_sentences(handovers: Handovers) -> list[str]:
+    """Say which of the weeks the records do not cover."""
+    sentences = []
+    known_from, first = handovers.known_from, handovers.first
+    if handovers.weeks < WEEKS:
+        sentences.append(
+            f"The records begin on {day_name(known_from)}, so {handovers.weeks} weeks are shown."
+        )
+    if known_from >= first + DAY:
+        days = -(-(first + WEEK - known_from) // DAY)
+        sentences.append(f"The first of them has records of {days} of its 7 days.")
+    if not handovers.is_known(first):
+        begin = day_name(handovers.rows.coverage.outcomes_from)
+        sentences.append(f"Deals of weeks before {begin} are not known: the outcomes begin then.")
+    return sentences

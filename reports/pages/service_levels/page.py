@@ -8,13 +8,15 @@ from reports.pages.service_levels.handovers import (
     MONDAY,
     QUIET,
     WEEK,
-    WEEKS,
     Handovers,
+    coverage_sentences,
     grades_at_handover,
     handover_times,
+    window_words,
 )
 from reports.pages.service_levels.promises import promises_section
 from reports.pages.service_levels.weeks import weeks_section
+from reports.pages.sources.qualified import qualified_stage
 from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "service-levels", "Service levels"
@@ -22,6 +24,14 @@ LEAD = (
     "How many leads are handed over, how fast and how many of them does sales work, and is that "
     "what both teams promised?"
 )
+
+
+def _known_from(rows: ReportRows) -> int:
+    """Return the time from which handovers are known: the first lead, or the first stage."""
+    known_from = rows.coverage.leads_from
+    if qualified_stage(rows) is not None:
+        known_from = max(known_from, rows.coverage.stages_from)
+    return known_from
 
 
 def service_page(rows: ReportRows) -> Page:
@@ -41,16 +51,22 @@ def service_page(rows: ReportRows) -> Page:
             f" The newest lead was created on {day_name(rows.leads_until)}; other records go on to "
             f"{day_name(rows.as_of)}. Weeks are shown up to the newest lead."
         )
-    handovers = Handovers(rows=rows, at=at, last=last, grade=grades_at_handover(rows, at, last))
+    handovers = Handovers(
+        rows=rows,
+        at=at,
+        last=last,
+        known_from=_known_from(rows),
+        grade=grades_at_handover(rows, at, last),
+    )
     if not handovers.within(handovers.first, last).any():
-        needs = f"Leads handed over in the last {WEEKS} complete weeks; there are none. {basis}"
+        needs = f"Leads handed over in the {window_words(handovers)}; there are none. {basis}"
         return _page(Section(heading, needs=needs))
     grades = [*handovers.grades, ALL] if handovers.has_grades else [ALL]
     table = [handovers.row(grade, handovers.first, last) for grade in grades]
     return _page(
         Section(
             heading,
-            basis_sentences(handovers, table[-1], basis),
+            (*basis_sentences(handovers, table[-1], basis), *coverage_sentences(handovers)),
             (grades_figure(handovers, table),),
         ),
         promises_section(handovers, table),

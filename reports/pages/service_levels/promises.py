@@ -11,13 +11,12 @@ from crm.times import HOUR
 from models.evaluation.comparisons import FEWEST_LEADS, Share
 from models.evaluation.intervals import median_interval
 from reports.content import Column, Figure, Section, TableRow, cells_of
+from reports.pages.coverage import revenue_sentences
 from reports.pages.phrases import finite
 from reports.pages.service_levels.handovers import (
     TO_WORK,
-    WEEKS,
     HandedRow,
     Handovers,
-    revenue_of,
     window_words,
 )
 
@@ -83,9 +82,14 @@ def promises_section(handovers: Handovers, table: Sequence[HandedRow]) -> Sectio
     finding = f"{n_kept} of {len(promises)} promises are kept"
     if n_unknown:
         finding += f", {n_unknown} cannot be judged"
-    note = ""
+    notes = []
     if any(row.kept == Kept.NO and row.actual is None for row in promises):
-        note = "If a promise of hours is broken and its result is empty, most leads still wait."
+        notes.append(
+            "If a promise of hours is broken without a result, half of the leads still wait."
+        )
+    if handovers.rows.project.report.targets.revenue_per_week is not None:
+        earned = handovers.rows.earned(handovers.closed(handovers.first, handovers.last))
+        notes += revenue_sentences(handovers.rows, earned)
     figure = Figure(
         name="service-promises",
         finding=finding,
@@ -98,7 +102,7 @@ def promises_section(handovers: Handovers, table: Sequence[HandedRow]) -> Sectio
             Column("kept", "Kept"),
         ),
         rows=cells_of(promises),
-        note=note,
+        note=" ".join(notes),
     )
     return Section(heading, figures=(figure,))
 
@@ -118,8 +122,9 @@ def _promise_rows(handovers: Handovers, rows: Mapping[str, HandedRow]) -> list[P
         share = rows[grade].won if grade in rows else None
         promises.append(_share_promise(f"Grade {grade}: share converted", target, share))
     if targets.revenue_per_week is not None:
-        earned = revenue_of(handovers.rows, handovers.closed(handovers.first, handovers.last))
-        actual = None if earned is None else earned / WEEKS
+        earned = handovers.rows.earned(handovers.closed(handovers.first, handovers.last))
+        is_known = earned.is_revenue and handovers.is_known(handovers.first)
+        actual = earned.total / handovers.weeks if is_known else None
         promises.append(_at_least("Revenue won a week", targets.revenue_per_week, actual))
     return promises
 
@@ -127,7 +132,7 @@ def _promise_rows(handovers: Handovers, rows: Mapping[str, HandedRow]) -> list[P
 def _waiting(handovers: Handovers, grade: str, target: float, is_known: bool) -> PromiseRow:
     """Compare a promise of hours with the median wait of leads handed over longer ago than that.
 
-    If most of them still wait, the median is not known, but it is longer than promised.
+    If half of them still wait, the median is not known, but it is longer than promised.
     """
     name = f"Grade {grade}: median hours to the first sales activity"
     if not is_known:

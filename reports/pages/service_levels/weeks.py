@@ -12,11 +12,10 @@ from reports.pages.service_levels.handovers import (
     NOT_SCORED,
     SALES_COLUMNS,
     WEEK,
-    WEEKS,
     HandedRow,
     Handovers,
-    revenue_of,
 )
+from reports.rows.coverage import Earned
 from reports.text import NO_BREAK
 
 
@@ -27,16 +26,19 @@ class Week:
     day: str
     all_leads: HandedRow
     by_grade: tuple[HandedRow, ...]
-    deals: int
-    revenue: float | None
+    deals: int | None
+    earned: Earned
 
     def cells(self) -> dict[str, Any]:
         """Return the cells of the row of all leads."""
+        has_revenue = self.deals is not None and self.earned.is_revenue
         return {
             **self.all_leads.cells(),
             **{f"handed_{row.grade}": row.handed for row in self.by_grade},
             "deals": self.deals,
-            "revenue": self.revenue,
+            "revenue": self.earned.total if has_revenue else None,
+            "rest": self.earned.rest if has_revenue else None,
+            "with_amount": self.earned.n_with_amount,
             "name": self.day,
         }
 
@@ -65,13 +67,13 @@ def weeks_section(handovers: Handovers) -> Section:
 def _week(handovers: Handovers, begin: int) -> Week:
     end = begin + WEEK
     grades = handovers.grades if handovers.has_grades else []
-    closed = handovers.closed(begin, end)
+    earned = handovers.rows.earned(handovers.closed(begin, end))
     return Week(
         day=day_name(begin),
         all_leads=handovers.row(ALL, begin, end),
         by_grade=tuple(handovers.row(grade, begin, end) for grade in grades),
-        deals=int(closed.sum()),
-        revenue=revenue_of(handovers.rows, closed),
+        deals=earned.n_wins if handovers.is_known(begin) else None,
+        earned=earned,
     )
 
 
@@ -79,9 +81,9 @@ def _week_columns(handovers: Handovers) -> tuple[Column, ...]:
     """Describe the columns of both tables of weeks."""
     columns = (
         Column("hours", "Half have a sales activity within", "hours", "first_touch_hours"),
-        Column("value", "Worked within 7 days", "share", "worked_share"),
+        Column("value", "Worked within 7 days", "share", "worked_share", ("wins", "n")),
         Column("mature", "Old enough to be won", "count", "handed_mature"),
-        Column("won_share", "Converted", "share", "handed_won_share"),
+        Column("won_share", "Converted", "share", "handed_won_share", ("won", "mature")),
     )
     if handovers.rows.sales:
         return columns
@@ -90,13 +92,13 @@ def _week_columns(handovers: Handovers) -> tuple[Column, ...]:
 
 def _about_weeks(weeks: Sequence[Week]) -> str:
     n = sum(week.all_leads.handed for week in weeks)
-    return f"{n:,} leads of {WEEKS} complete weeks, from Monday, UTC"
+    return f"{n:,} leads of {len(weeks)} complete weeks, from Monday, UTC"
 
 
 def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
     grades = handovers.grades if handovers.has_grades else []
     n = sum(week.all_leads.handed for week in weeks)
-    finding, about = f"{n / WEEKS:,.0f} leads a week are handed over", _about_weeks(weeks)
+    finding, about = f"{n / len(weeks):,.0f} leads a week are handed over", _about_weeks(weeks)
     chart = None
     if not grades:
         points = [
@@ -122,7 +124,7 @@ def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
             ),
             *_week_columns(handovers),
             Column("deals", "Deals won in the week", "count", "week_deals"),
-            Column("revenue", "Revenue won in the week", "amount", "week_revenue"),
+            *_revenue_columns(weeks),
         ),
         rows=tuple(week.cells() for week in weeks),
         chart=chart,
@@ -131,12 +133,27 @@ def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
     )
 
 
+def _revenue_columns(weeks: Sequence[Week]) -> tuple[Column, ...]:
+    """Describe the columns of revenue; without those that would be empty or say nothing new."""
+    known = [week.earned for week in weeks if week.earned.is_revenue]
+    if not known:
+        return ()
+    columns = [Column("revenue", "Revenue won in the week", "amount", "week_revenue")]
+    if any(earned.largest is not None for earned in known):
+        title = "Without a deal that is most of it"
+        columns.append(Column("rest", title, "amount", "week_revenue"))
+    if any(earned.n_with_amount < earned.n_wins for earned in known):
+        columns.append(Column("with_amount", "Deals with an amount", "count", "week_deals"))
+    return tuple(columns)
+
+
 def _weeks_by_grade(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
     best = handovers.grades[0]
     n_best = sum(row.handed for week in weeks for row in week.by_grade if row.grade == best)
     n = sum(week.all_leads.handed for week in weeks)
+    per_week, best_per_week = n / len(weeks), n_best / len(weeks)
     finding = (
-        f"{n_best / WEEKS:,.0f} of {n / WEEKS:,.0f} leads a week are handed over as grade {best}"
+        f"{best_per_week:,.0f} of {per_week:,.0f} leads a week are handed over as grade {best}"
     )
     about = _about_weeks(weeks)
     points = [

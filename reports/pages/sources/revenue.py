@@ -6,11 +6,13 @@ import numpy as np
 
 from crm.arrays import Bools, Floats
 from features.attributes.attribute import MISSING_GROUP
+from features.coverage import dominant_deal
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, corrected, mean_ratio
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.averages import Average, average_of, has_value
+from reports.pages.coverage import no_revenue_words, revenue_sentences
 from reports.pages.phrases import about_mature, interval_columns, ratio_interval_words, strongest
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -20,24 +22,31 @@ MOST_REVENUE_TAKEAWAYS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class RevenueRow(TableRow):
-    """The revenue of a source; the value of `mean` is the revenue per lead."""
+    """The revenue of a source; the value of `mean` is the revenue per lead.
+
+    `all_wins` counts the wins with and without an amount, `all_n` all leads. `rest` is the revenue
+    without the one deal that is most of it.
+    """
 
     name: str
     mean: Contrast
+    all_wins: int
     revenue: float
+    all_revenue: float
     revenue_share: float
+    all_n: int
     lead_share: float
+    rest: float
 
 
 def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, ...]]:
     """Build the section about revenue by source, with its takeaways."""
     heading = "Revenue by source"
-    table = _revenue_rows(rows, groups)
+    earned = rows.earned(rows.is_mature & rows.won)
+    table = _revenue_rows(rows, groups) if earned.is_revenue else []
     if not table:
-        needs = (
-            "Revenue and revenue per lead of each source. The outcomes have no amounts: name the "
-            "column with [outcomes] amount, or [leads] amount."
-        )
+        why = f" {no_revenue_words(rows)}" if not rows.coverage.has_revenue else ""
+        needs = f"Revenue and revenue per lead of each source.{why}"
         return Section(heading, needs=needs), ()
     average = average_of(groups, rows.is_mature, rows.won)
     base = float(_earned(rows)[rows.is_mature & has_value(groups)].mean())
@@ -65,10 +74,18 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
         columns=(
             Column("name", "Source"),
             Column("n", "Leads", "count", "mature_leads"),
+            Column("all_wins", "Wins", "count", "counted_wins"),
             Column("wins", "Wins with an amount", "count"),
             Column("revenue", "Revenue", "amount", "revenue"),
-            Column("revenue_share", "Of all revenue", "share", "revenue_share"),
-            Column("lead_share", "Of all leads", "share", "lead_share"),
+            Column("rest", "Without a deal that is most of it", "amount", "revenue"),
+            Column(
+                "revenue_share",
+                "Of all revenue",
+                "share",
+                "revenue_share",
+                ("revenue", "all_revenue"),
+            ),
+            Column("lead_share", "Of all leads", "share", "lead_share", ("n", "all_n")),
             Column("value", "Revenue per lead", "amount", "revenue_per_lead"),
             *interval_columns("amount"),
             Column("ratio", "Against all", "ratio"),
@@ -85,7 +102,8 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
             base_name=average.name,
         ),
     )
-    return Section(heading, figures=(figure,)), takeaways
+    sentences = tuple(revenue_sentences(rows, earned))
+    return Section(heading, sentences, figures=(figure,)), takeaways
 
 
 def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:
@@ -95,20 +113,45 @@ def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:
     if not earned[is_known].any():
         return []
     means = {
-        name: mean
+        i: mean
         for i, name in enumerate(groups.names)
         if (mean := _mean_of(name, earned, code == i, is_known)) is not None
     }
-    return [
-        RevenueRow(
-            name=name,
-            mean=mean,
-            revenue=mean.value * mean.n,
-            revenue_share=mean.value * mean.n / total,
-            lead_share=mean.n / len(earned),
+    table = []
+    for i, mean in zip(means, corrected(list(means.values())), strict=True):
+        of_source = rows.earned(mature & rows.won & (groups.code == i))
+        table.append(
+            RevenueRow(
+                name=groups.names[i],
+                mean=mean,
+                all_wins=of_source.n_wins,
+                revenue=of_source.total,
+                all_revenue=total,
+                revenue_share=of_source.total / total,
+                all_n=len(earned),
+                lead_share=mean.n / len(earned),
+                rest=of_source.rest,
+            )
         )
-        for name, mean in zip(means, corrected(list(means.values())), strict=True)
-    ]
+    return table
+
+
+def _mean(earned: Floats, is_in: Bools) -> Contrast | None:
+    """Compare the revenue per lead of a source with that of all leads.
+
+    If one deal is most of the revenue of all leads or of the source, the difference has to be as
+    clear, and in the same direction, without this deal.
+    """
+    mean = mean_ratio(earned, is_in)
+    own = dominant_deal(np.where(is_in, earned, 0.0))
+    largest = dominant_deal(earned) if own is None else own
+    if mean is None or mean.p is None or largest is None:
+        return mean
+    without = mean_ratio(np.where(np.arange(len(earned)) == largest, 0.0, earned), is_in)
+    if without is None or without.p is None:
+        return replace(mean, p=None)
+    same = ((mean.ratio or 0.0) > 1) == ((without.ratio or 0.0) > 1)
+    return replace(mean, p=max(mean.p, without.p) if same else 1.0)
 
 
 def _earned(rows: ReportRows) -> Floats:
@@ -119,7 +162,7 @@ def _earned(rows: ReportRows) -> Floats:
 def _mean_of(name: str, earned: Floats, is_in: Bools, is_known: Bools) -> Contrast | None:
     """Compare the mean of a source with that of all leads that have a source."""
     if name != MISSING_GROUP:
-        return mean_ratio(earned[is_known], is_in[is_known])
+        return _mean(earned[is_known], is_in[is_known])
     mean = mean_ratio(earned, is_in)
     if mean is None:
         return None

@@ -35,7 +35,7 @@ class SpeedRow(TableRow):
 def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, ...]]:
     """Build the section about the time to win by source, with its takeaways."""
     heading = "Time to win by source"
-    wins = rows.is_mature & rows.won & np.isfinite(rows.days_to_close)
+    wins = rows.is_old & rows.won & np.isfinite(rows.days_to_close)
     all_days = median_interval(rows.days_to_close[wins]) if rows.has_times else None
     if all_days is None:
         needs = (
@@ -45,13 +45,13 @@ def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Take
         return Section(heading, needs=needs), ()
     table = _speed_rows(groups, wins, rows.days_to_close)
     known_days = median_interval(rows.days_to_close[wins & has_value(groups)])
-    takeaways = _speed_takeaways(table, known_days or all_days)
+    takeaways = _speed_takeaways(table, known_days or all_days, rows.horizon_days)
     finding = (
-        "No source is clearly faster or slower than the others: half of the wins come within "
-        f"{duration(all_days.value)}"
+        "No source is clearly faster or slower than the others: half of the wins within "
+        f"{rows.horizon_days:g} days come within {duration(all_days.value)}"
     )
     if takeaways:
-        finding = _speed_finding(_clearest(table))
+        finding = _speed_finding(_clearest(table), rows.horizon_days)
     about = f"{all_days.n:,} wins within {rows.horizon_days:g} days, of {mature_words(rows)}"
     cells = cells_of(table)
     figure = Figure(
@@ -76,7 +76,26 @@ def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Take
             form=",",
         ),
     )
-    return Section(heading, figures=(figure,)), takeaways
+    return Section(heading, _all_wins(rows, all_days), (figure,)), takeaways
+
+
+def _all_wins(rows: ReportRows, all_days: MedianInterval) -> tuple[str, ...]:
+    """Say how long all wins take, also those that the figure does not count."""
+    every = median_interval(rows.days_to_close[rows.is_won & np.isfinite(rows.days_to_close)])
+    if every is None or every.n == all_days.n:
+        return ()
+    sentences = [
+        f"The figure counts {all_days.n:,} wins, those within {rows.horizon_days:g} days of "
+        f"creation. Of all {every.n:,} wins, also later ones and those of younger leads, half come "
+        f"within {duration(every.value)} ({every.value:.1f} days)."
+    ]
+    early = rows.is_old & rows.won & ~rows.has_known_outcome
+    if early.any():
+        sentences.append(
+            f"It also counts {int(early.sum()):,} wins of leads created before the outcomes begin. "
+            "Faster wins of such leads are not known."
+        )
+    return tuple(sentences)
 
 
 def _speed_rows(groups: Groups, wins: Bools, days_to_close: Any) -> list[SpeedRow]:
@@ -120,15 +139,18 @@ def _speed_rows(groups: Groups, wins: Bools, days_to_close: Any) -> list[SpeedRo
     ]
 
 
-def _speed_takeaways(table: Sequence[SpeedRow], all_days: MedianInterval) -> tuple[Takeaway, ...]:
+def _speed_takeaways(
+    table: Sequence[SpeedRow], all_days: MedianInterval, horizon_days: float
+) -> tuple[Takeaway, ...]:
     """Return the source whose days to win differ most surely from the others'."""
     first = _clearest(table)
     if not first.days.is_significant:
         return ()
     days = first.days
     sentence = (
-        f"{_speed_finding(first)} (between {duration(days.low)} and {duration(days.high)}; "
-        f"{days.n:,} leads). For all sources this takes {duration(all_days.value)}."
+        f"{_speed_finding(first, horizon_days)} (between {duration(days.low)} and "
+        f"{duration(days.high)}; {days.n:,} wins). For all sources this takes "
+        f"{duration(all_days.value)}."
     )
     evidence = evidence_of(days, name=first.name)
     return (Takeaway(sentence, evidence, "days_to_win", "sources-speed"),)
@@ -139,8 +161,8 @@ def _clearest(table: Sequence[SpeedRow]) -> SpeedRow:
     return min(table, key=lambda row: 1.0 if row.days.p is None else row.days.p)
 
 
-def _speed_finding(row: SpeedRow) -> str:
+def _speed_finding(row: SpeedRow, horizon_days: float) -> str:
     return (
-        f"Half of the won leads from {quoted_name(row.name)} are won within "
-        f"{duration(row.days.value)}"
+        f"Half of the leads from {quoted_name(row.name)} that are won within {horizon_days:g} days "
+        f"are won within {duration(row.days.value)}"
     )

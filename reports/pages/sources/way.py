@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.groups import Groups
-from models.evaluation.comparisons import Contrast, Share, corrected
+from models.evaluation.comparisons import Contrast, Share, corrected, share_of
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
-from reports.numbers import percent
 from reports.pages.averages import group_contrasts
-from reports.pages.phrases import about_mature, correct_families, finite, means_by
+from reports.pages.phrases import about_mature, correct_families, finite, means_by, of_words
 from reports.pages.sources.qualified import qualified_leads, qualified_stage
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -24,6 +23,7 @@ class SourceRow(ShareRow):
     qualified: int | None
     qualified_share: float | None
     qualified_won: float | None
+    qualified_wins: int | None
     open: int
     score: float | None
 
@@ -83,6 +83,7 @@ def _source_rows(rows: ReportRows, groups: Groups, families: Families) -> list[S
                 qualified=None if qualified is None else qualified.wins,
                 qualified_share=None if qualified is None else finite(qualified.value),
                 qualified_won=None if qualified_won is None else finite(qualified_won.value),
+                qualified_wins=None if qualified_won is None else qualified_won.wins,
                 open=int(n_open[i]),
                 score=finite(score[i]),
             )
@@ -102,12 +103,20 @@ def way_section(rows: ReportRows, groups: Groups, families: Families) -> Section
     if has_qualified:
         columns += [
             Column("qualified", "Qualified", "count", "counted_wins"),
-            Column("qualified_share", "Share qualified", "share", "qualified_share"),
-            Column("qualified_won", "Won of them", "share", "qualified_won_share"),
+            Column(
+                "qualified_share", "Share qualified", "share", "qualified_share", ("qualified", "n")
+            ),
+            Column(
+                "qualified_won",
+                "Won of them",
+                "share",
+                "qualified_won_share",
+                ("qualified_wins", "qualified"),
+            ),
         ]
     columns += [
         Column("wins", "Won", "count"),
-        Column("value", "Conversion", "share", "won_share"),
+        Column("value", "Conversion", "share", "won_share", ("wins", "n")),
         Column("open", "Open now", "count", "open_leads"),
     ]
     if rows.now is not None and len(rows.now):
@@ -117,10 +126,9 @@ def way_section(rows: ReportRows, groups: Groups, families: Families) -> Section
     cells = cells_of(table)
     if has_qualified:
         n_qualified = sum(row.qualified or 0 for row in table)
-        n_mature = max(rows.rate[1], 1)
         finding = (
-            f"{percent(n_qualified / n_mature)} of the leads come as far as "
-            f"{quoted_name(qualified_stage(rows))}, {percent(rows.rate[0] / n_mature)} are won"
+            f"{of_words(share_of(n_qualified, rows.rate[1]))} of the leads come as far as "
+            f"{quoted_name(qualified_stage(rows))}, {of_words(share_of(*rows.rate))} are won"
         )
         chart = series_chart(
             [row for row in cells if row["qualified_share"] is not None],
@@ -132,6 +140,7 @@ def way_section(rows: ReportRows, groups: Groups, families: Families) -> Section
                 ("qualified_won", "won of the qualified"),
                 ("value", "won"),
             ),
+            of={column.key: column.of for column in columns if column.of},
         )
     else:
         paragraphs.append(

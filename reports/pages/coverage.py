@@ -1,0 +1,94 @@
+"""Says on the pages what the records cover: unknown outcomes, missing amounts, and windows."""
+
+import numpy as np
+
+from crm.times import DAY
+from features.coverage import ENOUGH_AMOUNTS
+from features.events import NEVER
+from reports.numbers import percent
+from reports.pages.phrases import day_name
+from reports.rows.coverage import Earned
+from reports.rows.rows import ReportRows
+
+
+def unknown_words(rows: ReportRows) -> str:
+    """Say which leads have no known outcome; empty if all outcomes are known.
+
+    The counts are of all leads, also of those outside a segment.
+    """
+    coverage = rows.coverage
+    if not coverage.n_unknown:
+        return ""
+    return (
+        f"The leads begin on {day_name(coverage.leads_from)}, the outcomes on "
+        f"{day_name(coverage.outcomes_from)}. It is not known how the {coverage.n_unknown:,} leads "
+        "created before the outcomes begin ended, so they are in no conversion and no comparison."
+    )
+
+
+def amounts_words(rows: ReportRows) -> str:
+    """Say how many wins have an amount."""
+    coverage = rows.coverage
+    return f"{coverage.n_with_amount:,} of {coverage.n_wins:,} wins have an amount"
+
+
+def no_revenue_words(rows: ReportRows) -> str:
+    """Say why the revenue is not known: no win has an amount, or too few have one."""
+    if not rows.coverage.n_with_amount:
+        return (
+            "The outcomes have no amounts: name the column with [outcomes] amount, or [leads] "
+            "amount."
+        )
+    return (
+        f"The revenue is not known, because only {amounts_words(rows)}. It is shown if at least "
+        f"{percent(ENOUGH_AMOUNTS, 0)} of the wins have one."
+    )
+
+
+def largest_deal_words(earned: Earned) -> str:
+    """Say which deal is most of a sum, and the sum without it; empty if no deal is."""
+    if earned.largest is None:
+        return ""
+    when = "" if earned.closed == NEVER else f", won on {day_name(earned.closed)},"
+    return (
+        f"One deal{when} is {earned.largest:,.0f} of {earned.total:,.0f}. Without it, the sum is "
+        f"{earned.rest:,.0f}."
+    )
+
+
+def revenue_sentences(rows: ReportRows, earned: Earned) -> list[str]:
+    """Say what a sum of amounts leaves out, or why it is not known as a revenue."""
+    if not rows.coverage.has_revenue:
+        return [no_revenue_words(rows)]
+    counted = f"{earned.n_with_amount:,} of the {earned.n_wins:,} wins have an amount"
+    if not earned.is_revenue:
+        return [f"The revenue is not known, because only {counted}."]
+    missing = "" if earned.n_with_amount == earned.n_wins else f"{counted}; the others add nothing."
+    return [*filter(None, [missing, largest_deal_words(earned)])]
+
+
+def last_days(end: int, days: int) -> str:
+    """Name the days, or the moments, between which a window of whole days lies, UTC.
+
+    Parameters
+    ----------
+    end : int
+        The last moment that counts, in microseconds since 1970 UTC. If it is the start of a day,
+        times are days, and the window ends with this day.
+    days : int
+        Its length.
+
+    Examples
+    --------
+    >>> last_days(59 * DAY, 30)
+    '1970-01-31 to 1970-03-01'
+    >>> last_days(59 * DAY + DAY // 2, 30)
+    '1970-01-30 12:00 to 1970-03-01 12:00'
+    """
+    if end % DAY == 0:
+        return f"{day_name(end - (days - 1) * DAY)} to {day_name(end)}"
+    first, last = (
+        str(np.datetime64(at, "us").astype("datetime64[m]")).replace("T", " ")
+        for at in (end - days * DAY, end)
+    )
+    return f"{first} to {last}"
