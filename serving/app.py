@@ -21,25 +21,17 @@ from serving.calls import Call, Calls
 from serving.errors import RequestError, failure
 from serving.http.body import BodyReader, Receive
 from serving.http.connection import BoundedConnection
+from serving.http.contract_pages import CONTRACT_PAGES, ContractPages
 from serving.http.deadlines import Deadlines
 from serving.http.hubspot import SIGNATURE, is_signed
 from serving.http.keys import KeyRing, KeyRole
 from serving.http.logs import AccessLog
-from serving.http.pages import (
-    HEALTH,
-    METRICS,
-    OPENAPI,
-    SWAGGER,
-    ContractPages,
-    liveness,
-    metrics_page,
-    readiness,
-)
+from serving.http.pages import HEALTH, METRICS, liveness, metrics_page, readiness
 from serving.http.prometheus import Metrics, Series, WorkerStatus, worker_samples
 from serving.http.report_files import REPORT, in_report, read_report
 from serving.http.request_head import check_head, is_own_host
 from serving.http.response import Response, json_response
-from serving.http.security import Guard, RateLimit, needed_role
+from serving.http.security import BROWSER_PAGES, Guard, RateLimit, needed_role
 from serving.http.slow_reads import SlowReads
 from serving.served_model import ServedModel
 from serving.settings import Settings
@@ -49,7 +41,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Mapping[bytes, bytes]
 
 OTHER_ROUTE = "other"  # the label of unknown paths
-BASIC = b'Basic realm="leadscore report", charset="UTF-8"'
+BASIC = b'Basic realm="leadscore", charset="UTF-8"'
 CLOSING_STATUSES = (408, 413)  # the caller may still be sending
 REPORT_THREADS = 4
 REPORT_SECONDS = 5.0
@@ -139,7 +131,7 @@ class ScoringApp:
         limit = RateLimit(settings.requests_per_second, settings.request_burst)
         open_paths = HEALTH
         if settings.contract_open:
-            open_paths |= {OPENAPI, SWAGGER}
+            open_paths |= CONTRACT_PAGES
         if settings.metrics_open:
             open_paths |= {METRICS}
         self.guard = Guard(keys, limit, open_paths)
@@ -156,9 +148,9 @@ class ScoringApp:
             "/healthz": liveness,
             "/readyz": self._readiness,
             METRICS: lambda: metrics_page([self.series(), *self.other_workers()]),
-            OPENAPI: lambda: contract.page(OPENAPI, self.model),
-            SWAGGER: lambda: contract.page(SWAGGER, self.model),
         }
+        for page in CONTRACT_PAGES:
+            self._pages[page] = partial(self._contract_page, contract, page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -300,6 +292,9 @@ class ScoringApp:
                 "The folder of the report does not answer. Check its disk or its network mount.",
             ) from None
 
+    def _contract_page(self, contract: ContractPages, path: str) -> Response:
+        return contract.page(path, self.model)
+
     def _readiness(self) -> Response:
         faults = (self.fault, self.guard.fault, self.calls.ledger.faults.message)
         return readiness(self.model, self.is_draining, faults)
@@ -313,7 +308,7 @@ class ScoringApp:
             wait = error.retry_after * (1_000 if is_hubspot else 1)  # HubSpot reads milliseconds
             headers.append((b"retry-after", str(wait).encode()))
         if error.status == 401:  # a browser asks for the key, which it sends as the password
-            scheme = BASIC if request.route == REPORT else b"Bearer"
+            scheme = BASIC if request.route in BROWSER_PAGES else b"Bearer"
             headers.append((b"www-authenticate", scheme))
         if error.status == 405:
             headers.append((b"allow", b"GET, HEAD" if is_page else b"POST"))

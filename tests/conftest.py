@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from crm.ledger.ledger import Ledger
+    from serving.app import ScoringApp
     from serving.calls import Calls
     from serving.served_model import ServedModel
     from tests.made_calls import Ask
@@ -357,6 +359,47 @@ def model(trained: Any) -> "ServedModel":
     from serving.served_model import ServedModel
 
     return ServedModel(trained.scorer, "7", "0123456789abcdef")
+
+
+@pytest.fixture(scope="session")
+def scoring_app(
+    model: "ServedModel", tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[ScoringApp]":
+    """Return the application with the trained model and a ledger that is empty at first."""
+    from crm.ledger.ledger import Ledger
+    from serving.app import ScoringApp
+    from serving.settings import Settings
+
+    app = ScoringApp(Settings(max_body_bytes=1_000_000))
+    app.model = model
+    app.calls.use_ledger(Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.db"))
+    yield app
+    app.calls.close()
+
+
+@pytest.fixture(scope="session")
+def served(scoring_app: "ScoringApp") -> Iterator[str]:
+    """Serve the application on a port of loopback; return its URL."""
+    import uvicorn
+
+    from serving.http.connection import BoundedConnection
+
+    config = uvicorn.Config(
+        scoring_app,
+        host="127.0.0.1",
+        port=0,
+        http=BoundedConnection,
+        log_level="error",
+        lifespan="off",
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +17,6 @@ import openapi_spec_validator
 import pytest
 import requests
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, given, settings, strategies
 from openapi_schema_validator import OAS30Validator
 from schemathesis.checks import not_a_server_error
@@ -30,12 +28,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from crm.ledger.ledger import Ledger
 from serving.app import ScoringApp
 from serving.contract.flat_fields import FlatField
 from serving.contract.openapi import contracts
 from serving.errors import CODES
-from serving.served_model import ServedModel
 from serving.settings import Settings
 
 CASES = int(os.environ.get("CONTRACT_CASES", "480"))
@@ -188,18 +184,8 @@ def test_every_documented_status_has_a_code(openapi: dict[str, Any]) -> None:
     assert {int(name.removeprefix("Failure")) for name in responses} <= set(CODES)
 
 
-@pytest.fixture(scope="module")
-def app(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScoringApp]:
-    """Return the application with a trained model and an empty ledger."""
-    app = ScoringApp(Settings(max_body_bytes=1_000_000))
-    app.model = ServedModel(trained.scorer, "7", "0123456789abcdef")
-    app.calls.use_ledger(Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.db"))
-    yield app
-    app.calls.close()
-
-
-def test_contract_names_every_call(app: ScoringApp, openapi: dict[str, Any]) -> None:
-    assert set(openapi["paths"]) == set(app.calls.by_path)
+def test_contract_names_every_call(scoring_app: ScoringApp, openapi: dict[str, Any]) -> None:
+    assert set(openapi["paths"]) == set(scoring_app.calls.by_path)
 
 
 def get(app: ScoringApp, path: str) -> Any:
@@ -211,28 +197,14 @@ def get(app: ScoringApp, path: str) -> Any:
     return asyncio.run(send())
 
 
-def test_served_openapi_contains_the_columns_of_the_model(app: ScoringApp) -> None:
-    document = get(app, "/contract/openapi-3.0.json")
+def test_served_openapi_contains_the_columns_of_the_model(scoring_app: ScoringApp) -> None:
+    document = get(scoring_app, "/contract/openapi-3.0.json")
     flat = document["components"]["schemas"]["FlatLead"]["properties"]
     assert flat["budget_eur"]["type"] == "number"
 
 
-def test_swagger_is_served(app: ScoringApp) -> None:
-    assert get(app, "/contract/swagger-2.0.json")["swagger"] == "2.0"
-
-
-@pytest.fixture(scope="module")
-def served(app: ScoringApp) -> Iterator[str]:
-    """Serve the application on a port of loopback; return its URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+def test_swagger_is_served(scoring_app: ScoringApp) -> None:
+    assert get(scoring_app, "/contract/swagger-2.0.json")["swagger"] == "2.0"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from serving.errors import RequestError
+from serving.http.contract_pages import CONTRACT_PAGES
 from serving.http.keys import KeyRing, KeyRole, add_key, revoke_key
 from serving.http.security import NEEDED_ROLE, Guard, RateLimit, needed_role
 from tests.made_keys import CREATED_AT, ROLES, Post, poster, service_with_keys
@@ -21,7 +22,7 @@ NEEDED = [
     ("/outcomes", KeyRole.WRITE),
     ("/erase", KeyRole.ADMIN),
     ("/metrics", KeyRole.ADMIN),
-    ("/contract/openapi-3.0.json", KeyRole.ADMIN),
+    *((page, KeyRole.SCORE) for page in sorted(CONTRACT_PAGES)),
     ("/anything/new", KeyRole.ADMIN),
 ]
 
@@ -68,12 +69,12 @@ def test_each_role_has_its_rights(
 
 
 def test_table_of_roles_is_complete() -> None:
-    assert len(NEEDED) == 12
+    assert len(NEEDED) == 19
     assert set(NEEDED_ROLE) == {path for path, role in NEEDED if role < KeyRole.ADMIN}
 
 
 def test_path_without_a_role_needs_the_admin_role() -> None:
-    assert needed_role("/contract/openapi-3.0.json") is KeyRole.ADMIN
+    assert needed_role("/contract/openapi-4.0.json") is KeyRole.ADMIN
 
 
 def test_every_path_but_health_needs_a_key(guard_of_keys: Guard) -> None:
@@ -118,7 +119,7 @@ def test_without_a_keys_file_only_loopback_is_answered(
 
 @pytest.mark.parametrize("origin", [b"https://evil.example", b"null", b"http://localhost:3000"])
 def test_without_a_keys_file_web_pages_are_refused(guard: Guard, origin: bytes) -> None:
-    with pytest.raises(RequestError, match="web pages may not") as refusal:
+    with pytest.raises(RequestError, match="pages of other sites may not") as refusal:
         guard.identify("/erase", {b"origin": origin}, "127.0.0.1")
     assert refusal.value.status == 403
 
@@ -145,6 +146,30 @@ def test_deleted_keys_file_opens_nothing(
     assert "is gone" in str(guard_of_keys.fault)
     assert admitted(guard_of_keys, "/score", keys["score"]) == 401
     assert admitted(guard_of_keys, "/score", server="127.0.0.1") == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("localhost:3000", "http://localhost:3000", 0),
+        ("127.0.0.1:3000", "http://127.0.0.1:3000", 0),
+        ("localhost:3000", "http://localhost:8000", 403),
+        ("localhost:3000", "http://127.0.0.1:3000", 403),
+        ("evil.example:3000", "http://evil.example:3000", 403),
+        ("localhost:3000", "null", 403),
+        ("", "http://", 403),
+    ],
+)
+def test_without_keys_only_the_services_own_pages_may_call(
+    guard: Guard, host: str, origin: str, status: int
+) -> None:
+    headers = {b"host": host.encode(), b"origin": origin.encode()}
+    try:
+        assert guard.identify("/score", headers, "127.0.0.1") is None
+        answered = 0
+    except RequestError as error:
+        answered = error.status
+    assert answered == status
 
 
 def test_rate_limit_applies_to_each_key(keys: dict[str, str], ring: KeyRing) -> None:

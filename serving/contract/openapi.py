@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from serving.contract.flat_fields import FlatField
-from serving.contract.operations import CALLS, REQUEST_ID, Operation, request_examples
+from serving.contract.operations import CALLS, NAME, REQUEST_ID, Operation, request_examples
 from serving.contract.schemas import FLAT_LEAD, REF, schemas
 from serving.contract.swagger import swagger
 from serving.errors import CODES, MESSAGES, Failure, failure
@@ -19,7 +19,6 @@ from serving.settings import Settings
 
 VERSION = "3.0.0"
 LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
-TAG = "leadscore"  # generators name the class of the calls after it
 FAILURES = {
     400: "The body is not valid JSON.",
     401: "",
@@ -68,7 +67,7 @@ def openapi(url: str, fields: Mapping[str, FlatField]) -> dict[str, Any]:
     return {
         "openapi": "3.0.3",
         "info": {
-            "title": "leadscore",
+            "title": NAME,
             "version": VERSION,
             "description": DESCRIPTION,
             "contact": {"name": "the leadscore authors"},
@@ -76,7 +75,7 @@ def openapi(url: str, fields: Mapping[str, FlatField]) -> dict[str, Any]:
         },
         "servers": [{"url": url.rstrip("/")}],
         "security": [{"apiKey": []}, {"bearer": []}],
-        "tags": [{"name": TAG, "description": "The calls of the service."}],
+        "tags": [{"name": NAME, "description": "The calls of the service."}],
         "paths": {path: {"post": _operation(call, examples[path])} for path, call in CALLS.items()},
         "components": {
             "schemas": schemas(fields),
@@ -97,7 +96,7 @@ def _operation(call: Operation, example: Mapping[str, Any]) -> dict[str, Any]:
     request = call.request.__name__ if call.request else FLAT_LEAD
     return {
         "operationId": call.operation_id,
-        "tags": [TAG],
+        "tags": [NAME],
         "summary": call.summary,
         "description": call.description,
         "requestBody": {"required": True, "content": _json(request, example)},

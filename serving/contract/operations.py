@@ -53,6 +53,7 @@ class Operation:
     answer_example: dict[str, Any]
 
 
+NAME = "leadscore"  # generators name the class of the calls after it
 EXAMPLE_CELLS = {"number": 250, "string": "Webinar"}
 UNKNOWN = {"string": "Lead_Source"}  # any lead to score needs an attribute
 MODEL = {"name": "acme", "version": "3", "digest": "15847aa0d60b"}

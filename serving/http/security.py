@@ -5,10 +5,14 @@ import math
 from collections.abc import Mapping
 
 from serving.errors import RequestError
+from serving.http.contract_pages import CONTRACT_PAGES
 from serving.http.keys import ApiKey, KeyRing, KeyRole
 from serving.http.report_files import REPORT
+from serving.http.request_head import is_own_host
 
+BROWSER_PAGES = CONTRACT_PAGES | {REPORT}
 NEEDED_ROLE = {
+    **dict.fromkeys(CONTRACT_PAGES, KeyRole.SCORE),
     "/score": KeyRole.SCORE,
     "/score_lead": KeyRole.SCORE,
     "/lead": KeyRole.SCORE,
@@ -99,15 +103,16 @@ class Guard:
         Raises
         ------
         RequestError
-            401 without a valid key, 403 if a web page calls a service without keys.
+            401 without a valid key, 403 if a page of another site calls a service without keys.
         """
         if path in self._open:
             return None
         if self._keys is None or not self._keys.is_needed:
-            if b"origin" in headers:  # a web page in a browser on this machine
+            if b"origin" in headers and not _is_from_own_page(headers):
                 raise RequestError(
                     403,
-                    "Without API keys, web pages may not call this service. Call it from a server.",
+                    "Without API keys, pages of other sites may not call this service. Call it "
+                    "from a server.",
                 )
             if is_loopback(server):
                 return None
@@ -116,7 +121,7 @@ class Guard:
                 "This service has no API keys yet, so it answers callers on its own machine only. "
                 "Add one with `leadscore keys add`.",
             )
-        key = _sent_key(headers, is_page=path == REPORT)
+        key = _sent_key(headers, is_page=path in BROWSER_PAGES)
         owner = self._keys.owner(key) if key else None
         if owner is None:
             raise RequestError(401, "")
@@ -178,6 +183,12 @@ def is_loopback(address: str) -> bool:
     (True, True, False)
     """
     return address in ("", "::1", "localhost") or address.startswith(("127.", "::ffff:127."))
+
+
+def _is_from_own_page(headers: Mapping[bytes, bytes]) -> bool:
+    """Check whether a browser sent a request from a page of this service, such as Swagger UI."""
+    host = headers.get(b"host", b"")
+    return headers[b"origin"] in (b"http://" + host, b"https://" + host) and is_own_host(headers)
 
 
 def _sent_key(headers: Mapping[bytes, bytes], is_page: bool) -> str:
