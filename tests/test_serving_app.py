@@ -427,9 +427,9 @@ def test_extreme_cells_give_a_finite_probability(post: Post, value: Any) -> None
         ("DELETE", "/model", 405),
         ("POST", "/nowhere", 404),
         ("POST", "/readyz", 405),
-        ("GET", "/", 404),
-        ("GET", "/docs.json", 404),
-        ("GET", "/schema.json", 404),
+        ("GET", "/static_content/marked.min.js", 404),
+        ("POST", "/", 405),
+        ("POST", "/schema.json", 405),
     ],
 )
 def test_wrong_paths_and_methods_get_the_common_error_format(
