@@ -8,7 +8,7 @@ PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Run benchmarks on a machine that does nothing else.
-.PHONY: demo test coverage bench bench-quality bench-report bench-serving fuzz check serve docs lock help
+.PHONY: demo test coverage bench bench-quality bench-report bench-serving bench-long-history fuzz check serve docs lock help
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -58,6 +58,9 @@ bench-report: $(READY)  ## a report of a million leads: time, memory and size wi
 
 bench-serving: $(READY)  ## the service under load, compared with other servers; needs wrk
 	$(BIN)/python benchmarks/bench_serving.py
+
+bench-long-history: $(READY)  ## other requests beside one lead with very many events
+	$(BIN)/python benchmarks/bench_long_history.py
 
 check: $(READY)  ## lint, format, types, import rules, and the installed packages
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ stays bounded. One lead in a request is a block of one: the service runs the sam
 training on millions of leads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 from crm.arrays import Bools, Floats, Ints
 from crm.cells import cell_text, text_column
 from crm.times import DAY, HOUR, NOT_A_TIME
+from crm.totals import ActivityTotals
 from features.events import NEVER, blocks, places, since
 from features.feature import Feature, braced, shortened
 
@@ -53,6 +54,7 @@ class ActivityLog:
 
 
 NOTHING_DONE = ActivityLog(*np.empty((5, 0), dtype=np.int64))
+NO_TOTALS: Mapping[int, ActivityTotals] = {}
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,14 @@ class ActivityFeatures:
         ]
         return features
 
-    def compute(self, log: ActivityLog, lead: Ints, as_of: Ints, created: Ints) -> Floats:
+    def compute(
+        self,
+        log: ActivityLog,
+        lead: Ints,
+        as_of: Ints,
+        created: Ints,
+        totals: Mapping[int, ActivityTotals] = NO_TOTALS,
+    ) -> Floats:
         """Compute the features of moments.
 
         An activity counts at a moment if it occurred at or before the moment, and counts in a
@@ -206,10 +215,17 @@ class ActivityFeatures:
             Microseconds since 1970 UTC.
         created : ndarray of int64, shape (n,)
             The creation of each moment's lead; `NOT_A_TIME` if it is not known.
+        totals : mapping of int to ActivityTotals
+            Activities that count besides those of the log, by the position of their lead.
 
         Returns
         -------
         ndarray of float64, shape (n, len(features))
+
+        Raises
+        ------
+        ValueError
+            If totals are of another moment or another time of creation.
 
         Examples
         --------
@@ -222,21 +238,27 @@ class ActivityFeatures:
         (1.0, 2.0)
         """
         values = np.empty((len(lead), len(self.features)))
-        if len(log) == 0:
+        if len(log) == 0 and not totals:
             values[:] = self._of_nothing
             return values
         for rows, events in blocks(log.lead, lead):
-            values[rows] = self._block(log, events, lead[rows], as_of[rows], created[rows])
+            values[rows] = self._block(log, events, lead[rows], as_of[rows], created[rows], totals)
         return values
 
     @cached_property
     def _of_nothing(self) -> Floats:
         """The features of a lead without activities, at any moment; shape (1, n_features)."""
         zero = np.zeros(1, dtype=np.int64)
-        return self._block(NOTHING_DONE, slice(0, 0), zero, zero, zero)
+        return self._block(NOTHING_DONE, slice(0, 0), zero, zero, zero, NO_TOTALS)
 
     def _block(
-        self, log: ActivityLog, events: slice, lead: Ints, as_of: Ints, created: Ints
+        self,
+        log: ActivityLog,
+        events: slice,
+        lead: Ints,
+        as_of: Ints,
+        created: Ints,
+        totals: Mapping[int, ActivityTotals],
     ) -> Floats:
         """Compute the features of one moment for each lead; leads are in ascending order."""
         n, n_types = len(lead), len(self.types) + 1
@@ -252,48 +274,64 @@ class ActivityFeatures:
         last[code] = at  # the last of equal codes stays, and events are in order of time
         first[code[::-1]] = at[::-1]
         first_by_type, last_by_type = first.reshape(n, n_types), last.reshape(n, n_types)
-        first_of_all, last_of_all = first_by_type.min(axis=1), last_by_type.max(axis=1)
 
         counts = [np.bincount(code, minlength=n * n_types).reshape(n, n_types)]
         for days in WINDOWS_DAYS:
             inside = age < days * DAY
             code, age = code[inside], age[inside]
             counts.append(np.bincount(code, minlength=n * n_types).reshape(n, n_types))
-        totals = [count.sum(axis=1) for count in counts]
+        n_contents = np.bincount(of_event[_first_of_content(log, events, is_seen)], minlength=n)
+        n_days = np.bincount(of_event[_first_of_day(of_event, at)], minlength=n)
+        responded = self._first_since_creation(of_event, at, created)
+        n_channels = len(self.channels) + 1
+        by_channel = np.bincount(
+            of_event * n_channels + log.channel[events][is_seen], minlength=n * n_channels
+        ).reshape(n, n_channels)
 
+        for row, total in _of_rows(totals, lead, as_of, created):
+            for group in total.groups:
+                of_type = _code(group.type, self._type_codes)
+                first_by_type[row, of_type] = min(first_by_type[row, of_type], group.first)
+                last_by_type[row, of_type] = max(last_by_type[row, of_type], group.last)
+                for count, more in zip(counts, group.counts, strict=True):
+                    count[row, of_type] += more
+                by_channel[row, _code(group.channel, self._channel_codes)] += group.counts[0]
+            n_contents[row] += total.n_contents
+            n_days[row] += total.n_days
+            if total.first_since_creation is not None:
+                responded[row] = min(responded[row], total.first_since_creation)
+
+        first_of_all, last_of_all = first_by_type.min(axis=1), last_by_type.max(axis=1)
+        sums = [count.sum(axis=1) for count in counts]
         of_types = np.empty(
             (n, n_types, len(counts) + 2)
         )  # all activities, then one type after another
-        for i, (total, count) in enumerate(zip(totals, counts, strict=True)):
-            of_types[:, 0, i], of_types[:, 1:, i] = total, count[:, :-1]
+        for i, (of_all, count) in enumerate(zip(sums, counts, strict=True)):
+            of_types[:, 0, i], of_types[:, 1:, i] = of_all, count[:, :-1]
         for i, (all_at, type_at) in enumerate(
             ((last_of_all, last_by_type), (first_of_all, first_by_type)), start=len(counts)
         ):
             of_types[:, 0, i] = since(as_of, all_at, DAY)
             of_types[:, 1:, i] = since(as_of[:, None], type_at[:, :-1], DAY)
-        by_window = dict(zip((None, *WINDOWS_DAYS), totals, strict=True))
+        by_window = dict(zip((None, *WINDOWS_DAYS), sums, strict=True))
         short, long = (by_window[days] for days in PACE_DAYS)
         columns: list[Any] = [
             of_types.reshape(n, -1),
-            np.bincount(of_event[_first_of_content(log, events, is_seen)], minlength=n),
-            np.bincount(of_event[_first_of_day(of_event, at)], minlength=n),
+            n_contents,
+            n_days,
             np.divide(
                 short * PACE_DAYS[1], long * PACE_DAYS[0], out=np.full(n, np.nan), where=long > 0
             ),
-            self._first_response(of_event, at, created),
+            -since(created, responded, HOUR),
+            *(by_channel / np.maximum(sums[0], 1)[:, None]).T[:-1],
         ]
-        if self.channels:
-            n_channels = len(self.channels) + 1
-            used = of_event * n_channels + log.channel[events][is_seen]
-            share = np.bincount(used, minlength=n * n_channels).reshape(n, n_channels)
-            columns += list((share / np.maximum(totals[0], 1)[:, None]).T[:-1])
         return np.column_stack(columns)
 
-    def _first_response(self, of_event: Ints, at: Ints, created: Ints) -> Floats:
+    def _first_since_creation(self, of_event: Ints, at: Ints, created: Ints) -> Ints:
         after = (at >= created[of_event]) & (created[of_event] != NOT_A_TIME)
         first = np.full(len(created), NEVER)
         first[of_event[after][::-1]] = at[after][::-1]
-        return -since(created, first, HOUR)
+        return first
 
     def log_of_table(self, activities: pd.DataFrame, position: pd.Series) -> ActivityLog:
         """Convert an activities table to arrays.
@@ -411,6 +449,19 @@ def _common(activities: pd.DataFrame, column: str, at_most: int) -> tuple[str, .
 
 def _days(days: int) -> str:
     return "day" if days == 1 else f"{days} days"
+
+
+def _of_rows(
+    totals: Mapping[int, ActivityTotals], lead: Ints, as_of: Ints, created: Ints
+) -> Iterator[tuple[int, ActivityTotals]]:
+    """Yield the totals of the leads of a block, each with the row of its moment."""
+    for position, total in totals.items():
+        for row in np.flatnonzero(lead == position).tolist():
+            if (total.as_of, total.created_at) != (as_of[row], created[row]):
+                raise ValueError(
+                    "the totals of a lead are of another moment or another time of creation"
+                )
+            yield row, total
 
 
 def _first_of_content(log: ActivityLog, events: slice, is_seen: Bools) -> Ints:

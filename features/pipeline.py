@@ -1,7 +1,7 @@
 """`FeaturePipeline`: the only path from records to a matrix, for one lead or ten million."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 from crm.arrays import Floats, Ints
 from crm.records import Records
 from crm.times import DAY, HOUR, NOT_A_TIME, microseconds
+from crm.totals import EventTotals
 from features.activity import ActivityFeatures, ActivityLog
 from features.attributes.attribute import Attribute, LeftOut
 from features.attributes.kinds import KINDS
@@ -66,12 +67,15 @@ class History:
         Microseconds since 1970 UTC; `NOT_A_TIME` if it is not known.
     activities : ActivityLog
     stages : StageLog
+    totals : mapping of int to EventTotals
+        Further events of leads that have very many, by position.
     """
 
     position: Ints
     created_at: Ints
     activities: ActivityLog
     stages: StageLog
+    totals: Mapping[int, EventTotals] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -232,13 +236,18 @@ class FeaturePipeline:
         created_at: Sequence[int],
         activities: Sequence[Sequence[Mapping[str, Any]]],
         stages: Sequence[Sequence[Mapping[str, Any]]],
+        totals: Mapping[int, EventTotals] | None = None,
     ) -> History:
-        """Convert the history that a caller sends to arrays; times are microseconds."""
+        """Convert the history that a caller sends to arrays; times are microseconds.
+
+        `totals` are further events of leads that have very many, by the position of the lead.
+        """
         return History(
             np.arange(len(created_at)),
             np.array(created_at, dtype=np.int64),
             (self.activities or ActivityFeatures((), ())).log_of_cells(activities),
             (self.stages or StageFeatures(())).log_of_cells(stages),
+            totals or {},
         )
 
     def _attributes_of_table(self, leads: pd.DataFrame) -> Floats:
@@ -264,10 +273,20 @@ class FeaturePipeline:
             blocks.append(_lead_times(created, days))
         if self.activities:
             position = history.position[lead]
-            blocks.append(self.activities.compute(history.activities, position, as_of, created))
+            activity_totals = {
+                lead: total.activities
+                for lead, total in history.totals.items()
+                if total.activities is not None
+            }
+            blocks.append(
+                self.activities.compute(
+                    history.activities, position, as_of, created, activity_totals
+                )
+            )
         if self.stages:
             position = history.position[lead]
-            blocks.append(self.stages.compute(history.stages, position, as_of))
+            older = {lead: total.n_stages for lead, total in history.totals.items()}
+            blocks.append(self.stages.compute(history.stages, position, as_of, older))
         return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
 
     def to_json(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class StageLog:
 
 
 NOTHING_ENTERED = StageLog(*np.empty((3, 0), dtype=np.int64))
+NO_MORE: Mapping[int, int] = {}
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ class StageFeatures:
             ),
         ]
 
-    def compute(self, log: StageLog, lead: Ints, as_of: Ints) -> Floats:
+    def compute(
+        self, log: StageLog, lead: Ints, as_of: Ints, more: Mapping[int, int] = NO_MORE
+    ) -> Floats:
         """Compute the features of moments, shape (n, 3).
 
         A stage counts at a moment if the lead entered it at or before the moment. If a lead
@@ -98,6 +101,9 @@ class StageFeatures:
         log : StageLog
         lead, as_of : ndarray of int64, shape (n,)
             As in `ActivityFeatures.compute`.
+        more : mapping of int to int
+            The number of older entries that count besides those of the log, by the position of
+            their lead.
 
         Returns
         -------
@@ -124,6 +130,8 @@ class StageFeatures:
                     np.bincount(of_event[is_seen], minlength=len(leads)),
                 ]
             )
+        for position, n_older in more.items():
+            values[lead == position, 2] += n_older
         return values
 
     def log_of_table(self, stages: pd.DataFrame, position: pd.Series) -> StageLog:

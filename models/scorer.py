@@ -16,6 +16,7 @@ from crm.cells import cell_text, plain_column, text_column
 from crm.formats.column_times import parse_times
 from crm.lead_ids import id_keys
 from crm.times import NOT_A_TIME, microseconds
+from crm.totals import EventTotals
 from features.cell_warnings import CellWarning, cell_warning
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
@@ -39,12 +40,15 @@ class LeadCells(msgspec.Struct, frozen=True):
         Microseconds since 1970 UTC; if it is `NOT_A_TIME`, the time is read from the cells.
     activities, stages : sequence of mapping
         Events as for `ActivityFeatures.log_of_cells` and `StageFeatures.log_of_cells`.
+    totals : EventTotals or None
+        Further events of a lead that has very many, up to the moment of scoring.
     """
 
     cells: Mapping[str, Any]
     created_at: int = NOT_A_TIME
     activities: Sequence[Mapping[str, Any]] = ()
     stages: Sequence[Mapping[str, Any]] = ()
+    totals: EventTotals | None = None
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -277,6 +281,7 @@ class LeadScorer:
                 [self.created_at_of(lead) for lead in leads],
                 [lead.activities for lead in leads],
                 [lead.stages for lead in leads],
+                {i: lead.totals for i, lead in enumerate(leads) if lead.totals is not None},
             )
         return self.pipeline.rows([lead.cells for lead in leads], history, as_of)
 

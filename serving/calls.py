@@ -5,7 +5,7 @@ import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -14,13 +14,15 @@ import msgspec
 from crm.cells import cell_text
 from crm.ledger.entries import Batch, GivenScore, SentLead, StoredLead
 from crm.ledger.ledger import Ledger
+from crm.ledger.long_history import HistoryQuestion
 from crm.times import NOT_A_TIME
+from features.activity import WINDOWS_DAYS
 from features.times import cell_time, time_text
 from models.scorer import LeadScorer, Score
 from serving.batching import MicroBatcher, cost_in_leads
 from serving.errors import RequestError
 from serving.ledger.calls import LedgerCalls
-from serving.ledger.joining import JoinedLead, as_sent, join, used_events
+from serving.ledger.joining import JoinedLead, as_sent, join, used_events, with_history
 from serving.ledger.score_writer import ScoreWriter
 from serving.payloads.answers import (
     ErasedAnswer,
@@ -40,11 +42,19 @@ from serving.payloads.answers import (
 from serving.payloads.fields import LocalTimes
 from serving.payloads.flat_lead import MAX_REASONS, flat_answer, read_flat
 from serving.payloads.json_body import read_body
-from serving.payloads.score import LeadPayload, NoFields, read_score_request, with_lead_id
+from serving.payloads.score import (
+    LARGE_BODY,
+    LeadPayload,
+    NoFields,
+    read_score_request,
+    with_lead_id,
+)
 from serving.served_model import ServedModel
 from serving.settings import Settings
 
 Call = Callable[[ServedModel, bytes, datetime.datetime, str], Awaitable[msgspec.Struct]]
+
+Result = TypeVar("Result")
 
 THREAD_FROM_COST = 128  # in leads; cheaper requests block the event loop only briefly
 
@@ -117,7 +127,12 @@ class Calls:
         self, model: ServedModel, body: bytes, now: datetime.datetime, request_id: str
     ) -> ScoreAnswer:
         """Score 1 to `max_leads` leads. The answer has a result or an error for each, in order."""
-        leads, as_of, n_reasons = read_score_request(body, self.settings)
+        if len(body) < LARGE_BODY:
+            leads, as_of, n_reasons = read_score_request(body, self.settings)
+        else:
+            leads, as_of, n_reasons = await self._in_thread(
+                partial(read_score_request, body, self.settings)
+            )
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
         results = await self._score(model, leads, moment, n_reasons)
         scored = [result for result in results if isinstance(result, LeadResult)]
@@ -199,17 +214,41 @@ class Calls:
         stored = await self._stored(leads) if self.score_writer is not None else None
         if _cost(leads, stored) < THREAD_FROM_COST:
             joined = self._join(model, leads, stored, is_batch)
+            if stored is not None:
+                joined = await self._with_histories(model, joined, stored, moment)
             cells = [lead.joined for lead in joined if isinstance(lead, JoinedLead)]
             scores = await self._batcher.score(model.scorer, cells, moment, n_reasons)
             return _results(joined, scores, moment)
 
-        def join_and_score() -> list[LeadResult | RequestError]:
-            joined = self._join(model, leads, stored, is_batch)
+        def score(joined: list[JoinedLead | RequestError]) -> list[LeadResult | RequestError]:
             cells = [lead.joined for lead in joined if isinstance(lead, JoinedLead)]
             scores = model.scorer.score_leads(cells, moment, n_reasons)
             return _results(joined, scores, moment)
 
-        return await anyio.to_thread.run_sync(join_and_score, limiter=self._one_thread)
+        joined = await self._in_thread(partial(self._join, model, leads, stored, is_batch))
+        if stored is not None:
+            joined = await self._with_histories(model, joined, stored, moment)
+        return await self._in_thread(partial(score, joined))
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await anyio.to_thread.run_sync(work, limiter=self._one_thread)
+
+    async def _with_histories(
+        self,
+        model: ServedModel,
+        joined: list[JoinedLead | RequestError],
+        stored: Mapping[str, StoredLead],
+        moment: int,
+    ) -> list[JoinedLead | RequestError]:
+        """Read the totals of the leads that have too many events, one lead after the other."""
+        if not any(lead.is_long for lead in stored.values()):
+            return joined
+        return [
+            with_history(lead, await self.ledger.long_history(_question(model, lead, moment)))
+            if isinstance(lead, JoinedLead) and lead.is_long
+            else lead
+            for lead in joined
+        ]
 
     def _join(
         self,
@@ -317,6 +356,19 @@ def _cost(
     for records in (stored or {}).values():
         n_events += len(records.activities) + len(records.stages)
     return cost_in_leads(len(leads), n_events)
+
+
+def _question(model: ServedModel, lead: JoinedLead, moment: int) -> HistoryQuestion:
+    cells = model.scorer.column_names.of_lead(lead.joined.cells)
+    named = msgspec.structs.replace(lead.joined, cells=cells)  # as the scorer names the columns
+    return HistoryQuestion(
+        lead_id=str(lead.lead_id),
+        as_of=moment,
+        created_at=model.scorer.created_at_of(named),
+        windows_days=WINDOWS_DAYS,
+        activities=lead.sent.activities,
+        stages=lead.sent.stages,
+    )
 
 
 def _sent_lead(lead: JoinedLead, scorer: LeadScorer) -> SentLead:

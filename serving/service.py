@@ -45,6 +45,7 @@ from serving.settings import Settings, check_keys_file, keys_file, read_settings
 
 COUNTS = "LEADSCORE_WORKERS_COUNTS"  # the folder that the workers share
 TICK_SECONDS = 0.5
+SWITCH_SECONDS = 0.001  # a thread that scores delays the event loop by at most about this
 
 log = logging.getLogger("leadscore")
 
@@ -126,6 +127,7 @@ class Leadscore:
     def __init__(self) -> None:
         """Load the model in a worker."""
         configure_logs()
+        sys.setswitchinterval(SWITCH_SECONDS)
         settings = read_settings(os.environ)
         keys = _key_ring(settings)
         worker = str(bentoml.server_context.worker_index or 1)

@@ -170,15 +170,16 @@ def test_events_of_a_lead_are_read(ledger: Ledger) -> None:
     ledger.add("activities", [CALL], 0)
     ledger.add("stages", [ENTRY], 0)
     ledger.add("outcomes", [WIN], 0)
-    lead = ledger.stored_leads(["L1"], with_outcomes=True)["L1"]
+    lead = ledger.stored_leads(["L1"])["L1"]
     assert lead.activities[0]["type"] == "call"
     assert lead.stages[0]["stage"] == "new"
-    assert lead.outcomes[0]["amount"] == 100.0
+    assert ledger.overview("L1").outcomes.rows[0]["amount"] == 100.0
 
 
 def test_lead_without_rows_is_empty(ledger: Ledger) -> None:
     ledger.add("activities", [CALL], 0)
-    assert ledger.stored_leads(["L2"], with_outcomes=True) == {"L2": StoredLead()}
+    assert ledger.stored_leads(["L2"]) == {"L2": StoredLead()}
+    assert ledger.overview("L2").is_empty
 
 
 def test_request_for_no_leads_returns_none(ledger: Ledger) -> None:

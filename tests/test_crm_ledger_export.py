@@ -140,4 +140,4 @@ def test_export_command_writes_the_tables_that_it_names(filled: Ledger, tmp_path
 def test_migrate_command_shows_the_schema(filled: Ledger, tmp_path: Path) -> None:
     (tmp_path / "leadscore.toml").write_text(IN_LEDGER)
     result = CliRunner().invoke(app, ["ledger", "migrate", "-p", str(tmp_path)])
-    assert "The ledger has schema 0002." in result.output
+    assert "The ledger has schema 0003." in result.output

@@ -284,13 +284,13 @@ class PausedReads:
         self.may_read = threading.Event()
         stored_leads = ledger.stored_leads
 
-        def read(lead_ids: Sequence[str], with_outcomes: bool = False) -> Any:
+        def read(lead_ids: Sequence[str]) -> Any:
             self.sizes.append(len(lead_ids))
             if len(self.sizes) == 1:
                 self.may_read.wait(20)
             if len(self.sizes) == 3:
                 raise LedgerError("it is away")
-            return stored_leads(lead_ids, with_outcomes)
+            return stored_leads(lead_ids)
 
         monkeypatch.setattr(ledger, "stored_leads", read)
 

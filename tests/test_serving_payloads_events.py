@@ -145,7 +145,7 @@ def test_outcomes_accept_the_crms_values(ask: Ask, ledger: Ledger) -> None:
         for outcome in ("Closed  Won ", 1, 0.5, True)
     ]
     assert ask("/outcomes", {"outcomes": items})["accepted"] == 4
-    stored = ledger.stored_leads(["1"], with_outcomes=True)["1"].outcomes
+    stored = ledger.overview("1").outcomes.rows
     assert {row["outcome"] for row in stored} == {"Closed Won", "1", "0.5", "true"}
 
 

@@ -59,13 +59,38 @@ class GivenScore:
 class StoredLead:
     """The stored rows of one lead, with the columns of `EVENTS`, in order of arrival.
 
-    `sent` is the lead as it was sent last; None if it was never sent.
+    `sent` is the lead as it was sent last; None if it was never sent. If the lead has too many
+    activities or stages to read, `is_long` is true and both lists are empty.
     """
 
     sent: SentLead | None = None
     activities: list[dict[str, Any]] = field(default_factory=list)
     stages: list[dict[str, Any]] = field(default_factory=list)
-    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    is_long: bool = False
+
+
+@dataclass(frozen=True)
+class NewestEvents:
+    """The number of events of a lead in one table, and the newest of them, the newest last."""
+
+    count: int
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class LeadOverview:
+    """What is stored about one lead. `sent` is the lead as it was sent last, or None."""
+
+    sent: SentLead | None
+    activities: NewestEvents
+    stages: NewestEvents
+    outcomes: NewestEvents
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is stored."""
+        counts = (self.activities.count, self.stages.count, self.outcomes.count)
+        return self.sent is None and not any(counts)
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,17 @@ import sqlalchemy as sa
 
 from crm.lead_ids import id_forms
 from crm.ledger.database import LedgerDatabase
-from crm.ledger.entries import Added, Batch, GivenScore, Row, StoredLead
+from crm.ledger.entries import Added, Batch, GivenScore, LeadOverview, Row, StoredLead
+from crm.ledger.long_history import HistoryQuestion, LongHistory, long_history
 from crm.ledger.reading import (
-    EVENTS_OF_LEADS,
     erased_leads,
     erasure_key,
     forms_of_id,
+    newest_events,
     newest_leads,
     pieces,
     plain_row,
+    short_histories,
 )
 from crm.ledger.schema import EVENTS, OF_LEADS, erasures, lead_hash, leads, scores
 from crm.ledger.trend import DAYS
@@ -126,13 +128,11 @@ class Ledger:
 
         return self.database.write(work)
 
-    def stored_leads(
-        self, lead_ids: Sequence[str], with_outcomes: bool = False
-    ) -> dict[str, StoredLead]:
-        """Read what is stored about leads, all from one state of the ledger.
+    def stored_leads(self, lead_ids: Sequence[str]) -> dict[str, StoredLead]:
+        """Read what is stored about leads to be scored, all from one state of the ledger.
 
         Rows under another form of an id (`crm.lead_ids.id_forms`) are found too, and get the
-        requested id.
+        requested id. The events of a lead with more than `MOST_EVENTS` are not read.
 
         Returns
         -------
@@ -144,7 +144,6 @@ class Ledger:
         LedgerError
             If the database cannot be read now.
         """
-        names = [name for name in EVENTS if with_outcomes or name != "outcomes"]
 
         def work(connection: sa.Connection) -> dict[str, StoredLead]:
             requested: dict[str, list[str]] = {}
@@ -157,13 +156,40 @@ class Ledger:
                 for lead_id in requested[form]
             }
             stored = {lead_id: StoredLead(sent.get(lead_id)) for lead_id in lead_ids}
-            for name in names:
+            for name in ("activities", "stages"):
                 for piece in pieces(list(requested)):
-                    rows = connection.execute(EVENTS_OF_LEADS[name], {"lead_ids": piece})
-                    for row in rows.mappings():
+                    rows, long_forms = short_histories(connection, name, piece)
+                    for row in rows:
                         for lead_id in requested[row["lead_id"]]:
                             getattr(stored[lead_id], name).append({**row, "lead_id": lead_id})
-            return stored
+                    for form in long_forms:
+                        for lead_id in requested[form]:
+                            stored[lead_id] = StoredLead(sent.get(lead_id), is_long=True)
+            return {
+                lead_id: StoredLead(lead.sent, is_long=True) if lead.is_long else lead
+                for lead_id, lead in stored.items()
+            }
+
+        return self.database.read(work)
+
+    def long_history(self, question: HistoryQuestion) -> LongHistory:
+        """Compute the totals of a lead whose events are too many to read.
+
+        Raises
+        ------
+        LedgerError
+            If the database cannot be read now, or needs too much time.
+        """
+        return self.database.read(lambda connection: long_history(connection, question))
+
+    def overview(self, lead_id: str) -> LeadOverview:
+        """Read what is stored about a lead: as it was sent last, and its newest events."""
+
+        def work(connection: sa.Connection) -> LeadOverview:
+            forms = id_forms(lead_id)
+            sent = list(newest_leads(connection, forms).values())
+            events = {name: newest_events(connection, name, forms) for name in EVENTS}
+            return LeadOverview(replace(sent[-1], lead_id=lead_id) if sent else None, **events)
 
         return self.database.read(work)
 

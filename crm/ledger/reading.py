@@ -6,40 +6,142 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from crm.days import day_end, without_day_end
 from crm.lead_ids import id_key
-from crm.ledger.entries import SentLead
-from crm.ledger.schema import ERASURE_KEY, EVENTS, OF_LEADS, erasures, keys, lead_hash
+from crm.ledger.entries import NewestEvents, Row, SentLead
+from crm.ledger.schema import (
+    ERASURE_KEY,
+    EVENTS,
+    OF_LEADS,
+    EventTable,
+    erasures,
+    keys,
+    lead_hash,
+)
 from crm.sources.checks import named_cells
 
 IDS_AT_ONCE: Final = 5_000  # SQLite allows 32,766 parameters in one statement
 LONGER_THAN_KEY: Final = (0, 2, 3)  # an id: by nothing, ".0" or braces, or a checksum
 
+MOST_EVENTS: Final = 2_000  # of a lead in one table; the database counts longer histories
+FEW_ROWS: Final = 2_500  # of many leads; up to this number all are read at once
+SHOWN_EVENTS: Final = 100  # the newest of each table that `/lead` shows
+
+
+def _events_of_leads(event: EventTable) -> sa.Select[Any]:
+    columns = [event.table.c[column] for column in ("lead_id", event.id, *event.content)]
+    is_of_leads = event.table.c.lead_id.in_(sa.bindparam("lead_ids", expanding=True))
+    seq = event.table.c.seq
+    some = sa.select(seq, *columns).where(is_of_leads).limit(sa.bindparam("most")).subquery()
+    return sa.select(*(some.c[column.name] for column in columns)).order_by(some.c.seq)
+
+
 # Statements that every call to `/score` executes. They are built once.
-LEAD_IDS: Final[sa.BindParameter[str]] = sa.bindparam("lead_ids", expanding=True)
-EVENTS_OF_LEADS: Final = {
-    name: sa.select(*(event.table.c[column] for column in ("lead_id", event.id, *event.content)))
-    .where(event.table.c.lead_id.in_(LEAD_IDS))
-    .order_by(event.table.c.seq)
-    for name, event in EVENTS.items()
+EVENTS_OF_LEADS: Final = {name: _events_of_leads(event) for name, event in EVENTS.items()}
+REQUESTED: Final = {
+    "sqlite": "SELECT value AS lead_id FROM json_each(:lead_ids)",
+    "postgresql": "SELECT json_array_elements_text(CAST(:lead_ids AS json)) AS lead_id",
 }
 NEWEST_OF_LEADS: Final = {  # reads the last entry of an index, so old entries cost nothing
     dialect: sa.text(
         "SELECT leads.lead_id, leads.created_at, leads.attributes "
-        f"FROM (SELECT {requested}) AS requested JOIN leads ON leads.seq = "
+        f"FROM ({requested}) AS requested JOIN leads ON leads.seq = "
         "(SELECT max(entry.seq) FROM leads AS entry WHERE entry.lead_id = requested.lead_id) "
         "ORDER BY leads.seq"
     )
-    for dialect, requested in {
-        "sqlite": "value AS lead_id FROM json_each(:lead_ids)",
-        "postgresql": "json_array_elements_text(CAST(:lead_ids AS json)) AS lead_id",
-    }.items()
+    for dialect, requested in REQUESTED.items()
 }
+LONG_HISTORIES: Final = {  # reads `MOST_EVENTS` entries of an index for each lead
+    (dialect, name): sa.text(
+        f"SELECT requested.lead_id FROM ({requested}) AS requested WHERE "
+        f"(SELECT 1 FROM {name} AS event WHERE event.lead_id = requested.lead_id "
+        f"LIMIT 1 OFFSET {MOST_EVENTS}) IS NOT NULL"
+    )
+    for dialect, requested in REQUESTED.items()
+    for name in EVENTS
+}
+
+
+def events_of_leads(
+    connection: sa.Connection, kind: str, lead_ids: Sequence[str], most: int
+) -> list[Row]:
+    """Read at most `most` events of leads, in order of arrival, with the columns of `EVENTS`."""
+    parameters = {"lead_ids": lead_ids, "most": most}
+    return [*connection.execute(EVENTS_OF_LEADS[kind], parameters).mappings()]
+
+
+def short_histories(
+    connection: sa.Connection, kind: str, lead_ids: Sequence[str]
+) -> tuple[list[Row], set[str]]:
+    """Read the events of leads, and name the leads that have more than `MOST_EVENTS`.
+
+    The events of the leads that are named are not read.
+    """
+    rows = events_of_leads(connection, kind, lead_ids, FEW_ROWS + 1)
+    if len(rows) <= MOST_EVENTS:
+        return rows, set()
+    statement = LONG_HISTORIES[connection.dialect.name, kind]
+    long_leads = set(connection.scalars(statement, {"lead_ids": _json(lead_ids)}))
+    if long_leads or len(rows) > FEW_ROWS:
+        others = [lead_id for lead_id in lead_ids if lead_id not in long_leads]
+        rows = events_of_leads(connection, kind, others, MOST_EVENTS * len(others))
+    return rows, long_leads
+
+
+def newest_events(connection: sa.Connection, kind: str, lead_ids: Sequence[str]) -> NewestEvents:
+    """Count the events of a lead under some forms of its id, and read the newest."""
+    event = EVENTS[kind]
+    table, time = event.table.c, event.table.c[event.time]
+    columns = [table[column] for column in ("lead_id", event.id, *event.content)]
+    is_of_lead = table.lead_id.in_(lead_ids)
+    count = connection.scalar(sa.select(sa.func.count()).where(is_of_lead)) or 0
+    newest = (
+        sa.select(*columns)
+        .where(is_of_lead)
+        .order_by(time.desc().nulls_last() if time.nullable else time.desc(), table.seq.desc())
+        .limit(SHOWN_EVENTS)
+    )
+    rows = [dict(row) for row in connection.execute(newest).mappings()]
+    return NewestEvents(count, rows[::-1])
+
+
+def similar_events(
+    connection: sa.Connection, event: EventTable, rows: Sequence[Row], most: int | None = None
+) -> list[dict[str, Any]]:
+    """Read the stored events of the same leads that have the same id or time as given rows.
+
+    A row without an id has the one that is derived from its content.
+
+    Parameters
+    ----------
+    connection : Connection
+    event : EventTable
+    rows : sequence of mapping
+    most : int, optional
+        The largest number of events at the same times that are read.
+    """
+    table = event.table.c
+    columns = [table[column] for column in ("lead_id", event.id, *event.content)]
+    similar: list[dict[str, Any]] = []
+    for piece in pieces(rows):
+        is_of_leads = table.lead_id.in_(sorted({row["lead_id"] for row in piece}))
+        ids = {row.get(event.id) or event.derived_id(row) for row in piece}
+        times = {row[event.time] for row in piece if row[event.time] is not None}
+        times |= {without_day_end(time) for time in times} | {day_end(time) for time in times}
+        # One statement for each index: a database may not use two indexes for one statement.
+        is_similar = [table[event.id].in_(sorted(ids)), table[event.time].in_(sorted(times))]
+        if any(row[event.time] is None for row in piece):
+            is_similar.append(table[event.time].is_(None))
+        for condition in is_similar:
+            statement = sa.select(*columns).where(is_of_leads, condition).limit(most)
+            similar += map(dict, connection.execute(statement).mappings())
+    return similar
 
 
 def newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str, SentLead]:
     """Read leads as they were sent last, by id, the newest last; those never sent are missing."""
     statement = NEWEST_OF_LEADS[connection.dialect.name]
-    rows = connection.execute(statement, {"lead_ids": msgspec.json.encode(list(lead_ids)).decode()})
+    rows = connection.execute(statement, {"lead_ids": _json(lead_ids)})
     return {
         lead_id: SentLead(lead_id, created_at, _attributes(attributes))
         for lead_id, created_at, attributes in rows
@@ -95,6 +197,10 @@ def plain_row(row: sa.RowMapping) -> dict[str, Any]:
     if "reasons" in plain:
         plain["reasons"] = msgspec.json.decode(plain["reasons"])
     return plain
+
+
+def _json(lead_ids: Sequence[str]) -> str:
+    return msgspec.json.encode(list(lead_ids)).decode()
 
 
 def _attributes(text: str) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from crm.days import without_day_end
 from crm.tables import EVENT_TABLES, DeclaredTable, Kind
 
-SCHEMA_VERSION: Final = "0002"  # the newest of crm/ledger/migrations/versions
+SCHEMA_VERSION: Final = "0003"  # the newest of crm/ledger/migrations/versions
 VERSION_TABLE: Final = "ledger_version"
 
 metadata = sa.MetaData()
@@ -58,6 +58,7 @@ def _event_table(table: DeclaredTable) -> sa.Table:
         ),
         _time("recorded_at"),
         sa.UniqueConstraint("lead_id", table.event_id),
+        sa.Index(f"{table.name}_by_time", "lead_id", table.event_time),
     )
 
 

@@ -1,17 +1,16 @@
 """Writes rows of the ledger within one transaction: events, leads, scores."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from crm.days import day_end, without_day_end
 from crm.ledger.deduplication import SeenEvents
 from crm.ledger.entries import Added, GivenScore, Row, SentLead
-from crm.ledger.reading import erased_leads, newest_leads, pieces
-from crm.ledger.schema import EVENTS, EventTable, leads, scores
+from crm.ledger.reading import erased_leads, newest_leads, similar_events
+from crm.ledger.schema import EVENTS, leads, scores
 
 
 def add_events(connection: sa.Connection, kind: str, rows: Sequence[Row], now: int) -> list[Added]:
@@ -34,7 +33,7 @@ def add_events(connection: sa.Connection, kind: str, rows: Sequence[Row], now: i
     while len(added) < len(complete):  # repeats only if another writer inserts the same id
         seen = SeenEvents(event)
         remaining = [row for i, row in enumerate(complete) if i not in added]
-        for row in _similar(connection, event, remaining):
+        for row in similar_events(connection, event, remaining):
             seen.add(row)
         new: dict[tuple[str, str], int] = {}
         for i, row in enumerate(complete):
@@ -52,22 +51,6 @@ def add_events(connection: sa.Connection, kind: str, rows: Sequence[Row], now: i
             final = ("accepted", "erased")
             added = {i: result for i, result in added.items() if result.status in final}
     return [added[i] for i in range(len(complete))]
-
-
-def _similar(connection: sa.Connection, event: EventTable, rows: Sequence[Row]) -> Iterator[Row]:
-    """Read the stored rows of the same leads that have the same id or time as given rows."""
-    table = event.table
-    columns = [table.c[column] for column in ("lead_id", event.id, *event.content)]
-    for piece in pieces(rows):
-        lead_ids = sorted({row["lead_id"] for row in piece})
-        same_id = table.c[event.id].in_(sorted({row[event.id] for row in piece}))
-        times = {row[event.time] or 0 for row in piece}
-        times |= {without_day_end(time) for time in times} | {day_end(time) for time in times}
-        same_time = table.c[event.time].in_(sorted(times))
-        statement = sa.select(*columns).where(
-            table.c.lead_id.in_(lead_ids), sa.or_(same_id, same_time, table.c[event.time].is_(None))
-        )
-        yield from (dict(row) for row in connection.execute(statement).mappings())
 
 
 def add_scores(connection: sa.Connection, given: Sequence[GivenScore]) -> int:

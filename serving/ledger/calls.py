@@ -5,8 +5,10 @@ database delays no other request.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -15,8 +17,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from crm.errors import LeadScoringError, LedgerError
-from crm.ledger.entries import GivenScore, StoredLead
+from crm.ledger.entries import GivenScore, LeadOverview, NewestEvents, StoredLead
 from crm.ledger.ledger import Ledger
+from crm.ledger.long_history import HistoryQuestion, LongHistory
 from crm.ledger.trend import trend
 from crm.tables import EVENT_TABLES
 from features.times import time_text
@@ -38,7 +41,13 @@ from serving.payloads.columns import StoredOutcome, StoredStage
 from serving.payloads.events import read_items, read_lead_id
 from serving.served_model import ServedModel
 
-THREADS: Final = 8  # as many as the ledger has connections
+THREADS: Final = 6  # the ledger has 8 connections
+LONG_READS: Final = 2  # of leads with very many events, besides `THREADS`
+READS: Final = 4  # of many leads at once; the other threads write
+READ_SECONDS: Final = 5.0  # after this time, leads are scored without the ledger
+SLOW_SECONDS: Final = 0.1  # after this time, a read of many leads does not hold up the next one
+
+log = logging.getLogger("leadscore")
 
 Result = TypeVar("Result")
 
@@ -63,7 +72,9 @@ class LedgerCalls:
         self._threads = anyio.CapacityLimiter(THREADS)
         self._next_lead_ids: dict[str, None] = {}  # an ordered set
         self._next_read: asyncio.Task[dict[str, StoredLead]] | None = None
-        self._one_read = asyncio.Lock()
+        self._newest_read: asyncio.Future[dict[str, StoredLead]] | None = None
+        self._few_reads = asyncio.Semaphore(READS)
+        self._long_reads = anyio.CapacityLimiter(LONG_READS)
 
     async def add(
         self, table: str, model: ServedModel, body: bytes, now: int, request_id: str
@@ -116,12 +127,12 @@ class LedgerCalls:
         ledger = self._open()
         lead_id = read_lead_id(body)
 
-        def read() -> tuple[StoredLead, list[GivenScore], list[tuple[int, int]]]:
-            stored = ledger.stored_leads([lead_id], with_outcomes=True)[lead_id]
+        def read() -> tuple[LeadOverview, list[GivenScore], list[tuple[int, int]]]:
+            stored = ledger.overview(lead_id)
             return stored, ledger.scores_of(lead_id), ledger.scores_by_day(lead_id)
 
         stored, scores, by_day = await self._run(read, "read")
-        if stored == StoredLead() and not scores:
+        if stored.is_empty and not scores:
             raise RequestError(
                 404, "The ledger has no data about this lead. Check its id.", "lead_id"
             )
@@ -135,8 +146,10 @@ class LedgerCalls:
             trend=Trend(direction, points),
             history=[_past_score(score) for score in scores],
             activities=_activity_count(stored.activities),
-            stages=_stored_events("stages", StoredStage, stored.stages),
-            outcomes=_stored_events("outcomes", StoredOutcome, stored.outcomes),
+            stages=_stored_events("stages", StoredStage, stored.stages.rows),
+            stages_count=stored.stages.count,
+            outcomes=_stored_events("outcomes", StoredOutcome, stored.outcomes.rows),
+            outcomes_count=stored.outcomes.count,
             request_id=request_id,
             model=model.identity,
         )
@@ -160,7 +173,8 @@ class LedgerCalls:
         """Read what the ledger stores about leads to be scored; None if it cannot be read now.
 
         Requests that arrive during a read share the next one: reading many leads takes little
-        longer than reading one. So the result may contain the leads of other requests too.
+        longer than reading one. So the result may contain the leads of other requests too. A read
+        that takes longer than `SLOW_SECONDS` does not hold up the next one.
         """
         if self.ledger is None or not lead_ids:
             return {}
@@ -169,17 +183,39 @@ class LedgerCalls:
             self._next_read = asyncio.create_task(self._read_next(self.ledger))
             self._next_read.add_done_callback(_retrieve_exception)
         try:
-            stored = await asyncio.shield(self._next_read)
+            async with asyncio.timeout(READ_SECONDS):
+                stored = await asyncio.shield(self._next_read)
         except LeadScoringError as error:
             self.faults.failed("read", error)
+            return None
+        except TimeoutError:
+            self.faults.failed("read", LedgerError("The ledger's database takes too long to read."))
             return None
         self.faults.worked("read")
         return stored
 
     async def _read_next(self, ledger: Ledger) -> dict[str, StoredLead]:
-        async with self._one_read:
+        if self._newest_read is not None and not self._newest_read.done():
+            await asyncio.wait([self._newest_read], timeout=SLOW_SECONDS)
+        async with self._few_reads:
             lead_ids, self._next_lead_ids, self._next_read = list(self._next_lead_ids), {}, None
-            return await self._in_thread(lambda: ledger.stored_leads(lead_ids))
+            read = asyncio.ensure_future(self._in_thread(partial(ledger.stored_leads, lead_ids)))
+            self._newest_read = read
+            return await read
+
+    async def long_history(self, question: HistoryQuestion) -> LongHistory | None:
+        """Read the totals of a lead with very many events; None if they cannot be read now.
+
+        Few of these reads run at once, so that they leave connections to other work.
+        """
+        assert self.ledger is not None
+        try:
+            return await self._in_thread(
+                partial(self.ledger.long_history, question), self._long_reads
+            )
+        except LeadScoringError as error:
+            log.warning("the history of a lead cannot be read", extra={"fault": str(error)})
+            return None
 
     def _open(self) -> Ledger:
         if self.ledger is None:
@@ -204,8 +240,12 @@ class LedgerCalls:
         self.faults.worked(kind)
         return result
 
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        return await anyio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
+    async def _in_thread(
+        self, work: Callable[[], Result], limiter: anyio.CapacityLimiter | None = None
+    ) -> Result:
+        return await anyio.to_thread.run_sync(
+            work, limiter=limiter or self._threads, abandon_on_cancel=True
+        )
 
 
 def _outcome_warning(
@@ -238,18 +278,18 @@ def _past_score(score: GivenScore, with_reasons: bool = False) -> PastScore:
     )
 
 
-def _activity_count(rows: Sequence[Mapping[str, Any]]) -> ActivityCount:
-    times = [row["occurred_at"] for row in rows]
-    return ActivityCount(len(times), time_text(max(times)) if times else None)
+def _activity_count(stored: NewestEvents) -> ActivityCount:
+    newest = time_text(stored.rows[-1]["occurred_at"]) if stored.rows else None
+    return ActivityCount(stored.count, newest)
 
 
 def _stored_events(
     table: str, kind: type[Result], rows: Sequence[Mapping[str, Any]]
 ) -> list[Result]:
-    """Return a lead's rows of a table as they are in an answer, in the order of their times."""
+    """Return a lead's rows of a table as they are in an answer."""
     declared = EVENT_TABLES[table]
     events = []
-    for row in sorted(rows, key=lambda row: row[declared.event_time] or 0):
+    for row in rows:
         cells = {column.name: row[column.name] for column in declared.columns[1:]}
         if (time := cells[declared.event_time]) is not None:
             cells[declared.event_time] = time_text(time)

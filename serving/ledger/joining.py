@@ -8,6 +8,8 @@ from msgspec import structs
 from crm.cells import cell_text
 from crm.ledger.deduplication import distinct
 from crm.ledger.entries import StoredLead
+from crm.ledger.long_history import LongHistory
+from crm.ledger.reading import MOST_EVENTS
 from crm.times import NOT_A_TIME
 from features.times import time_text
 from models.scorer import LeadCells
@@ -34,6 +36,8 @@ class JoinedLead(NamedTuple):
     sent, joined : LeadCells
     has_attributes : bool
         Whether the caller sent attributes.
+    is_long : bool
+        Whether the ledger has too many events of the lead, so that they are not joined yet.
     warnings : sequence of ItemWarning
         Warnings about the joining.
     """
@@ -43,6 +47,7 @@ class JoinedLead(NamedTuple):
     joined: LeadCells
     has_attributes: bool = True
     warnings: Sequence[ItemWarning] = ()
+    is_long: bool = False
 
 
 def as_sent(
@@ -135,12 +140,32 @@ def join(
         stages=distinct("stages", [*records.stages, *sent.stages]),
     )
     warnings = [LEDGER_UNAVAILABLE] if stored is None else []
-    return JoinedLead(lead_id, sent, joined, lead.attributes is not None, warnings)
+    return JoinedLead(lead_id, sent, joined, lead.attributes is not None, warnings, records.is_long)
+
+
+def with_history(lead: JoinedLead, history: LongHistory | None) -> JoinedLead:
+    """Join a lead with its long history; without one, only what was sent counts."""
+    if history is None:
+        return lead._replace(warnings=[*lead.warnings, LEDGER_UNAVAILABLE])
+    joined = structs.replace(
+        lead.joined,
+        activities=history.activities,
+        stages=history.stages,
+        totals=history.totals,
+    )
+    if not history.problem:
+        return lead._replace(joined=joined)
+    message = (
+        f"the lead has more than {MOST_EVENTS:,} stored events, and {history.problem}: the score "
+        "may differ a little"
+    )
+    warning = ItemWarning("approximate_history", None, message)
+    return lead._replace(joined=joined, warnings=[*lead.warnings, warning])
 
 
 def used_events(lead: LeadCells, as_of: int) -> Used:
     """Count the activities and stages up to a moment, which are those that a score uses."""
-    if not lead.activities and not lead.stages:
+    if not lead.activities and not lead.stages and lead.totals is None:
         return NO_EVENTS
     ids: set[Any] = set()
     count, newest = 0, NOT_A_TIME
@@ -151,8 +176,14 @@ def used_events(lead: LeadCells, as_of: int) -> Used:
             newest = max(newest, row["occurred_at"])
             if activity_id is not None:
                 ids.add(activity_id)
+    n_stages = sum(row["entered_at"] <= as_of for row in lead.stages)
+    if lead.totals is not None:
+        n_stages += lead.totals.n_stages
+        groups = lead.totals.activities.groups if lead.totals.activities else ()
+        count += sum(group.counts[0] for group in groups)
+        newest = max([newest, *(group.last for group in groups)])
     return Used(
         activities=count,
         newest=time_text(newest) if count else None,
-        stages=sum(row["entered_at"] <= as_of for row in lead.stages),
+        stages=n_stages,
     )

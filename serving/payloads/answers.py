@@ -13,7 +13,9 @@ from models.scorer import Score
 from serving.errors import CODES, RequestError
 from serving.payloads.columns import HIDDEN, Cell, StoredOutcome, StoredStage, TimeText
 
-WarningCode = Literal[CellWarningCode, "ledger_unavailable", "undeclared_outcome"]
+WarningCode = Literal[
+    CellWarningCode, "approximate_history", "ledger_unavailable", "undeclared_outcome"
+]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 ScorePoints = Annotated[int, Meta(ge=1, le=99)]
 
@@ -154,7 +156,11 @@ class ActivityCount(Struct, frozen=True):
 
 
 class LeadAnswer(Struct, frozen=True):
-    """Everything that the ledger stores about a lead."""
+    """What the ledger stores about a lead.
+
+    The answer contains the newest 50 scores, the newest 100 stages and the newest 100 outcomes, and
+    the numbers of all stages and outcomes.
+    """
 
     lead_id: str
     created_at: TimeText | None
@@ -164,7 +170,9 @@ class LeadAnswer(Struct, frozen=True):
     history: list[PastScore]
     activities: ActivityCount
     stages: list[StoredStage]
+    stages_count: int
     outcomes: list[StoredOutcome]
+    outcomes_count: int
     request_id: str
     model: ModelIdentity
 

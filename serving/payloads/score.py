@@ -29,6 +29,7 @@ from serving.payloads.json_errors import nested_cell_error, not_json, validation
 from serving.settings import Settings
 
 DEFAULT_REASONS = 3
+LARGE_BODY = 512 * 1024  # bytes; its leads are decoded one by one, so that other threads run
 
 
 class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,13 +88,10 @@ def read_score_request(
     >>> bad.field, bad.message.partition(".")[0]
     ('leads[1].attributes', '`city` is an object')
     """
-    try:
-        request = _whole_request(settings.max_string_characters).decode(body)
-        if NUL not in body and 0 < len(request.leads) <= settings.max_leads:
-            as_of = read_optional_time(request.as_of, "as_of")
-            return [*request.leads], as_of, _n_reasons(request.reasons)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # the code below finds out which lead is wrong, and what is wrong with it
+    valid = _valid_request(body, settings) if len(body) < LARGE_BODY else None
+    if valid is not None:
+        as_of = read_optional_time(valid.as_of, "as_of")
+        return [*valid.leads], as_of, _n_reasons(valid.reasons)
     request, has_nul = read_body(body, ScoreRequest)
     if not 0 < len(request.leads) <= settings.max_leads:
         raise RequestError(
@@ -104,6 +102,16 @@ def read_score_request(
     as_of = read_optional_time(request.as_of, "as_of")
     leads = [_read_lead(raw, i, settings, has_nul) for i, raw in enumerate(request.leads)]
     return leads, as_of, _n_reasons(request.reasons)
+
+
+def _valid_request(body: bytes, settings: Settings) -> Any:
+    """Decode a valid request at once; None if something is wrong with it, or with a lead."""
+    try:
+        request = _whole_request(settings.max_string_characters).decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    is_valid = NUL not in body and 0 < len(request.leads) <= settings.max_leads
+    return request if is_valid else None
 
 
 def _n_reasons(reasons: int | None) -> int:
