@@ -119,6 +119,8 @@ def score(
         "unknown": summary.unknown,
         "renamed": summary.renamed,
         "warnings": [dataclasses.asdict(warning) for warning in summary.warnings],
+        "attributes": [dataclasses.asdict(use) for use in summary.attributes],
+        "changes": [dataclasses.asdict(change) for change in summary.changes],
         "ended": summary.ended,
         "older_than_learned": summary.leads_with("older_than_learned", created_at),
         "unreadable_created_at": summary.leads_with("unreadable_time", created_at),

@@ -1,9 +1,7 @@
 """Scores a file of leads of any size, in chunks."""
 
-import csv
 import datetime
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,13 +10,10 @@ from typing import Literal
 import msgspec
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 
 from crm.arrays import Bools, Hashes, Ints
-from crm.cells import harmless, text_column
+from crm.cells import text_column
 from crm.errors import SchemaError, SourceError
-from crm.files import whole_file
 from crm.formats.column_times import parse_times
 from crm.lead_ids import id_keys
 from crm.left_out import LeftOutRows
@@ -29,6 +24,12 @@ from crm.times import NOT_A_TIME, microseconds
 from features.attributes.number import NumberAttribute
 from features.cell_warnings import CellWarningCode
 from features.times import cell_time
+from models.attribute_changes import (
+    AttributeChange,
+    AttributeUse,
+    attribute_changes,
+    attribute_uses,
+)
 from models.batch_checks import (
     LeadsWithEvents,
     OtherFormat,
@@ -36,13 +37,12 @@ from models.batch_checks import (
     other_formats,
     role_notes,
 )
+from models.batch_output import write_whole
 from models.cell_checks import WarningCount, WarningCounts
 from models.scorer import LeadScorer
 
 CHUNK_ROWS = 20_000
 SUFFIXES = (".csv", ".parquet")
-
-Write = Callable[[pd.DataFrame], None]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,10 @@ class BatchSummary:
         An id of the file, and one of the events.
     left_out : list of LeftOutRows
         The rows of the file that are not leads, and are not scored.
+    attributes : list of AttributeUse
+        The missing and unseen values of each column that the model reads.
+    changes : list of AttributeChange
+        The columns of the file that are missing or unseen more often than in training.
     notes : list of str
         Sentences about how the file was read.
     """
@@ -104,6 +108,8 @@ class BatchSummary:
     with_events: int | None = None
     ids: tuple[str, str] = ("", "")
     left_out: list[LeftOutRows] = field(default_factory=list)
+    attributes: list[AttributeUse] = field(default_factory=list)
+    changes: list[AttributeChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def leads_with(self, code: CellWarningCode, column: str | None) -> int:
@@ -170,7 +176,7 @@ def score_file(
     if target.exists() and Path(leads.source).resolve() == target.resolve():
         raise SourceError(f"{target} contains the leads to score. Name another file to write.")
     summary = BatchSummary(0, [], [])
-    counts = WarningCounts()
+    counts = WarningCounts(scorer.pipeline)
     rows = n_ended = n_undated = n_without_time = n_erased = n_without_id = 0
     id_hashes: list[Hashes] = []
     events = LeadsWithEvents(activities, stages)
@@ -180,7 +186,7 @@ def score_file(
     notes: list[str] = []
     sentences: list[str] = []
     leads = _with_formats(leads, scorer)
-    with _whole_file(target, n_reasons) as write:
+    with write_whole(target, n_reasons) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS, left_out, notes):
             first_row = rows + 1
             rows += len(chunk)
@@ -224,10 +230,14 @@ def score_file(
             on_rows(rows)
         if rows == 0:
             raise SchemaError(name_of(leads), ["it has no rows, so there is nothing to score."])
+    tally = counts.attributes.all
+    changes = attribute_changes(counts.attributes.columns, tally, scorer.learned_shares)
     return replace(
         summary,
         rows=rows - n_erased,
         warnings=counts.rows,
+        attributes=attribute_uses(counts.attributes.columns, tally, scorer.learned_shares),
+        changes=[change for change in changes if change.column not in summary.absent],
         ended=n_ended,
         undated=n_undated,
         erased=n_erased,
@@ -348,51 +358,3 @@ def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> Bat
         absent.append(str(created_at))
     unknown = [column for column in columns if column not in {*names.known, *renamed}]
     return BatchSummary(0, absent, unknown, renamed)
-
-
-@contextmanager
-def _whole_file(target: Path, n_reasons: int) -> Iterator[Write]:
-    """Open a writer whose target appears when it is complete, or not at all."""
-    is_csv = target.suffix.lower() == ".csv"
-    try:
-        with (
-            whole_file(target, mode=0o644) as work,
-            _csv_writer(work) if is_csv else _parquet_writer(work, n_reasons) as write,
-        ):
-            yield write
-    except OSError as error:
-        raise SourceError(f"{target} cannot be written: {error.strerror or error}.") from None
-
-
-@contextmanager
-def _csv_writer(path: Path) -> Iterator[Write]:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        is_first = True
-
-        def write(scores: pd.DataFrame) -> None:
-            nonlocal is_first
-            reasons = [column for column in scores.columns if column.startswith("reason_")]
-            scores = scores.assign(**{column: scores[column].map(harmless) for column in reasons})
-            scores.to_csv(file, index=False, header=is_first, quoting=csv.QUOTE_MINIMAL)
-            is_first = False
-
-        yield write
-
-
-@contextmanager
-def _parquet_writer(path: Path, n_reasons: int) -> Iterator[Write]:
-    schema = pa.schema(
-        [
-            ("lead_id", pa.string()),
-            ("probability", pa.float64()),
-            ("score", pa.int64()),
-            ("grade", pa.string()),
-            *((f"reason_{i + 1}", pa.string()) for i in range(n_reasons)),
-        ]
-    )
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
-
-        def write(scores: pd.DataFrame) -> None:
-            writer.write_table(pa.Table.from_pandas(scores, schema=schema, preserve_index=False))
-
-        yield write

@@ -119,6 +119,9 @@ class ModelCard:
         (`number`, `verdict`, `evidence`), and `line`, the line to add to the project file.
     not_for : list of str
         What the model must not be used for.
+    attribute_shares : list of dict
+        The `AttributeShare` of each column: how often it was missing or unseen in the leads that
+        the model learned from.
     left_out_rows : list of dict
         Rows of the tables that were left out while reading: `table`, `file`, `reason`, `count`,
         `lines` (the first of them), `unit` ("line" or "row"), and all of it as a `sentence`.
@@ -145,6 +148,7 @@ class ModelCard:
     audit: list[dict[str, Any]] = field(default_factory=list)
     not_for: list[str] = field(default_factory=lambda: list(NOT_FOR))
     left_out_rows: list[dict[str, Any]] = field(default_factory=list)
+    attribute_shares: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def data_notes(self) -> list[str]:

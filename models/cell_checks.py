@@ -18,6 +18,7 @@ from features.attributes.attribute import Attribute
 from features.cell_warnings import CellWarning, CellWarningCode, cell_warning
 from features.feature import in_words, shortened
 from features.pipeline import FeaturePipeline
+from models.attribute_counts import AttributeCounts
 
 AGE_MARGIN_DAYS: Final = 1.0  # a lead may be this much older or younger than those learned from
 CLOCK_DAYS: Final = 5 / 1440  # clocks of the CRM and of the service may differ by this much
@@ -78,6 +79,7 @@ class CellChecks:
         -------
         list of list of CellWarning
         """
+        self.counts.add(features)
         warnings: list[list[CellWarning]] = [[] for _ in leads]
         rows, places = np.nonzero(self._is_odd(features, as_of))
         for row, place in zip(rows.tolist(), places.tolist(), strict=True):
@@ -95,6 +97,11 @@ class CellChecks:
                 if code != "unreadable_time" or cell_text(leads[row].get(self.created_at)):
                     warnings[row].append(self._creation_warnings[code])
         return warnings
+
+    @cached_property
+    def counts(self) -> AttributeCounts:
+        """The missing and unseen values of all leads that `of_leads` has checked."""
+        return AttributeCounts(self.pipeline)
 
     def of_table(self, leads: pd.DataFrame, features: Floats, as_of: Ints) -> list[WarnedCells]:
         """Return the warnings of `of_leads` about the rows of a table, warning by warning."""
@@ -217,9 +224,19 @@ class WarningCounts:
     The order and the size of the chunks do not matter: of more than `MOST_VALUES` distinct cells,
     those with the smallest checksums are kept, so that each kept cell was counted from its first
     occurrence on.
+
+    Parameters
+    ----------
+    pipeline : FeaturePipeline
+
+    Attributes
+    ----------
+    attributes : AttributeCounts
+        The counts of missing and unseen values.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pipeline: FeaturePipeline) -> None:
+        self.attributes = AttributeCounts(pipeline)
         self._cells: Counter[CellWarning] = Counter()
         self._values: dict[CellWarning, Counter[str]] = {}
 

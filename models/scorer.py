@@ -20,6 +20,7 @@ from crm.totals import EventTotals
 from features.cell_warnings import CellWarning, cell_warning
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
+from models.attribute_changes import AttributeShare, read_shares
 from models.calibration import Calibration
 from models.card import ModelCard
 from models.cell_checks import CellChecks, WarningCounts
@@ -174,6 +175,7 @@ class LeadScorer:
         features = self.pipeline.matrix(leads, history, as_of)
         if counts is not None:
             counts.add(self.cell_checks.of_table(leads, features, as_of))
+            counts.attributes.add(features)
         probability, reasons = self._probability_and_reasons(features, n_reasons)
         score = self.scale.score(probability)
         columns: dict[str, Any] = {
@@ -297,6 +299,11 @@ class LeadScorer:
         """The columns that the model knows: attributes, roles, and those that were left out."""
         left_out = (left.column for left in self.pipeline.left_out)
         return ColumnNames([*self.pipeline.columns, *self.roles.values(), *left_out])
+
+    @cached_property
+    def learned_shares(self) -> list[AttributeShare]:
+        """How often each column was missing or unseen in training; empty in older models."""
+        return read_shares(self.card.attribute_shares)
 
     @cached_property
     def cell_checks(self) -> CellChecks:

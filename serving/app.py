@@ -341,6 +341,8 @@ class ScoringApp:
             has_ledger_fault=self.calls.ledger.faults.message is not None,
             score_writer=self.calls.score_writer,
         )
+        if self.model is not None:
+            self.metrics.count_attributes(self.model.scorer.cell_checks.counts)
         now = datetime.datetime.now(datetime.UTC)
         return self.metrics.series(worker_samples(self.metrics.worker, status, now))
 

@@ -84,7 +84,8 @@ class Calls:
     score_writer : ScoreWriter or None
         Writes scores in the background; None without a ledger.
     count_score : callable
-        Called with the grade and the codes of the warnings of each score that is answered.
+        Called for each score that is answered, with its grade and with the code and the attribute
+        of each of its warnings. The attribute is empty if the model does not know it.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Calls:
         others_in_flight: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
-        self.count_score: Callable[[str, Iterable[str]], None] = lambda grade, codes: None
+        self.count_score: Callable[[str, Iterable[tuple[str, str]]], None] = lambda *_: None
         self.by_path: dict[str, Call] = {
             "/score": self.score,
             "/score_lead": self.score_lead,
@@ -293,7 +294,11 @@ class Calls:
     ) -> None:
         """Count the scores, and queue what was sent and answered about leads that have an id."""
         for result in results:
-            self.count_score(result.score.grade, [warning.code for warning in result.warnings])
+            warnings = [
+                (warning.code, warning.column if warning.column in model.known_columns else "")
+                for warning in result.warnings
+            ]
+            self.count_score(result.score.grade, warnings)
         if self.score_writer is None:
             return
         with_id = [result for result in results if result.lead.lead_id is not None]

@@ -177,6 +177,30 @@ def test_warnings_are_counted_by_column_whatever_the_chunks(
     assert pigeon.examples == ["Carrier pigeon"]
 
 
+def test_column_that_became_empty_is_a_change_whatever_the_chunks(
+    scorer: LeadScorer,
+    leads: pd.DataFrame,
+    source: TableKeys,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert score_file(scorer, source, out / "a.csv", as_of=NOW).changes == []
+    changed = leads.assign(budget_eur="", source="Fair").drop(columns="employees")
+    changed.to_csv(source.source, index=False)
+    summary = score_file(scorer, source, out / "b.csv", as_of=NOW)
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 97)
+    assert score_file(scorer, source, out / "c.csv", as_of=NOW) == summary
+    changes = {(change.column, change.state) for change in summary.changes}
+    assert changes == {("budget_eur", "missing"), ("source", "unseen")}  # employees are absent
+    uses = {use.column: use for use in summary.attributes}
+    assert list(uses) == scorer.pipeline.columns
+    assert uses["employees"].missing == uses["budget_eur"].missing == len(leads)
+    assert uses["source"].unseen == len(leads)
+    lines = batch_lines(summary, None, NOW)
+    empty = "`budget_eur` is empty or unreadable in 100 % of these 800 leads, and in "
+    assert sum(line.startswith(empty) for line in lines) == 1
+
+
 def test_cells_of_erased_leads_are_not_counted(
     scorer: LeadScorer, leads: pd.DataFrame, out: Path
 ) -> None:

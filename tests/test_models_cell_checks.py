@@ -151,7 +151,7 @@ def chunks_of(texts: list[str], sizes: list[int]) -> list[list[WarnedCells]]:
 
 
 def counted(chunks: list[list[WarnedCells]]) -> Any:
-    counts = WarningCounts()
+    counts = WarningCounts(PIPELINE)
     for chunk in chunks:
         counts.add(chunk)
     (row,) = counts.rows
@@ -191,7 +191,7 @@ def test_table_with_moments_of_their_own_has_the_warnings_of_each_lead() -> None
     checks = CellChecks(PIPELINE, "Created")
     leads = [{str(name): cell for name, cell in row.items()} for row in table.to_dict("records")]
     alone = checks.of_leads(leads, features, as_of)
-    counts = WarningCounts()
+    counts = WarningCounts(PIPELINE)
     counts.add(checks.of_table(table, features, as_of))
     by_warning = {(row.code, row.column): row.cells for row in counts.rows}
     of_leads = pd.Series([(w.code, w.column) for warnings in alone for w in warnings])

@@ -66,7 +66,10 @@ class Service:
         self.loaded.append(tag)
         if tag in self.errors:
             raise self.errors[tag]
-        return SimpleNamespace(tag=tag, scorer=SimpleNamespace(score_leads=lambda *_: []))
+        counts = SimpleNamespace(clear=lambda: None)
+        cell_checks = SimpleNamespace(counts=counts)
+        scorer = SimpleNamespace(score_leads=lambda *_: [], cell_checks=cell_checks)
+        return SimpleNamespace(tag=tag, scorer=scorer)
 
     def swap(self, model: Any) -> None:
         self.model = model.tag

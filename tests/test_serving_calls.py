@@ -322,3 +322,26 @@ def test_requests_during_a_ledger_read_share_the_next_read(
     assert used == [int(i == 7) for i in range(20)] + [0]
     codes = [warning.code for warning in score_of(answers[-1]).warnings]
     assert codes == ["older_than_learned", "ledger_unavailable"]
+
+
+def test_warnings_are_counted_by_the_models_names_of_attributes(
+    ask: Ask, calls: Calls, model: ServedModel
+) -> None:
+    counted: list[tuple[str, list[tuple[str, str]]]] = []
+    calls.count_score = lambda grade, warnings: counted.append((grade, list(warnings)))
+    attributes = {"source": "Zoo", "Employees": 5, "made up by a caller": 1, "region": ""}
+    before = model.scorer.cell_checks.counts.all
+    answer = ask("/score", {"leads": [{"attributes": attributes}]})
+    ((grade, warnings),) = counted
+    assert grade == score_of(answer)["grade"]
+    assert sorted(warnings) == [
+        ("renamed_attribute", ""),
+        ("unknown_attribute", ""),
+        ("unseen_value", "source"),
+    ]
+    after, columns = model.scorer.cell_checks.counts.all, model.scorer.pipeline.columns
+    assert after.n == before.n + 1
+    missing = dict(zip(columns, (after.missing - before.missing).tolist(), strict=True))
+    unseen = dict(zip(columns, (after.unseen - before.unseen).tolist(), strict=True))
+    assert (missing["region"], missing["employees"], missing["source"]) == (1, 0, 0)
+    assert (unseen["source"], unseen["region"]) == (1, 0)

@@ -1,6 +1,7 @@
 """Tests of the metrics: what is counted, by which labels, and summed over workers."""
 
 import asyncio
+import math
 import os
 import re
 import subprocess
@@ -10,10 +11,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from crm.errors import LedgerError
 from crm.version import VERSION
+from features.attributes.category import CategoryAttribute
+from features.attributes.number import NumberAttribute
+from features.pipeline import FeaturePipeline
+from models.attribute_changes import AttributeShare
+from models.attribute_counts import AttributeCounts
+from models.cell_checks import CellChecks
 from serving.app import ScoringApp
 from serving.errors import RequestError
 from serving.http.prometheus import (
@@ -78,14 +86,16 @@ def test_scores_are_counted_by_grade() -> None:
     assert samples['leadscore_scores_total{grade="D"}'] == 1
 
 
-def test_warnings_are_counted_by_code() -> None:
+def test_warnings_are_counted_by_code_and_attribute() -> None:
     metrics = Metrics("1")
-    metrics.count_score("A", ["unseen_value", "unknown_attribute"])
-    metrics.count_score("D", ["unseen_value"])
+    metrics.count_score("A", [("unseen_value", "City"), ("unknown_attribute", "")])
+    metrics.count_score("D", [("unseen_value", "City"), ("unseen_value", 'a "b"')])
     metrics.count_score("D", [])
     samples = values(exposition([metrics.series({})]))
-    assert samples['leadscore_warnings_total{code="unseen_value"}'] == 2
-    assert samples['leadscore_warnings_total{code="unknown_attribute"}'] == 1
+    name = 'leadscore_warnings_total{{code="{}",attribute="{}"}}'.format
+    assert samples[name("unseen_value", "City")] == 2
+    assert samples[name("unseen_value", 'a \\"b\\"')] == 1
+    assert samples[name("unknown_attribute", "")] == 1
 
 
 def test_counters_are_summed_and_gauges_kept_per_worker() -> None:
@@ -146,9 +156,56 @@ def app() -> ScoringApp:
     app = ScoringApp(Settings())
     trained_at = "2026-01-01T00:00:00+00:00"
     card = SimpleNamespace(name='a "b"\\', trained_at=trained_at, simulated=False)
-    scorer: Any = SimpleNamespace(card=card)
+    pipeline = FeaturePipeline(
+        (NumberAttribute("Size", frozenset(), 1.0), CategoryAttribute("City", frozenset(), ("A",))),
+        left_out=(),
+    )
+    scorer: Any = SimpleNamespace(
+        card=card,
+        cell_checks=CellChecks(pipeline, "Created"),
+        learned_shares=[
+            AttributeShare("Size", 1_000, missing=0.1, unseen=0.0),
+            AttributeShare("City", 1_000, missing=0.0, unseen=0.02),
+        ],
+    )
     app.model = ServedModel(scorer, version="7", digest="0123456789abcdef")
     return app
+
+
+def test_missing_and_unseen_values_are_counted_by_attribute(app: ScoringApp) -> None:
+    counts = app.model.scorer.cell_checks.counts  # type: ignore[union-attr]
+    counts.add(np.array([[math.nan, 1.0], [7.0, 2.0], [math.nan, 0.0]]))
+    samples = values(request(app, "GET", "/metrics").text)
+    assert samples['leadscore_missing_total{attribute="Size"}'] == 2
+    assert samples['leadscore_missing_total{attribute="City"}'] == 1
+    assert samples['leadscore_unseen_total{attribute="Size"}'] == 0
+    assert samples['leadscore_unseen_total{attribute="City"}'] == 1
+    assert samples['leadscore_training_missing_share{worker="1",attribute="Size"}'] == 0.1
+    assert samples['leadscore_training_unseen_share{worker="1",attribute="City"}'] == 0.02
+    assert not [name for name in samples if name.startswith("leadscore_attribute_change")]
+
+
+def test_vanished_attribute_is_a_change(app: ScoringApp) -> None:
+    counts = app.model.scorer.cell_checks.counts  # type: ignore[union-attr]
+    counts.add(np.tile([math.nan, 2.0], (40, 1)))
+    samples = values(request(app, "GET", "/metrics").text)
+    changes = {name for name in samples if name.startswith("leadscore_attribute_change")}
+    assert changes == {'leadscore_attribute_change{worker="1",attribute="Size",state="missing"}'}
+
+
+def test_counts_go_on_with_a_new_champion_and_over_workers(app: ScoringApp) -> None:
+    first, second = (AttributeCounts(app.model.scorer.cell_checks.pipeline) for _ in range(2))  # type: ignore[union-attr]
+    metrics = Metrics("1")
+    first.add(np.array([[math.nan, 1.0]]))
+    metrics.count_attributes(first)
+    metrics.count_attributes(first)
+    second.add(np.array([[math.nan, 2.0]]))
+    metrics.count_attributes(second)
+    other = Metrics("2")
+    other.count_attributes(first)
+    samples = values(exposition([metrics.series({}), other.series({})]))
+    assert samples['leadscore_missing_total{attribute="Size"}'] == 3
+    assert samples['leadscore_unseen_total{attribute="City"}'] == 2
 
 
 def test_unknown_paths_make_no_new_series(app: ScoringApp) -> None:
@@ -218,7 +275,7 @@ def test_errors_are_counted_by_status(app: ScoringApp, monkeypatch: pytest.Monke
 
 
 def test_every_metric_has_type_and_help() -> None:
-    assert len(FAMILIES) == 17
+    assert len(FAMILIES) == 22
     for family, (kind, meaning) in FAMILIES.items():
         assert family.startswith("leadscore_")
         assert family.endswith("_total") == (kind == "counter")

@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ from models.fitting.split import Split
 from models.fitting.trees import TREE_PARAMETERS
 from models.reasons import Reasoner
 from models.scale import Scale
+from training.attribute_shares import learned_shares, newest_lead_notes
 from training.fit import Fitted
 from training.readiness import Readiness, assess_readiness, unknown_readiness
 from training.segments import evaluate_fairness, evaluate_segments
@@ -140,7 +141,7 @@ def describe(
         estimator=_estimator(findings, seed),
         digests=dict(records.digests),
         versions=_versions(),
-        notes=_notes(records, findings),
+        notes=_notes(records, findings, now),
         left_out_rows=left_out_rows(records.left_out),
         readiness=_readiness(records, findings).to_json(),
         scale={
@@ -154,6 +155,9 @@ def describe(
         segments=_segments(records, findings.split.test, evaluated_model),
         fairness=_fairness(records, project, findings.split.test, evaluated_model, scale),
         audit=findings.audited.to_json()["fields"],
+        attribute_shares=[
+            asdict(share) for share in learned_shares(pipeline, records, findings.moments)
+        ],
     )
 
 
@@ -293,7 +297,7 @@ def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str,
     return facts
 
 
-def _notes(records: Records, findings: Findings) -> list[str]:
+def _notes(records: Records, findings: Findings, now: datetime) -> list[str]:
     notes = [*records.notes, *([findings.untuned] if findings.untuned else [])]
     if not records.has_times:
         notes.append(
@@ -305,7 +309,7 @@ def _notes(records: Records, findings: Findings) -> list[str]:
         notes.append(
             f"The test leads are the {findings.split.how}: expect worse figures for newer leads."
         )
-    return notes
+    return notes + newest_lead_notes(findings.final.pipeline, records, now)
 
 
 def _versions() -> dict[str, str]:

@@ -50,6 +50,10 @@ def batch_lines(
             for warning in summary.warnings
         ]
     lines += [
+        escape(change.sentence(f"these {_leads(change.leads)}", "the training leads"))
+        for change in summary.changes
+    ]
+    lines += [
         escape(f"{found.sentence}. Export the file as the training data was exported.")
         for found in summary.other_formats
     ]

@@ -130,6 +130,11 @@ class Attribute(ABC):
         return math.nan
 
     @property
+    def missing_value(self) -> float:
+        """The encoded value of a missing cell."""
+        return math.nan
+
+    @property
     def usual_range(self) -> tuple[float, float]:
         """The lowest and the highest encoded value that trigger no warning."""
         return -math.inf, math.inf

@@ -54,6 +54,11 @@ class CategoryAttribute(Attribute):
         return [cls("COLUMN", frozenset(), vocabulary=())]
 
     @property
+    def missing_value(self) -> float:
+        """The code of a missing cell."""
+        return float(MISSING)
+
+    @property
     def odd_value(self) -> float:
         """The code of a value that is not in the vocabulary."""
         return float(UNSEEN)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from crm.arrays import Objects
 from crm.cells import cell_text
-from features.attributes.attribute import MISSING_GROUP, Attribute, UndeclaredColumn
+from features.attributes.attribute import MISSING, MISSING_GROUP, Attribute, UndeclaredColumn
 from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature
 
@@ -43,6 +43,11 @@ class EmailAttribute(Attribute):
         return [cls("COLUMN", frozenset())]
 
     @property
+    def missing_value(self) -> float:
+        """The code of a missing cell."""
+        return float(MISSING)
+
+    @property
     def odd_value(self) -> float:
         """The code of a value that is not an address."""
         return NO_ADDRESS
@@ -66,7 +71,7 @@ class EmailAttribute(Attribute):
         """Read one cell as a code: 0 missing, 1 not an address, then the `vocabulary`."""
         text = (cell_text(cell) or "").casefold()
         if not text or text in self.nothing:
-            return 0.0
+            return float(MISSING)
         _, at, domain = text.rpartition("@")
         if not at or "." not in domain:
             return NO_ADDRESS

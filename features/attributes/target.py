@@ -1,5 +1,6 @@
 """Attributes that are categories of many values, encoded by how often their leads are won."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -60,6 +61,14 @@ class TargetAttribute(Attribute):
     def examples(cls) -> Sequence[Self]:
         """Return a category of many values, for the data dictionary."""
         return [cls("COLUMN", frozenset(), log_odds={}, average=0.0)]
+
+    @property
+    def missing_value(self) -> float:
+        """The encoded value of a missing cell; nan if no training lead lacked a value.
+
+        Then a missing cell is encoded as an unseen value.
+        """
+        return self.log_odds.get("", math.nan)
 
     @property
     def odd_value(self) -> float:

@@ -20,6 +20,9 @@ import psutil
 
 from crm.files import whole_file
 from crm.version import VERSION
+from models.attribute_changes import attribute_changes
+from models.attribute_counts import AttributeCounts, AttributeTally
+from models.scorer import LeadScorer
 from serving.ledger.score_writer import ScoreWriter
 from serving.served_model import ServedModel
 
@@ -34,7 +37,21 @@ FAMILIES = {
         "Requests with an invalid, too large or too slow head.",
     ),
     "leadscore_scores_total": ("counter", "Leads scored, by grade."),
-    "leadscore_warnings_total": ("counter", "Warnings about scored leads, by code."),
+    "leadscore_warnings_total": ("counter", "Warnings about scored leads, by code and attribute."),
+    "leadscore_missing_total": (
+        "counter",
+        "Scored leads without a readable value, by attribute.",
+    ),
+    "leadscore_unseen_total": (
+        "counter",
+        "Scored leads whose value was rare or unseen in training, by attribute.",
+    ),
+    "leadscore_training_missing_share": ("gauge", "Missing values in training, by attribute."),
+    "leadscore_training_unseen_share": ("gauge", "Rare values in training, by attribute."),
+    "leadscore_attribute_change": (
+        "gauge",
+        "1 for an attribute that recent leads lack, or have new values of, more than in training.",
+    ),
     "leadscore_scores_written_total": ("counter", "Scores written to the ledger."),
     "leadscore_scores_dropped_total": ("counter", "Scores lost before they reached the ledger."),
     "leadscore_scores_queued": ("gauge", "Scores waiting to be written."),
@@ -91,7 +108,7 @@ class Metrics:
     --------
     >>> metrics = Metrics("1")
     >>> metrics.count("/score", 200, 0.002)
-    >>> metrics.count_score("A", ["unseen_value"])
+    >>> metrics.count_score("A", [("unseen_value", "City")])
     >>> print(exposition([metrics.series({})]).splitlines()[2])
     leadscore_requests_total{route="/score",status="200"} 1
     """
@@ -103,7 +120,11 @@ class Metrics:
         self._buckets: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
         self._grades: Counter[str] = Counter()
-        self._warnings: Counter[str] = Counter()
+        self._warnings: Counter[tuple[str, str]] = Counter()
+        self._missing: Counter[str] = Counter()
+        self._unseen: Counter[str] = Counter()
+        self._counts: AttributeCounts | None = None
+        self._counted: AttributeTally | None = None
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -119,10 +140,31 @@ class Metrics:
         """Count an event without labels."""
         self._events[family] += 1
 
-    def count_score(self, grade: str, warning_codes: Iterable[str]) -> None:
-        """Count one score by its grade, and its warnings by their codes."""
+    def count_score(self, grade: str, warnings: Iterable[tuple[str, str]]) -> None:
+        """Count one score by its grade, and its warnings by their codes and attributes.
+
+        The attributes must be names that the model knows, or empty, so that callers cannot create
+        series.
+        """
         self._grades[grade] += 1
-        self._warnings.update(warning_codes)
+        self._warnings.update(warnings)
+
+    def count_attributes(self, counts: AttributeCounts) -> None:
+        """Add the missing and unseen values of the leads scored since the last call.
+
+        The counts of a new champion begin at zero, but those of the metrics must not.
+        """
+        tally = counts.all
+        before = self._counted if counts is self._counts else None
+        missing, unseen = tally.missing, tally.unseen
+        if before is not None:
+            missing, unseen = missing - before.missing, unseen - before.unseen
+        for column, n_missing, n_unseen in zip(
+            counts.columns, missing.tolist(), unseen.tolist(), strict=True
+        ):
+            self._missing[column] += n_missing
+            self._unseen[column] += n_unseen
+        self._counts, self._counted = counts, tally
 
     def series(self, samples: Samples) -> Series:
         """Return all counts, and the samples, by family.
@@ -142,9 +184,17 @@ class Metrics:
                 f'{{grade="{grade}"}}': count for grade, count in self._grades.items()
             },
             "leadscore_warnings_total": {
-                f'{{code="{code}"}}': count for code, count in self._warnings.items()
+                f"{{{_labels(code=code, attribute=attribute)}}}": count
+                for (code, attribute), count in self._warnings.items()
             },
         }
+        for family, counter in (
+            ("leadscore_missing_total", self._missing),
+            ("leadscore_unseen_total", self._unseen),
+        ):
+            series[family] = {
+                f"{{{_labels(attribute=column)}}}": count for column, count in counter.items()
+            }
         for family, value in (self._events | dict(samples)).items():
             if isinstance(value, Mapping):
                 series[family] = {f"{{{labels}}}": number for labels, number in value.items()}
@@ -184,12 +234,31 @@ def worker_samples(worker: str, status: WorkerStatus, now: datetime.datetime) ->
         age = now - datetime.datetime.fromisoformat(card.trained_at)
         samples["leadscore_model_info"] = {labels: 1}
         samples["leadscore_model_age_seconds"] = age.total_seconds()
+        samples |= _attribute_samples(worker, status.model.scorer)
     if status.score_writer is not None:
         samples["leadscore_scores_written_total"] = status.score_writer.written
         samples["leadscore_scores_dropped_total"] = status.score_writer.dropped
         samples["leadscore_scores_queued"] = status.score_writer.queued
         samples["leadscore_ledger_fault"] = int(status.has_ledger_fault)
     return samples
+
+
+def _attribute_samples(worker: str, scorer: LeadScorer) -> Samples:
+    """Return the shares of missing and unseen values in training, and which have changed."""
+    counts, learned = scorer.cell_checks.counts, scorer.learned_shares
+    changes = attribute_changes(counts.columns, counts.recent, learned)
+    return {
+        "leadscore_training_missing_share": {
+            _labels(worker=worker, attribute=share.column): share.missing for share in learned
+        },
+        "leadscore_training_unseen_share": {
+            _labels(worker=worker, attribute=share.column): share.unseen for share in learned
+        },
+        "leadscore_attribute_change": {
+            _labels(worker=worker, attribute=change.column, state=change.state): 1
+            for change in changes
+        },
+    }
 
 
 def exposition(workers: Iterable[Series]) -> str:
