@@ -109,8 +109,11 @@ class LedgerError(LeadScoringError):
         Contains no id of a lead and no row.
     is_passing : bool
         Whether the same request may succeed later.
+    cause : str
+        The kind of the cause, one of `crm.ledger.failures.Cause`.
     """
 
-    def __init__(self, message: str, is_passing: bool = True) -> None:
+    def __init__(self, message: str, is_passing: bool = True, cause: str = "other") -> None:
         self.is_passing = is_passing
+        self.cause = cause
         super().__init__(message)

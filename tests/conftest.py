@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from serving.calls import Calls
     from serving.served_model import ServedModel
     from tests.made_calls import Ask
+    from tests.made_pgbouncer import PgBouncer
     from tests.made_record_checks import Check
     from tests.made_runs import Work
     from tests.made_tables import ReadCsv
@@ -150,6 +151,20 @@ def postgres_url() -> Iterator[str]:
                 f"no PostgreSQL could be started; {'; '.join(reasons)}"
             )
         yield url
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_url: str) -> "Iterator[PgBouncer]":
+    """Start PgBouncer in transaction mode in front of the PostgreSQL server."""
+    from tests.made_pgbouncer import running_pgbouncer
+
+    if shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("pgbouncer is not installed")
+    with (
+        tempfile.TemporaryDirectory(prefix="leadscore-") as folder,
+        running_pgbouncer(Path(folder), postgres_url, free_port()) as bouncer,
+    ):
+        yield bouncer
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import yaml
 
 from crm.errors import ConfigError, LedgerError
-from crm.ledger import database
+from crm.ledger import migrating
 from crm.ledger.entries import Batch, GivenScore, SentLead, StoredLead
 from crm.ledger.ledger import Ledger
 from crm.ledger.schema import EVENTS, SCHEMA_VERSION, metadata
@@ -27,12 +27,15 @@ ENTRY = {"lead_id": "L1", "stage": "new", "entered_at": 5}
 WIN = {"lead_id": "L1", "outcome": "won", "closed_at": 9, "amount": 100.0, "reason": "price"}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the address of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
-    return new_postgres_database(request.getfixturevalue("postgres_url"))
+    url = new_postgres_database(request.getfixturevalue("postgres_url"))
+    if request.param == "pgbouncer":
+        url = request.getfixturevalue("pgbouncer").url(sa.make_url(url).database)
+    return url
 
 
 def new_postgres_database(server: str) -> str:
@@ -401,7 +404,7 @@ def test_older_schema_is_migrated_with_its_rows(
     ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, Ledger(ledger_url) as older_ledger:
-        patch.setattr(database, "SCHEMA_VERSION", "0001")
+        patch.setattr(migrating, "SCHEMA_VERSION", "0001")
         assert statuses(older_ledger, "activities", CALL) == ["accepted"]
         assert "leads" not in sa.inspect(older_ledger.database.engine).get_table_names()
     with Ledger(ledger_url) as ledger:

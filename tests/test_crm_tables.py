@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crm.errors import ConfigError
-from crm.ledger import database
+from crm.ledger import migrating
 from crm.ledger.ledger import Ledger
 from crm.ledger.schema import EVENTS
 from crm.tables import EVENT_TABLES, TABLES
@@ -142,7 +142,7 @@ def test_columns_are_added_together_or_not_at_all(
     with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
         drop_column(ledger, "channel")
         drop_column(ledger, "value")
-    add_column, columns = database._add_column, []
+    add_column, columns = migrating._add_column, []
 
     def interrupt_at_the_second(connection: object, column: object) -> None:
         columns.append(column)
@@ -150,7 +150,7 @@ def test_columns_are_added_together_or_not_at_all(
             raise KeyboardInterrupt
         add_column(connection, column)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(database, "_add_column", interrupt_at_the_second)
+    monkeypatch.setattr(migrating, "_add_column", interrupt_at_the_second)
     with (
         Ledger("sqlite:///ledger.db", tmp_path) as ledger,
         pytest.raises(KeyboardInterrupt),
@@ -160,7 +160,7 @@ def test_columns_are_added_together_or_not_at_all(
         Ledger("sqlite:///ledger.db", tmp_path) as ledger,
         ledger.database.engine.connect() as connection,
     ):
-        missing = [column.name for column in database._missing_columns(connection)]
+        missing = [column.name for column in migrating._missing_columns(connection)]
     assert missing == ["channel", "value"]
 
 

@@ -1,38 +1,37 @@
-"""The ledger's database: opens it, migrates it under a lock, and maps its errors to one error.
+"""The ledger's database: opens and migrates it, runs transactions, and maps errors to one error.
 
 SQLite runs with a write-ahead log and a sync at every commit, PostgreSQL with
-`synchronous_commit`, so what was committed is on the disk. An error never quotes the database's
-message about a statement, because that may contain personal data.
+`synchronous_commit`, so what was committed is on the disk. An error quotes the driver's message
+only if it contains no data of rows.
 """
 
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from crm.errors import ConfigError, LedgerError
-from crm.ledger.schema import EVENTS, SCHEMA_VERSION, VERSION_TABLE, metadata, version
+from crm.errors import LedgerError
+from crm.ledger.address import ledger_address
+from crm.ledger.engine import Purpose, open_engine, transaction
+from crm.ledger.failures import Cause, Failure, place_of
+from crm.ledger.migrating import is_current, migrate
+from crm.ledger.rights import MissingRights, missing_rights
 
-MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
-PATIENCE_SECONDS: Final = 3  # to wait for a connection or a lock; callers wait 5 or more
 AWAY_SECONDS: Final = 1.0  # the time without a new attempt after a failed connection
-ADVISORY_LOCK: Final = 0x1EAD5C0E  # the key of PostgreSQL's lock on the whole ledger
-FULL: Final = ("SQLITE_FULL", "53100", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
-NEVER_PASSING: Final = (DataError, IntegrityError, ProgrammingError)
-READ_ONLY: Final = ("SQLITE_READONLY", "25006")
+AWAY: Final[tuple[Cause, ...]] = (  # causes that another attempt at once does not change
+    "unreachable",
+    "authentication",
+    "no_database",
+    "too_many_connections",
+)
+OLDEST_SERVER: Final = {"sqlite": (3, 35), "postgresql": (10,)}  # RETURNING; what psycopg supports
+NO_ANSWER: Final = "NoAnswerError"  # of crm.ledger.postgres; a second attempt would wait again
 
 Result = TypeVar("Result")
 
@@ -57,10 +56,10 @@ class LedgerDatabase:
     """
 
     def __init__(self, url: str, folder: Path | None = None) -> None:
-        self.engine = _engine(url, folder)
+        self.engine = open_engine(ledger_address(url, folder))
         self._is_prepared = False
         self._away_until = 0.0
-        self._last_fault = ""
+        self._last_error: tuple[str, bool, Cause] | None = None
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "do_connect", self._make_or_open)
 
@@ -72,26 +71,14 @@ class LedgerDatabase:
         Raises
         ------
         LedgerError
-            If the database cannot be reached or written.
+            If the database cannot be reached or written, or its server is too old.
         ConfigError
             If its schema is newer than this leadscore, or another program made the tables.
         """
         if self._is_prepared:
             return
-
-        def is_current(connection: sa.Connection) -> bool:
-            version = _schema_version(connection)
-            return version == SCHEMA_VERSION and not _missing_columns(connection)
-
-        def migrate(connection: sa.Connection) -> None:
-            version = _schema_version(connection)
-            if version != SCHEMA_VERSION:
-                _migrate(connection, version)
-            for column in _missing_columns(connection):
-                _add_column(connection, column)
-
         with self._ledger_errors():
-            if not self._transaction(is_current, "reading"):
+            if not self._transaction(self._is_usable, "reading"):
                 self._transaction(migrate, "migrating")
         self._is_prepared = True
 
@@ -123,6 +110,23 @@ class LedgerDatabase:
         """
         return self._run(work, "reading")
 
+    def check_rights(self) -> None:
+        """Check that the role has all rights that the ledger needs.
+
+        Raises
+        ------
+        LedgerError
+            If the database cannot be reached, or a right is missing. The message names the right,
+            and the statement that grants it.
+        """
+        if self.engine.dialect.name != "postgresql":
+            return
+        with self._ledger_errors():
+            rights = self._missing_rights()
+        if rights is not None:
+            problem = f"The ledger's database {place_of(self.engine.url)} cannot be used fully."
+            raise LedgerError(f"{problem} {rights}", cause="missing_rights")
+
     def close(self) -> None:
         """Close all connections; a later use opens new ones."""
         self.engine.dispose()
@@ -131,7 +135,7 @@ class LedgerDatabase:
     def reading(self) -> Iterator[sa.Connection]:
         """Provide a connection that reads as in `read`, for the length of the context."""
         self.prepare()
-        with self._ledger_errors(), _transaction_for(self.engine, "reading") as connection:
+        with self._ledger_errors(), transaction(self.engine, "reading") as connection:
             yield connection
 
     def _make_or_open(self, _: Any, __: Any, arguments: Any, named: dict[str, Any]) -> None:
@@ -145,230 +149,53 @@ class LedgerDatabase:
         arguments[0] = f"file:{quote(arguments[0])}?mode=rw"
         named["uri"] = True
 
-    def _run(self, work: Callable[[sa.Connection], Result], purpose: str) -> Result:
+    def _is_usable(self, connection: sa.Connection) -> bool:
+        """Check whether the tables are current, on a server that is new enough."""
+        kind, found = self.engine.dialect.name, self.engine.dialect.server_version_info or ()
+        if found < OLDEST_SERVER[kind]:
+            raise LedgerError(
+                f"The ledger's database {place_of(self.engine.url)} runs on {kind} "
+                f"{_dotted(found)}. leadscore needs {_dotted(OLDEST_SERVER[kind])} or newer.",
+                cause="too_old",
+            )
+        return is_current(connection)
+
+    def _run(self, work: Callable[[sa.Connection], Result], purpose: Purpose) -> Result:
         self.prepare()
         with self._ledger_errors():
             try:
                 return self._transaction(work, purpose)
             except DBAPIError as error:
-                if not error.connection_invalidated:
+                if not error.connection_invalidated or Failure(error).code == NO_ANSWER:
                     raise
             return self._transaction(work, purpose)
 
-    def _transaction(self, work: Callable[[sa.Connection], Result], purpose: str) -> Result:
-        with _transaction_for(self.engine, purpose) as connection:
+    def _transaction(self, work: Callable[[sa.Connection], Result], purpose: Purpose) -> Result:
+        with transaction(self.engine, purpose) as connection:
             return work(connection)
 
     @contextmanager
     def _ledger_errors(self) -> Iterator[None]:
         """Turn the driver's errors into a `LedgerError`; repeat it for a while without a try."""
-        if time.monotonic() < self._away_until:
-            raise LedgerError(self._last_fault)
+        if self._last_error is not None and time.monotonic() < self._away_until:
+            raise LedgerError(*self._last_error)
         try:
             yield
         except SQLAlchemyError as error:
-            code = _code(error)
-            if code in FULL:
-                problem = "is full, or its disk is full"
-            elif code.startswith(READ_ONLY):
-                problem = "is read-only"
-            elif isinstance(error, DBAPIError) and not _is_unreachable(error):
-                problem = "refuses the request or is busy"
-            else:
-                problem = "cannot be reached"
+            failure = Failure(error)
+            text = failure.text(self.engine.url)
+            if failure.cause == "missing_rights":
+                with suppress(SQLAlchemyError):
+                    text += f" {self._missing_rights() or ''}"
+            text += " What was not acknowledged can be sent again; nothing is stored twice."
+            if failure.cause in AWAY:
+                self._last_error = (text, failure.is_passing, failure.cause)
                 self._away_until = time.monotonic() + AWAY_SECONDS
-            shown = self.engine.url.set(query={}).render_as_string(hide_password=True)
-            message = (
-                f"The ledger's database {shown} {problem} ({code}). "
-                "Events that were not acknowledged can be sent again; nothing is stored twice."
-            )
-            self._last_fault = message
-            raise LedgerError(message, is_passing=not isinstance(error, NEVER_PASSING)) from None
+            raise LedgerError(text, failure.is_passing, failure.cause) from None
+
+    def _missing_rights(self) -> MissingRights | None:
+        return self._transaction(missing_rights, "reading")
 
 
-@contextmanager
-def _transaction_for(engine: sa.Engine, purpose: str) -> Iterator[sa.Connection]:
-    is_postgres = engine.dialect.name == "postgresql"
-    options: dict[str, Any] = {"leadscore_purpose": purpose}
-    if is_postgres:
-        is_reading = purpose == "reading"
-        options["isolation_level"] = "REPEATABLE READ" if is_reading else "READ COMMITTED"
-    with engine.connect().execution_options(**options) as connection:
-        if not is_postgres and _file_of(engine) != connection.info["file"]:
-            connection.invalidate()  # the file was replaced; open the new one
-        with connection.begin():
-            if is_postgres and purpose != "reading":
-                shared = "_shared" if purpose == "writing" else ""
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{shared}({ADVISORY_LOCK})")
-            yield connection
-
-
-def _file_of(engine: sa.Engine) -> tuple[int, int] | None:
-    """Return the device and inode of the ledger's file; None if it does not exist."""
-    try:
-        state = os.stat(str(engine.url.database))
-    except OSError:
-        return None
-    return state.st_dev, state.st_ino
-
-
-def _engine(url: str, folder: Path | None) -> sa.Engine:
-    if url.startswith("postgresql://"):
-        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    try:
-        parsed = sa.make_url(url)
-        kind = parsed.get_backend_name()
-        if kind not in ("sqlite", "postgresql") or parsed.database in (None, "", ":memory:"):
-            raise ValueError
-        if kind == "sqlite":
-            file = (folder or Path()) / str(parsed.database)
-            if folder is None and not file.is_absolute():
-                raise ConfigError(
-                    f"The ledger's URL contains the path {file}, but it is not clear in which "
-                    "folder. Write the absolute path, with four slashes: "
-                    "`sqlite:////folder/ledger.db`."
-                )
-            parsed = parsed.set(database=str(file))
-        engine = sa.create_engine(
-            parsed,
-            hide_parameters=True,
-            pool_size=8,
-            max_overflow=0,
-            pool_timeout=PATIENCE_SECONDS,
-            connect_args=_arguments(kind),
-        )
-    except ConfigError:
-        raise
-    except (SQLAlchemyError, ImportError, ValueError):
-        raise ConfigError(
-            "The ledger's URL cannot be used. Expected sqlite:///FILE or "
-            "postgresql://USER:PASSWORD@HOST/DATABASE, with @ : / % in a password written as "
-            "%40 %3A %2F %25."
-        ) from None
-    if kind == "sqlite":
-        sa.event.listen(engine, "connect", partial(_set_up_sqlite, engine))
-        sa.event.listen(engine, "begin", _begin_sqlite)
-    else:
-        sa.event.listen(engine, "connect", _set_up_postgres)
-    return engine
-
-
-def _arguments(kind: str) -> dict[str, Any]:
-    if kind == "sqlite":
-        return {"timeout": PATIENCE_SECONDS, "check_same_thread": False}
-    return {
-        "connect_timeout": PATIENCE_SECONDS,
-        "tcp_user_timeout": PATIENCE_SECONDS * 1000,
-        "options": f"-c lock_timeout={PATIENCE_SECONDS}s",
-    }
-
-
-def _set_up_sqlite(engine: sa.Engine, connection: Any, record: Any) -> None:
-    connection.isolation_level = None  # `_begin_sqlite` begins transactions
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except connection.OperationalError as error:  # another process is switching it on
-            is_locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-            if not is_locked or time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
-    connection.execute("PRAGMA synchronous = FULL")
-    record.info["file"] = _file_of(engine)
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    purpose = connection.get_execution_options().get("leadscore_purpose", "reading")
-    connection.exec_driver_sql("BEGIN" if purpose == "reading" else "BEGIN IMMEDIATE")
-
-
-def _set_up_postgres(connection: Any, _: Any) -> None:
-    connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) "
-        "WHERE current_setting('synchronous_commit') = 'off'"
-    )
-    connection.commit()
-
-
-def _schema_version(connection: sa.Connection) -> str | None:
-    """Return the version of the database's schema; None if it has no ledger."""
-    inspector = sa.inspect(connection)
-    if inspector.has_table(VERSION_TABLE):
-        return connection.scalar(sa.select(version.c.version_num))
-    foreign = sorted(set(inspector.get_table_names()) & set(metadata.tables))
-    if foreign:
-        raise ConfigError(
-            f"The ledger's database has tables of another program: {', '.join(foreign)}. "
-            "Use a separate database for the ledger."
-        )
-    return None
-
-
-def _migrate(connection: sa.Connection, version: str | None) -> None:
-    from alembic.config import Config  # imported here because it is slow to import
-    from alembic.runtime.environment import EnvironmentContext
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    script = ScriptDirectory.from_config(config)
-    supported = {step.revision for step in script.walk_revisions()}
-    if version is not None and version not in supported:
-        raise ConfigError(
-            f"The ledger has schema {version}; this leadscore supports {SCHEMA_VERSION} and older. "
-            "Use the version of leadscore that wrote it, or a newer one."
-        )
-
-    def steps(revision: Any, _: Any) -> Any:
-        return script._upgrade_revs(SCHEMA_VERSION, revision)
-
-    with EnvironmentContext(config, script, fn=steps) as environment:
-        environment.configure(
-            connection=connection, version_table=VERSION_TABLE, transactional_ddl=True
-        )
-        with environment.begin_transaction():
-            environment.run_migrations()
-
-
-def _missing_columns(connection: sa.Connection) -> list[sa.Column[Any]]:
-    """Return the columns of events that `crm.tables` declares and the database lacks."""
-    inspector = sa.inspect(connection)
-    missing: list[sa.Column[Any]] = []
-    for event in EVENTS.values():
-        stored = {column["name"] for column in inspector.get_columns(event.table.name)}
-        missing += [column for column in event.table.columns if column.name not in stored]
-    return missing
-
-
-def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
-    """Add a column that was declared after the tables were created; older rows have no value."""
-    from alembic.operations import Operations  # imported here because it is slow to import
-    from alembic.runtime.migration import MigrationContext
-
-    if not column.nullable:
-        raise ConfigError(
-            f"The ledger's table `{column.table.name}` has no column `{column.name}`, and its "
-            "rows have no value for it. Declare the column as optional in crm/tables.py."
-        )
-    operations = Operations(MigrationContext.configure(connection))
-    operations.add_column(column.table.name, sa.Column(column.name, column.type))
-
-
-def _code(error: SQLAlchemyError) -> str:
-    """Return the database's code of an error, which contains no data of rows."""
-    cause = getattr(error, "orig", None)
-    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
-    return str(code or type(cause or error).__name__)
-
-
-def _is_unreachable(error: DBAPIError) -> bool:
-    """Check whether an error means that there is no connection to the database."""
-    code = _code(error)
-    return (
-        error.connection_invalidated
-        or error.statement is None
-        or code.startswith(("08", "57P", "SQLITE_CANTOPEN"))
-    )
+def _dotted(version: tuple[Any, ...]) -> str:
+    return ".".join(map(str, version))
