@@ -2,13 +2,17 @@
 
 import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from commands.console import JsonOption, ProjectOption, err, progress_bar, show
 from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, Project, load_project
+
+if TYPE_CHECKING:
+    from models.registry.registry import Registry
+    from reports.model_verdict import RefusedModel
 
 
 def report(
@@ -78,12 +82,20 @@ def make_report(
     registry = Registry(project)
     champion = registry.find_champion()
     scorer = None if champion is None else registry.load(champion).scorer
+    refused = None if champion is not None else _refused_model(registry)
     if not quiet:
         err.print(f"Reading the records of {project.name} …", soft_wrap=True)
     records = read_records(project, now)
     with progress_bar("Counting", quiet=quiet) as progress:
         content = build_report(
-            project, records, now, scorer, since=since, segment=segment, previous=previous
+            project,
+            records,
+            now,
+            scorer,
+            since=since,
+            segment=segment,
+            previous=previous,
+            refused=refused,
         )
         progress(0.5, "Drawing")
         written = write_report(content, folder, at=now)
@@ -100,8 +112,27 @@ def make_report(
     }
     first = next(iter(content.pages), None)
     sentences = [takeaway.sentence for takeaway in first.takeaways] if first else []
-    summary = report_summary(written, sentences, champion, page, records.left_out)
+    verdict = str(content.about["verdict"]["sentence"])
+    summary = report_summary(written, sentences, verdict, page, records.left_out)
     return facts, summary
+
+
+def _refused_model(registry: "Registry") -> "RefusedModel | None":
+    """Return the newest model that was trained, if there is one; none of them is the champion."""
+    from crm.errors import ArtifactError
+    from models.registry.history import REFUSED, history
+    from reports.model_verdict import RefusedModel
+
+    versions = registry.versions()
+    if not versions:
+        return None
+    version = versions[-1].version
+    refusals = [e for e in history(registry) if e.what == REFUSED and e.version == version]
+    try:
+        card = registry.load(version).scorer.card
+    except ArtifactError:
+        card = None
+    return RefusedModel(version, refusals[-1].failed if refusals else (), card)
 
 
 def _column_and_value(segment: str) -> tuple[str, str]:

@@ -102,6 +102,9 @@ class Figure:
         What the reader has to keep in mind, such as young leads or small numbers.
     comparison : Comparison
         How the next report compares the shares.
+    learned_from : bool
+        True if the model learned from most leads of the figure, so that it looks better than on
+        new leads. Forms fold and label it.
     """
 
     name: str
@@ -112,6 +115,7 @@ class Figure:
     chart: Any = field(default=None, compare=False)
     note: str = ""
     comparison: Comparison = Comparison.EACH_ROW
+    learned_from: bool = False
 
     @property
     def keys(self) -> list[str]:

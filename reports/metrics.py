@@ -39,6 +39,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         The period.
     maturity : str
         The leads that are old enough to count.
+    model : bool
+        True if the number comes from a model, so that it is worth as much as the model.
     """
 
     title: str
@@ -46,6 +48,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     denominator: str
     window: str
     maturity: str
+    model: bool = False
 
 
 class _Definitions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,6 +70,7 @@ class _Definitions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 denominator=metric.denominator.format_map(phrases),
                 window=metric.window.format_map(phrases),
                 maturity=metric.maturity.format_map(phrases),
+                model=metric.model,
             )
             for name, metric in self.metrics.items()
         }
@@ -116,7 +120,11 @@ def definitions(has_times: bool = True) -> list[dict[str, str]]:
     ('leads won', 'leads with an outcome')
     """
     metrics = DEFINITIONS if has_times else DEFINITIONS_WITHOUT_TIMES
-    return [{"name": name, **msgspec.structs.asdict(metric)} for name, metric in metrics.items()]
+    texts = ("title", "definition", "denominator", "window", "maturity")
+    return [
+        {"name": name, **{text: getattr(metric, text) for text in texts}}
+        for name, metric in metrics.items()
+    ]
 
 
 def metrics_page() -> str:

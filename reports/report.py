@@ -14,6 +14,7 @@ from crm.times import NOT_A_TIME
 from models.scorer import LeadScorer
 from reports.content import ChangeKind, ChangeNote, Column, Figure, Page, Report, Row
 from reports.metrics import DEFINITIONS, definitions, shared_metric
+from reports.model_verdict import RefusedModel
 from reports.pages.activities.page import activities_page
 from reports.pages.age import age_page
 from reports.pages.audience import audience_page
@@ -25,6 +26,7 @@ from reports.pages.month import month_page
 from reports.pages.score.page import score_page
 from reports.pages.service_levels.page import service_page
 from reports.pages.sources.page import sources_page
+from reports.pages.verdicts import with_verdict
 from reports.rows.rows import ReportRows, make_rows
 from reports.since_last import measures_of, what_changed
 
@@ -49,6 +51,7 @@ def build_report(
     since: datetime.datetime | None = None,
     segment: tuple[str, str] | None = None,
     previous: Mapping[str, Any] | None = None,
+    refused: RefusedModel | None = None,
 ) -> Report:
     """Build a report.
 
@@ -66,14 +69,16 @@ def build_report(
         Only leads with this value in this column.
     previous : mapping, optional
         The last report's `report.json`, to compare with.
+    refused : RefusedModel, optional
+        The newest model that was trained, if there is no champion.
 
     Returns
     -------
     Report
         Names from data are not escaped in it: each form escapes them. `about` contains
         `project`, `leads`, `mature`, `won`, `open`, `from`, `to`, `horizon_days`, `since`,
-        `segment`, `model`, `simulated`, `outcomes_from`, `notes`, and `measures`, the shares that
-        the next report is compared with.
+        `segment`, `model`, `verdict`, `simulated`, `outcomes_from`, `notes`, and `measures`, the
+        shares that the next report is compared with.
 
     Raises
     ------
@@ -82,9 +87,9 @@ def build_report(
     LearningError
         If no lead is left.
     """
-    rows = make_rows(project, records, now, scorer, since=since, segment=segment)
+    rows = make_rows(project, records, now, scorer, since=since, segment=segment, refused=refused)
     about = _about(rows, since)
-    pages = [page(rows) for page in PAGES]
+    pages = [with_verdict(page(rows), rows.verdict) for page in PAGES]
     pages = [_plain(page) for page in (month_page(rows, pages), *pages)]
     about["measures"] = measures_of(pages)
     changes = what_changed(pages, about, previous)
@@ -118,6 +123,7 @@ def _about(rows: ReportRows, since: datetime.datetime | None) -> dict[str, Any]:
         "since": None if since is None else since.astimezone(datetime.UTC).isoformat(),
         "segment": None if rows.segment is None else list(rows.segment),
         "model": None if card is None else {"name": card.name, "trained_at": card.trained_at},
+        "verdict": rows.verdict.to_json(),
         "simulated": rows.project.simulated,
         "outcomes_from": _iso(rows.coverage.outcomes_from),
         "notes": _notes_on_records(rows),

@@ -33,7 +33,7 @@ def page_of(rows: ReportRows, *grades: dict[str, Any]) -> tuple[Section, list[st
     takeaways = [
         t.sentence.replace("\u00a0", " ") for t in page.takeaways if t.figure == "score-test-grades"
     ]
-    return page.sections[0], takeaways
+    return page.sections[1], takeaways  # the first is the verdict
 
 
 def grade(name: str, wins: int, n: int, *, n_leads: int = 0, stated: float = 0.0) -> dict[str, Any]:

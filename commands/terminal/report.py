@@ -12,7 +12,7 @@ from reports.forms.folder import Written
 def report_summary(
     written: Written,
     sentences: Sequence[str],
-    champion: str | None,
+    verdict: str,
     takeaways: Path | None,
     left_out: Sequence[LeftOutRows] = (),
 ) -> str:
@@ -23,8 +23,8 @@ def report_summary(
     written : Written
     sentences : sequence of str
         The takeaways of the first page.
-    champion : str or None
-        The version whose scores the report shows.
+    verdict : str
+        How good the model is whose scores the report shows, or why it shows none.
     takeaways : Path or None
         The shared page with the takeaways, if one was written.
     left_out : sequence of LeftOutRows
@@ -32,8 +32,7 @@ def report_summary(
     """
     lines = [f"[yellow]note:[/] {escape(str(rows))}" for rows in left_out]
     lines += [f"- {escape(sentence)}" for sentence in sentences]
-    if champion is None:
-        lines.append("There is no champion yet, so the report shows no scores.")
+    lines.append(escape(verdict))
     size = f"{len(written.files)} files, {written.total_bytes / 1_000_000:.1f} MB"
     lines.append(f"Wrote {size}:")
     places = {

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.forms.cells import is_number, written
+from reports.model_verdict import WORDS
 from reports.text import printable
 
 COUNTS = {
@@ -11,6 +12,11 @@ COUNTS = {
     "mature": "Old enough to count",
     "won": "Won of these",
     "open": "Open",
+}
+LEVELS = WORDS | {
+    "not assessed": "not assessed",
+    "refused": "trained and refused, so there are no scores",
+    "none": "no model was trained",
 }
 WITHOUT_TIMES = {"mature": "With an outcome", "won": "Won"}
 
@@ -41,6 +47,9 @@ def about_of(about: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(model, Mapping):
         trained = f", trained {_day(model['trained_at'])}" if model.get("trained_at") else ""
         descriptions["Scores from"] = f"{printable(model.get('name', ''), 60)}{trained}"
+    verdict = about.get("verdict")
+    if isinstance(verdict, Mapping) and verdict.get("level") in LEVELS:
+        descriptions["Verdict of the model"] = LEVELS[str(verdict["level"])]
     return descriptions
 
 

@@ -69,6 +69,7 @@ def _figure(figure: Figure) -> Json:
         "finding": figure.finding,
         "about": figure.about,
         "note": figure.note,
+        "learned_from": figure.learned_from,
         "columns": columns,
         "rows": [{key: row.get(key) for key in figure.keys} for row in figure.rows],
     }

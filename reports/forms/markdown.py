@@ -114,14 +114,16 @@ def _section(section: Section, drawings: Mapping[str, Drawing], defined: set[str
 
 
 def _figure(figure: Figure, is_drawn: bool, defined: set[str]) -> list[str]:
+    """Return the lines of a figure; of leads that the model learned from, without its numbers."""
     lines = [f"### {escaped(figure.finding, 300)}", "", escaped(figure.about, 300), ""]
-    if is_drawn:
+    if is_drawn and not figure.learned_from:
         alt = escaped(f"{figure.finding}. {figure.about}", 300)
         lines += [f"![{alt}](pictures/{figure.name}.png)", ""]
     if figure.note:
         lines += [escaped(figure.note), ""]
-    lines += _table(figure, defined)
-    return lines
+    if figure.learned_from:
+        return [*lines, f"As a file: [{figure.name}.csv](csv/{figure.name}.csv)", ""]
+    return lines + _table(figure, defined)
 
 
 def _table(figure: Figure, defined: set[str]) -> list[str]:

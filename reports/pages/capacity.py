@@ -1,6 +1,6 @@
 """Capacity: the expected wins among the leads that sales can work, best first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,12 +9,11 @@ from crm.times import DAY
 from models.card import ModelCard
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
-from models.evaluation.metrics import FEWEST_TO_JUDGE
 from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of
-from reports.pages.phrases import NO_MODEL, day_name, share_columns, share_words
+from reports.pages.phrases import GRADES, day_name, share_columns, share_words
 from reports.rows.rows import ReportRows
-from reports.rows.scored import not_learned_from
+from reports.rows.scored import has_enough, not_learned_from
 from reports.text import NO_BREAK
 
 SLUG, TITLE = "capacity", "Capacity"
@@ -42,7 +41,7 @@ class CapacityRow(TableRow):
 def capacity_page(rows: ReportRows) -> Page:
     """Build the page about the expected wins of n leads a week, best first and in random order."""
     if rows.scorer is None or rows.arrival is None:
-        return _without_figures(NO_MODEL)
+        return _without_figures(rows.verdict.needs(GRADES))
     if not rows.has_times:
         return _without_figures(
             "Expected wins of n leads a week. The number of leads a week is not known: this needs "
@@ -51,15 +50,21 @@ def capacity_page(rows: ReportRows) -> Page:
     since = rows.leads_until - WEEKS * 7 * DAY
     weeks = min(WEEKS, (rows.leads_until - int(rows.created.min())) / DAY / 7)
     a_week = int((rows.created > since).sum()) / max(weeks, 1.0)
-    recent = rows.created[rows.arrival.lead] > since
+    created = rows.created[rows.arrival.lead]
+    recent, unseen = created > since, not_learned_from(created, rows.scorer.card)
+    is_learned = (recent & unseen).sum() < FEWEST_LEADS
+    if not is_learned:
+        recent &= unseen
     probability = np.sort(rows.arrival.probability[recent])[::-1]
     if len(probability) < FEWEST_LEADS or a_week < 1:
         return _without_figures(f"At least {FEWEST_LEADS} leads in the last {WEEKS} weeks.")
     leads_per_week = rows.project.report.leads_per_week if rows.segment is None else None
     capacity = min(leads_per_week or a_week * USUAL_PART, a_week)
+    which = "" if is_learned else " that the model has not learned from"
     about = (
-        f"{len(probability):,} leads of the {weeks:.0f} weeks to {day_name(rows.leads_until)}, the "
-        "newest lead, as scored at creation; wins if the predicted chances come true"
+        f"{len(probability):,} leads{which}, of the {weeks:.0f} weeks to "
+        f"{day_name(rows.leads_until)}, the newest lead, as scored at creation; wins if the "
+        "predicted chances come true"
     )
     if leads_per_week:
         basis = f"Sales can work {leads_per_week:,} leads a week ([report] leads_per_week)."
@@ -78,7 +83,7 @@ def capacity_page(rows: ReportRows) -> Page:
         f"Expected wins are the wins within {rows.horizon_days:g}{NO_BREAK}days if the "
         "predicted chances come true. The page about the score shows whether they do.",
     )
-    figure = _wins_figure(a_week, capacity, probability, about)
+    figure = replace(_wins_figure(a_week, capacity, probability, about), learned_from=is_learned)
     check, takeaways = _check(rows, rows.scorer.card, capacity / a_week)
     return Page(
         slug=SLUG,
@@ -163,15 +168,14 @@ def _check(rows: ReportRows, card: ModelCard, part: float) -> tuple[Section, tup
         return Section(heading, needs="Leads that were open one horizon ago."), ()
     won = rows.won_within(scored.lead, scored.as_of)
     unseen = not_learned_from(rows.created[scored.lead], card)
-    rarer = min(int(won[unseen].sum()), int((~won[unseen]).sum()))
-    flatters = rarer < FEWEST_TO_JUDGE
+    flatters = not has_enough(won[unseen])
     text = "Only leads that the model has not learned from are shown."
     chosen = unseen
     if flatters:
         chosen = np.ones(len(won), dtype=bool)
         text = (
             "Today's model has since learned from these very leads, so these figures look better "
-            "than they are. The page about the score shows leads that it had not seen."
+            "than they are, and are folded."
         )
     won = won[chosen]
     order = np.argsort(-scored.probability[chosen], kind="stable")
@@ -197,6 +201,7 @@ def _check(rows: ReportRows, card: ModelCard, part: float) -> tuple[Section, tup
             *share_columns("Conversion", "grade_won_share"),
         ),
         rows=cells_of(table),
+        learned_from=flatters,
     )
     takeaways = () if flatters else _check_takeaways(finding, table[0], table[1])
     return Section(heading, (text,), (figure,)), takeaways

@@ -20,6 +20,7 @@ from reports.pages.coverage import (
     unknown_words,
 )
 from reports.pages.phrases import CHANCE_TITLE, day_name, of_words, share_words
+from reports.pages.score.page import VERDICT
 from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "month", "This month in one minute"
@@ -138,7 +139,11 @@ def month_page(rows: ReportRows, other_pages: Sequence[Page]) -> Page:
         title=TITLE,
         lead=LEAD,
         takeaways=(*takeaways, *first),
-        sections=(section, Section("All leads", _summary(rows, other_pages))),
+        sections=(
+            section,
+            Section(VERDICT, (rows.verdict.sentence, *rows.verdict.reasons[:1])),
+            Section("All leads", _summary(rows, other_pages)),
+        ),
     )
 
 

@@ -17,10 +17,7 @@ from reports.text import quoted_name
 
 MOST_TAKEAWAYS = 5
 CHANCE_TITLE = "Could be chance (p)"
-NO_MODEL = (
-    "Grades, and the outcomes of leads that had them. This needs a model: train one with "
-    "leadscore train."
-)
+GRADES = "Grades, and the outcomes of leads that had them."  # what a model would show
 
 
 def ratio_words(group: Contrast, than: str = "the average") -> str:

@@ -21,6 +21,7 @@ from features.events import NEVER, places
 from features.groups import Groups
 from features.times import cell_time
 from models.scorer import LeadScorer
+from reports.model_verdict import NO_MODEL, ModelVerdict, RefusedModel, verdict_of
 from reports.rows.closing_columns import (
     AuditedRecords,
     audit_records,
@@ -89,6 +90,8 @@ class ReportRows:
         The leak audit of all records.
     segment : tuple of str, optional
         The column and the value that all of these leads have.
+    verdict : ModelVerdict
+        How good the model is.
     is_part : bool
         True if `since` or `segment` selected some of the leads only.
     """
@@ -121,6 +124,7 @@ class ReportRows:
     columns: ReportColumns = ReportColumns()
     audited: AuditedRecords = AuditedRecords()
     segment: tuple[str, str] | None = None
+    verdict: ModelVerdict = NO_MODEL
     is_part: bool = False
 
     def __len__(self) -> int:
@@ -278,6 +282,7 @@ def make_rows(
     *,
     since: datetime.datetime | None = None,
     segment: tuple[str, str] | None = None,
+    refused: RefusedModel | None = None,
 ) -> ReportRows:
     """Build the rows of a report.
 
@@ -296,6 +301,8 @@ def make_rows(
     segment : tuple of str, optional
         A column of the leads table, by its name or label, and its value, or a group of the report
         such as a band of numbers; case does not matter.
+    refused : RefusedModel, optional
+        The newest model that was trained, if there is no scorer.
 
     Returns
     -------
@@ -335,12 +342,14 @@ def make_rows(
     rows = _with_events(_with_outcomes(project, records, scorer, as_of, leads_until, coverage))
     if not is_selected.all():
         rows = _part(rows, np.flatnonzero(is_selected))
+    is_part = since is not None or segment is not None
     rows = replace(
         rows,
         columns=columns,
         audited=audited,
         segment=segment,
-        is_part=since is not None or segment is not None,
+        is_part=is_part,
+        verdict=verdict_of(scorer.card if scorer else None, refused, is_part=is_part),
         source=(
             None
             if columns.source is None
@@ -389,7 +398,7 @@ def _with_events(rows: ReportRows) -> ReportRows:
 
 def _part(rows: ReportRows, lead: Ints) -> ReportRows:
     """Return the rows of some leads, whose positions ascend."""
-    columns = {declared.name: getattr(rows, declared.name) for declared in fields(rows)}
+    columns: dict[str, Any] = {d.name: getattr(rows, d.name) for d in fields(rows)}
     arrays = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
     return replace(
         rows,

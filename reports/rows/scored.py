@@ -15,6 +15,7 @@ from crm.arrays import Bools, Floats, Ints, Strings
 from crm.records import Records
 from features.times import cell_time
 from models.card import ModelCard
+from models.evaluation.metrics import FEWEST_TO_JUDGE
 from models.scorer import LeadScorer
 
 MOST_MOMENTS = 30_000  # their shares are known to half a point
@@ -116,6 +117,11 @@ def not_learned_from(created: Ints, card: ModelCard) -> Bools:
     if last is None:
         return np.zeros(len(created), dtype=bool)
     return created > cell_time(str(last))
+
+
+def has_enough(won: Bools) -> bool:
+    """Return whether enough leads were won, and enough were not, to judge a model by them."""
+    return min(int(won.sum()), len(won) - int(won.sum())) >= FEWEST_TO_JUDGE
 
 
 def features_of(scorer: LeadScorer, records: Records, lead: Ints, as_of: Ints) -> Floats:

@@ -1,12 +1,13 @@
 """The scores of one horizon ago, compared with the outcomes since then."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.special import logit
 
-from crm.arrays import Bools, Floats, Ints
+from crm.arrays import Floats, Ints
 from crm.times import DAY
 from models.card import ModelCard
 from models.evaluation.comparisons import CHANCE, share_of
@@ -18,7 +19,7 @@ from reports.numbers import percent
 from reports.pages.phrases import of_words, share_words
 from reports.pages.score.grades import GradeRow, best_and_worst, curves, grades_figure
 from reports.rows.rows import ReportRows
-from reports.rows.scored import not_learned_from
+from reports.rows.scored import has_enough, not_learned_from
 from reports.text import NO_BREAK
 
 USELESS_FACTOR = 1.5  # between predicted and true chance; beyond it predictions are useless
@@ -39,10 +40,10 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
         return Section(heading, needs=needs), []
     won = rows.won_within(before.lead, before.as_of)
     unseen = not_learned_from(rows.created[before.lead], card)
-    flatters = not _has_enough(won[unseen])
+    flatters = not has_enough(won[unseen])
     chosen = np.ones(len(before), dtype=bool) if flatters else unseen
     label = won[chosen].astype(np.int8)
-    if not _has_enough(won[chosen]):
+    if not has_enough(won[chosen]):
         needs = (
             f"At least {FEWEST_TO_JUDGE} leads that were won, and as many that were not, among the "
             f"leads that were open {days} ago. There are {int(label.sum()):,} won of "
@@ -53,7 +54,7 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
     if flatters:
         text += (
             "It has since learned from these very leads, so these figures look better than they "
-            "are: read the figures of unseen leads above first."
+            "are, and are folded."
         )
     else:
         text += "Only leads that it has not learned from are shown."
@@ -72,7 +73,10 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
         text += unlearned_age((before.as_of - rows.created[before.lead])[chosen], card)
     margin = logit(np.clip(probability, 1e-12, 1 - 1e-12))
     bins, best = reliability(margin, label, weight, lead), gains(margin, label, weight, lead)
-    figures = [figure, *curves(bins, best, "score-back", about)]
+    figures = [
+        replace(shown, learned_from=flatters)
+        for shown in (figure, *curves(bins, best, "score-back", about))
+    ]
     takeaways = [] if flatters else best_and_worst(grades, figure) + misstated
     return Section(heading, (text,), tuple(figures)), takeaways
 
@@ -103,10 +107,6 @@ def unlearned_age(age: Ints, card: ModelCard) -> str:
         f"any lead that it learned from; it learned from leads of {ages}{NO_BREAK}days. Name more "
         "ages in [learn] moments_days, and train again."
     )
-
-
-def _has_enough(won: Bools) -> bool:
-    return min(int(won.sum()), len(won) - int(won.sum())) >= FEWEST_TO_JUDGE
 
 
 def _misstated_average(probability: Floats, label: Any, about: str) -> list[Takeaway]:

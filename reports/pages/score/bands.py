@@ -3,14 +3,17 @@
 import numpy as np
 
 from crm.arrays import Bools
+from models.card import ModelCard
 from models.evaluation.comparisons import FEWEST_LEADS, share_of
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
 from reports.pages.phrases import mature_words, of_words, share_columns
 from reports.rows.rows import ReportRows
-from reports.rows.scored import Scored
+from reports.rows.scored import Scored, has_enough, not_learned_from
 
 BAND = 10
+LEARNED = "These figures look better than they are on new leads."
+UNSEEN = "The model has not learned from these leads."
 
 
 def at_creation(rows: ReportRows) -> tuple[Scored | None, Bools, Bools]:
@@ -21,12 +24,19 @@ def at_creation(rows: ReportRows) -> tuple[Scored | None, Bools, Bools]:
     return scored, rows.is_mature[scored.lead], rows.won[scored.lead]
 
 
-def bands_section(rows: ReportRows) -> Section:
-    """Build the section about conversion by ranges of scores."""
+def bands_section(rows: ReportRows, card: ModelCard) -> Section:
+    """Build the section about conversion by ranges of scores.
+
+    Only leads that the model has not learned from are shown, if enough of them have an outcome.
+    """
     heading = "By score"
     scored, mature, won = at_creation(rows)
     if scored is None or not mature.any():
         return Section(heading, needs="Leads whose outcome is certain.")
+    unseen = mature & not_learned_from(rows.created[scored.lead], card)
+    is_learned = not has_enough(won[unseen])
+    if not is_learned:
+        mature = unseen
     band = scored.score // BAND
     table = [
         ShareRow(
@@ -61,7 +71,7 @@ def bands_section(rows: ReportRows) -> Section:
         ),
         rows=cells,
         chart=rates_chart(cells, finding, about, what="Conversion", base=float(won[mature].mean())),
-        note="The model has learned from most of these leads, so the figures look better than they "
-        "are on new leads.",
+        note=LEARNED if is_learned else UNSEEN,
+        learned_from=is_learned,
     )
     return Section(heading, figures=(figure,))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from crm.arrays import Bools
+from models.card import ModelCard
 from models.evaluation.comparisons import CHANCE, Share, share_of
 from models.evaluation.intervals import holm
 from models.evaluation.trends import lasting_trend
@@ -21,9 +22,10 @@ from reports.pages.phrases import (
 )
 from reports.pages.score.bands import at_creation
 from reports.rows.rows import ReportRows
-from reports.rows.scored import Scored
+from reports.rows.scored import Scored, not_learned_from
 
 MOST_MONTHS = 24
+MEASURED_ON_LEARNED = "Measured on leads that the model learned from."
 RISES, FALLS, NO_TREND = "rises", "falls", "shows no lasting trend"
 
 
@@ -45,7 +47,7 @@ class MonthGradeRow(ShareRow):
         return {**shown, **blank, "x": self.x, "series": self.series}
 
 
-def months_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
+def months_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Takeaway]]:
     """Look for inflation: more good grades, and fewer wins among them."""
     heading = "Is a grade still worth the same?"
     scored, mature, won = at_creation(rows)
@@ -53,6 +55,8 @@ def months_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         needs = "Grades by month of creation. This needs [leads] created_at."
         return Section(heading, needs=needs), []
     shares, conversions = _month_rows(rows, scored, mature, won)
+    unseen = not_learned_from(rows.created[scored.lead], card)[mature]
+    is_learned = not unseen.mean() >= 0.5 if len(unseen) else True
     best = min(row.grade for row in shares)
     share_trend, won_trend = _trends(
         [row for row in shares if row.grade == best],
@@ -68,13 +72,16 @@ def months_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
             share_columns("Share of the month's leads", "grade_share"),
             ("Leads of the month", "With the grade"),
         ),
-        _months_figure(
-            "score-months-won",
-            conversions,
-            f"The conversion of grade {best} {won_trend} over the months",
-            about,
-            share_columns("Conversion", "grade_won_share"),
-            ("Leads with the grade", "Won"),
+        replace(
+            _months_figure(
+                "score-months-won",
+                conversions,
+                f"The conversion of grade {best} {won_trend} over the months",
+                about,
+                share_columns("Conversion", "grade_won_share"),
+                ("Leads with the grade", "Won"),
+            ),
+            learned_from=is_learned,
         ),
     )
     takeaways = []
@@ -83,6 +90,11 @@ def months_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     elif won_trend == FALLS:
         shown = [row for row in conversions if row.grade == best and _is_shown(row)]
         takeaways = [_worth_less(shown)]
+    if is_learned:
+        takeaways = [
+            replace(takeaway, sentence=f"{takeaway.sentence} {MEASURED_ON_LEARNED}")
+            for takeaway in takeaways
+        ]
     text = (
         "Inflation is when more and more leads get a good grade and fewer and fewer of them are "
         "won. One model scored all months here, so a change is a change of the leads."

@@ -61,7 +61,7 @@ def _flattery(handovers: Handovers) -> str:
 def grades_figure(handovers: Handovers, table: Sequence[HandedRow]) -> Figure:
     """Build the figure of the leads handed over, worked and won by grade."""
     columns: tuple[Column, ...] = (
-        Column("name", "Grade"),
+        Column("name", "Grade", metric="grade" if handovers.has_grades else ""),
         Column("handed", "Handed over", "count", "handed_over"),
         Column("a_week", "A week", "ratio", "handed_over"),
         Column("hours", "Half have a sales activity within", "hours", "first_touch_hours"),

@@ -168,7 +168,7 @@ def _weeks_by_grade(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
         columns=(
             Column("name", "Week and grade"),
             Column("week", "Week from"),
-            Column("grade", "Grade"),
+            Column("grade", "Grade", metric="grade"),
             Column("handed", "Handed over", "count", "handed_over"),
             *_week_columns(handovers),
         ),
