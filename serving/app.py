@@ -338,7 +338,7 @@ class ScoringApp:
             in_progress=self._in_progress,
             has_takeover_fault=self.fault is not None,
             has_keys_fault=self.guard.fault is not None,
-            has_ledger_fault=self.calls.ledger.faults.message is not None,
+            ledger_faults=self.calls.ledger.faults.causes,
             score_writer=self.calls.score_writer,
         )
         if self.model is not None:

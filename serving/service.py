@@ -177,7 +177,7 @@ class _Upkeep:
         self._keys = keys
         self._settings = settings
         self._counts = Path(os.environ[COUNTS]) if COUNTS in os.environ else None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._takeover = TakeOver(
             champion_tag=partial(named_champion, str(pinned.info.metadata["name"])),
             load=load_from_store,
@@ -193,7 +193,9 @@ class _Upkeep:
     async def begin(self) -> None:
         if self._settings.takeover:
             await self._takeover.check()
-        self._task = asyncio.create_task(self._tick())
+        self._tasks = [asyncio.create_task(self._tick())]
+        if self._app.calls.ledger.ledger is not None:
+            self._tasks.append(asyncio.create_task(self._app.calls.ledger.open()))
         earlier = signal.getsignal(signal.SIGTERM)
         loop = asyncio.get_running_loop()
 
@@ -208,8 +210,8 @@ class _Upkeep:
             signal.signal(signal.SIGTERM, drain)
 
     async def end(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
         await anyio.to_thread.run_sync(self._app.calls.close)
         self._app.flush()
         self._publish()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crm.errors import ConfigError, LedgerError
+from crm.errors import LedgerError
 from crm.ledger.ledger import Ledger
 from serving.calls import Calls
 from serving.errors import RequestError
@@ -217,8 +217,11 @@ def test_scoring_continues_with_a_ledger_of_a_newer_schema(
     scored = score(ask, LEAD)
     assert scored["probability"] > 0
     assert scored["warnings"][-1]["code"] == "ledger_unavailable"
-    with pytest.raises(ConfigError, match="has schema 9999"):
+    with pytest.raises(RequestError, match="cannot answer now") as refusal:
         ask("/activities", {"activities": [CALL]})
+    assert refusal.value.status == 503
+    assert "has schema 9999" in str(refusal.value.__cause__)
+    assert calls.ledger.faults.causes == {"read": "schema", "written": "schema"}
     calls.close()
 
 

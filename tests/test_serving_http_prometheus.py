@@ -237,7 +237,9 @@ def app_with_faults(app: ScoringApp) -> ScoringApp:
     writer: Any = SimpleNamespace(written=12, dropped=3, queued=4)
     app.calls.score_writer = writer
     app.fault = "Version 8 does not verify."
-    app.calls.ledger.faults.failed("written", LedgerError("/home/ada/ledger.db is full"))
+    app.calls.ledger.faults.failed(
+        "written", LedgerError("/home/ada/ledger.db is full", cause="full")
+    )
     return app
 
 
@@ -248,6 +250,8 @@ def test_metrics_contain_the_queue_and_the_faults(app_with_faults: ScoringApp) -
     assert samples['leadscore_scores_queued{worker="1"}'] == 4
     assert samples['leadscore_takeover_fault{worker="1"}'] == 1
     assert samples['leadscore_ledger_fault{worker="1"}'] == 1
+    cause = 'leadscore_ledger_fault_cause{worker="1",work="written",cause="full"}'
+    assert samples[cause] == 1
 
 
 def test_metrics_show_the_end_of_a_fault(app_with_faults: ScoringApp) -> None:
@@ -260,7 +264,7 @@ def test_readyz_names_all_faults_without_paths(app_with_faults: ScoringApp) -> N
     response = request(app_with_faults, "GET", "/readyz")
     assert response.status_code == 200
     assert response.json()["fault"] == (
-        "Version 8 does not verify. The ledger cannot be written; the log says why."
+        "Version 8 does not verify. The ledger cannot be written (full); the log says why."
     )
 
 
@@ -275,7 +279,7 @@ def test_errors_are_counted_by_status(app: ScoringApp, monkeypatch: pytest.Monke
 
 
 def test_every_metric_has_type_and_help() -> None:
-    assert len(FAMILIES) == 22
+    assert len(FAMILIES) == 23
     for family, (kind, meaning) in FAMILIES.items():
         assert family.startswith("leadscore_")
         assert family.endswith("_total") == (kind == "counter")

@@ -28,8 +28,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine.reflection import Inspector
 
-import crm.ledger.database as database
 from crm.errors import LedgerError
+from crm.ledger import database, engine
 from crm.ledger.entries import Batch, SentLead
 from crm.ledger.ledger import Ledger
 from serving.errors import RequestError
@@ -39,7 +39,7 @@ from serving.served_model import ServedModel
 from tests.made_calls import given
 
 HERE = Path(__file__).resolve().parent.parent
-KILLS = 20
+KILLS = {"sqlite": 20, "postgresql": 20, "pgbouncer": 4}  # benchmarks/fault_kill.py does more
 PER_BATCH = 5
 _database_numbers = itertools.count()
 
@@ -63,12 +63,18 @@ with Ledger(url) as ledger:
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+DIRECTLY = pytest.mark.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
-    return str(request.getfixturevalue("ledger_on_postgres"))
+    url = str(request.getfixturevalue("ledger_on_postgres"))
+    if request.param == "pgbouncer":
+        url = request.getfixturevalue("pgbouncer").url(sa.make_url(url).database)
+    return url
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ def ledger_on_postgres(postgres_url: str) -> str:
 @pytest.fixture
 def ledger(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """Open a ledger that gives up after short times."""
-    monkeypatch.setattr(database, "PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(engine, "PATIENCE_SECONDS", 1)
     monkeypatch.setattr(database, "AWAY_SECONDS", 0.2)
     with Ledger(ledger_url) as opened:
         opened.database.prepare()
@@ -144,20 +150,28 @@ def acknowledged_until_killed(url: str, first: int, seconds: float) -> set[int]:
 
 
 @pytest.fixture
-def acknowledged(ledger_url: str) -> set[int]:
-    """Kill 20 writers, one after the other; return the numbers that were acknowledged.
+def kills(request: pytest.FixtureRequest) -> int:
+    """Return the number of writers to kill."""
+    return KILLS[request.node.callspec.params["ledger_url"]]
+
+
+@pytest.fixture
+def acknowledged(ledger_url: str, kills: int) -> set[int]:
+    """Kill writers, one after the other; return the numbers that were acknowledged.
 
     Each writer first repeats the last batch of the one before.
     """
     generator = random.Random(5)
     numbers: set[int] = {0}
-    for _ in range(KILLS):
+    for _ in range(kills):
         numbers |= acknowledged_until_killed(ledger_url, max(numbers), generator.uniform(0, 0.15))
     return numbers
 
 
-def test_killed_writers_lose_and_repeat_nothing(ledger_url: str, acknowledged: set[int]) -> None:
-    assert len(acknowledged) >= KILLS
+def test_killed_writers_lose_and_repeat_nothing(
+    ledger_url: str, acknowledged: set[int], kills: int
+) -> None:
+    assert len(acknowledged) >= kills
     with Ledger(ledger_url) as ledger:
         activities = stored_ids(ledger)
         assert ids_of_batches(acknowledged) - set(activities) == set()
@@ -169,6 +183,7 @@ def test_killed_writers_lose_and_repeat_nothing(ledger_url: str, acknowledged: s
         assert max(outcomes.values()) == 1
 
 
+@DIRECTLY
 def test_process_killed_while_opening_leaves_a_usable_ledger(ledger_url: str) -> None:
     generator = random.Random(6)
     for _ in range(5):
@@ -226,6 +241,7 @@ def test_erasure_with_concurrent_writers_leaves_nothing(ledger: Ledger) -> None:
     assert stored_ids(ledger) == Counter()
 
 
+@DIRECTLY
 def test_concurrent_openings_migrate_once(ledger_url: str) -> None:
     processes = [start_writer(ledger_url, 0, 1, f"p{i}") for i in range(4)]
     outputs = [process.communicate(timeout=120) for process in processes]
@@ -237,6 +253,7 @@ def test_concurrent_openings_migrate_once(ledger_url: str) -> None:
         assert keys == 1
 
 
+@DIRECTLY
 def test_tables_that_another_process_creates_during_the_opening_are_used(
     ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,7 +357,9 @@ def test_outage_and_recovery_are_logged_once(
         asyncio.run(fail_to_write_and_read())
         writer.put(Batch(leads=[(SentLead("L1", None, {}), 0)]), 0)
         asyncio.run(fail_to_write_and_read())
-        assert calls.faults.message == "The ledger cannot be read or written; the log says why."
+        assert calls.faults.message == (
+            "The ledger cannot be read or written (unreachable); the log says why."
+        )
     time.sleep(0.3)
     writer.close()
     assert asyncio.run(calls.stored_leads(["L1"]))
@@ -503,7 +522,7 @@ def test_full_disk_answers_503_and_loses_nothing(
         first_ids, refusal = add_until_refused(calls, model)
         assert refusal.status == 503
         assert "is full, or its disk is full" in str(refusal.__cause__)
-        assert calls.faults.message == "The ledger cannot be written; the log says why."
+        assert calls.faults.message == "The ledger cannot be written (full); the log says why."
         assert shutil.disk_usage(small_disk).free < 300_000
         assert len(first_ids) > 100
         assert stored_ids_without_sorting(ledger) == Counter(first_ids)

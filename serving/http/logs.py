@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-EXTRA = ("request_id", "model", "fault", "worker", "count")
+EXTRA = ("request_id", "model", "cause", "fault", "worker", "count")
 MAX_MESSAGE_CHARACTERS = 300
 PIPE_BYTES = 4096  # a pipe never splits this many bytes, even if several processes write
 MAX_WAITING_LINES = 200

@@ -23,6 +23,7 @@ from crm.version import VERSION
 from models.attribute_changes import attribute_changes
 from models.attribute_counts import AttributeCounts, AttributeTally
 from models.scorer import LeadScorer
+from serving.ledger.faults import Work
 from serving.ledger.score_writer import ScoreWriter
 from serving.served_model import ServedModel
 
@@ -56,6 +57,7 @@ FAMILIES = {
     "leadscore_scores_dropped_total": ("counter", "Scores lost before they reached the ledger."),
     "leadscore_scores_queued": ("gauge", "Scores waiting to be written."),
     "leadscore_ledger_fault": ("gauge", "1 while the ledger cannot be read or written."),
+    "leadscore_ledger_fault_cause": ("gauge", "1 for work on the ledger that fails, by cause."),
     "leadscore_takeovers_total": ("counter", "New champions taken over."),
     "leadscore_takeover_faults_total": ("counter", "New champions refused."),
     "leadscore_takeover_fault": ("gauge", "1 while the champion is not the model that answers."),
@@ -82,7 +84,9 @@ class WorkerStatus:
         Number of refused connections, by status.
     in_progress : int
         Number of requests in progress.
-    has_takeover_fault, has_keys_fault, has_ledger_fault : bool
+    has_takeover_fault, has_keys_fault : bool
+    ledger_faults : mapping of str to str
+        The cause of each work on the ledger that fails.
     score_writer : ScoreWriter or None
         None without a ledger.
     """
@@ -92,7 +96,7 @@ class WorkerStatus:
     in_progress: int
     has_takeover_fault: bool
     has_keys_fault: bool
-    has_ledger_fault: bool
+    ledger_faults: Mapping[Work, str]
     score_writer: ScoreWriter | None
 
 
@@ -239,7 +243,11 @@ def worker_samples(worker: str, status: WorkerStatus, now: datetime.datetime) ->
         samples["leadscore_scores_written_total"] = status.score_writer.written
         samples["leadscore_scores_dropped_total"] = status.score_writer.dropped
         samples["leadscore_scores_queued"] = status.score_writer.queued
-        samples["leadscore_ledger_fault"] = int(status.has_ledger_fault)
+        samples["leadscore_ledger_fault"] = int(bool(status.ledger_faults))
+        samples["leadscore_ledger_fault_cause"] = {
+            _labels(worker=worker, work=work, cause=cause): 1
+            for work, cause in status.ledger_faults.items()
+        }
     return samples
 
 

@@ -46,6 +46,7 @@ LONG_READS: Final = 2  # of leads with very many events, besides `THREADS`
 READS: Final = 4  # of many leads at once; the other threads write
 READ_SECONDS: Final = 5.0  # after this time, leads are scored without the ledger
 SLOW_SECONDS: Final = 0.1  # after this time, a read of many leads does not hold up the next one
+OPEN_AGAIN_SECONDS: Final = 5.0
 
 log = logging.getLogger("leadscore")
 
@@ -75,6 +76,27 @@ class LedgerCalls:
         self._newest_read: asyncio.Future[dict[str, StoredLead]] | None = None
         self._few_reads = asyncio.Semaphore(READS)
         self._long_reads = anyio.CapacityLimiter(LONG_READS)
+
+    async def open(self) -> None:
+        """Open the ledger and check its rights; repeat this until it succeeds.
+
+        So a fault of the ledger shows before the first request needs the ledger.
+        """
+        ledger = self._open()
+
+        def check() -> None:
+            ledger.database.prepare()
+            ledger.database.check_rights()
+
+        while True:
+            try:
+                await self._in_thread(check)
+            except LeadScoringError as error:
+                self.faults.failed("opened", error)
+            else:
+                self.faults.worked("opened")
+                return
+            await asyncio.sleep(OPEN_AGAIN_SECONDS)
 
     async def add(
         self, table: str, model: ServedModel, body: bytes, now: int, request_id: str
@@ -166,7 +188,7 @@ class LedgerCalls:
         """
         ledger = self._open()
         lead_id = read_lead_id(body)
-        deleted = await self._run(lambda: ledger.forget(lead_id, now), "written")
+        deleted = await self._run(lambda: ledger.forget(lead_id, now), "erased")
         return ErasedAnswer(lead_id, True, deleted, request_id, model.identity)
 
     async def stored_leads(self, lead_ids: Sequence[str]) -> dict[str, StoredLead] | None:
@@ -189,7 +211,8 @@ class LedgerCalls:
             self.faults.failed("read", error)
             return None
         except TimeoutError:
-            self.faults.failed("read", LedgerError("The ledger's database takes too long to read."))
+            problem = "The ledger's database takes too long to read."
+            self.faults.failed("read", LedgerError(problem, cause="locked"))
             return None
         self.faults.worked("read")
         return stored
@@ -228,8 +251,8 @@ class LedgerCalls:
     async def _run(self, work: Callable[[], Result], kind: Work) -> Result:
         try:
             result = await self._in_thread(work)
-        except LedgerError as error:
-            if not error.is_passing:
+        except LeadScoringError as error:
+            if isinstance(error, LedgerError) and not error.is_passing:
                 raise
             self.faults.failed(kind, error)
             raise RequestError(

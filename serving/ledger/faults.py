@@ -1,12 +1,13 @@
 """Faults of the ledger, for the log, `/readyz` and a metric."""
 
 import logging
+from collections.abc import Mapping
 from typing import Final, Literal
 
-from crm.errors import LeadScoringError
+from crm.errors import LeadScoringError, LedgerError
 
-Work = Literal["read", "written"]
-WORKS: Final[tuple[Work, ...]] = ("read", "written")
+Work = Literal["opened", "read", "written", "erased"]
+WORKS: Final[tuple[Work, ...]] = ("opened", "read", "written", "erased")
 
 log = logging.getLogger("leadscore")
 
@@ -19,9 +20,9 @@ class LedgerFaults:
     Examples
     --------
     >>> faults = LedgerFaults()
-    >>> faults.failed("written", LeadScoringError("The disk is full."))
+    >>> faults.failed("written", LedgerError("The disk of db.example.com is full.", cause="full"))
     >>> faults.message
-    'The ledger cannot be written; the log says why.'
+    'The ledger cannot be written (full); the log says why.'
     >>> faults.worked("written")
     >>> faults.message is None
     True
@@ -29,24 +30,37 @@ class LedgerFaults:
 
     def __init__(self) -> None:
         self._causes: dict[Work, str] = {}
+        self._logged: dict[Work, str] = {}
+
+    @property
+    def causes(self) -> Mapping[Work, str]:
+        """The kind of the cause of each failing work: one of `crm.ledger.failures.Cause`."""
+        return dict(self._causes)
 
     @property
     def message(self) -> str | None:
         """The problem with the ledger, without internals; None if everything works."""
-        failing = [work for work in WORKS if work in self._causes]
-        if not failing:
+        by_cause: dict[str, list[str]] = {}
+        for work in WORKS:
+            if work in self._causes:
+                by_cause.setdefault(self._causes[work], []).append(work)
+        if not by_cause:
             return None
-        return f"The ledger cannot be {' or '.join(failing)}; the log says why."
+        parts = [f"{' or '.join(works)} ({cause})" for cause, works in by_cause.items()]
+        return f"The ledger cannot be {', or '.join(parts)}; the log says why."
 
     def failed(self, work: Work, error: LeadScoringError) -> None:
-        """Record a failure. A lasting cause is logged once."""
-        cause = str(error)
-        if self._causes.get(work) != cause:
-            self._causes[work] = cause
-            log.error("the ledger cannot be %s", work, extra={"fault": cause})
+        """Record a failure. A lasting cause is logged once; other missing rights are new ones."""
+        cause = error.cause if isinstance(error, LedgerError) else "schema"
+        self._causes[work] = cause
+        logged = str(error) if cause == "missing_rights" else cause
+        if self._logged.get(work) != logged:
+            self._logged[work] = logged
+            log.error("the ledger cannot be %s", work, extra={"cause": cause, "fault": str(error)})
 
     def worked(self, work: Work) -> None:
         """Record a success, which ends an outage."""
         if work in self._causes:
             self._causes.pop(work, None)
+            self._logged.pop(work, None)
             log.info("the ledger can be %s again", work)

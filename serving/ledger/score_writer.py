@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from crm.errors import LedgerError
+from crm.errors import LeadScoringError, LedgerError
 from crm.ledger.entries import Batch
 from crm.ledger.ledger import Ledger
 from serving.ledger.faults import LedgerFaults
@@ -145,8 +145,8 @@ class ScoreWriter:
             written = self._ledger.add_batch(joined, taken[-1][1])
             lost = 0
             self._faults.worked("written")
-        except LedgerError as error:
-            if error.is_passing:
+        except LeadScoringError as error:
+            if not isinstance(error, LedgerError) or error.is_passing:
                 self._faults.failed("written", error)
                 return False
             lost = len(joined.scores)
