@@ -176,7 +176,9 @@ def test_read_without_an_end_is_given_up(
     async def score() -> Any:
         body = json.dumps({"leads": [LEAD | {"lead_id": "slow"}]}).encode()
         answer: Any = await calls.score(model, body, NOW, "r1")
-        assert calls.ledger.faults.message == "The ledger cannot be read; the log says why."
+        assert (
+            calls.ledger.faults.message == "The ledger cannot be read (locked); the log says why."
+        )
         reads.may_read.set()
         return answer.scores[0].warnings[-1].code
 
