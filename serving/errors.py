@@ -47,7 +47,7 @@ class RequestError(Exception):
     message : str
         What is wrong, what was expected, what to do.
     field : str, optional
-        Where in the request, such as `leads[3].attributes`.
+        Where in the request, such as `leads[3].attributes.city`.
     retry_after : int, optional
         Seconds after which the same request may succeed.
     """

@@ -257,7 +257,7 @@ def test_invalid_lead_does_not_fail_the_batch(post: Post) -> None:
         "code": "invalid",
         "message": "`visits` is a list of lists or objects. Expected text, a number, true, false, "
         "null or a list of these.",
-        "field": "leads[1].attributes",
+        "field": "leads[1].attributes.visits",
     }
     assert "Did you mean `attributes`?" in misspelt["error"]["message"]
 
@@ -274,13 +274,13 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
         rb'{"leads": [{"attributes": {"a": "\udc00"}}]}',
         422,
         "surrogate pair",
-        "leads[0]",
+        "leads[0].attributes.a",
     ),
     "half a surrogate pair in a name": (
         rb'{"leads": [{"attributes": {"\uD83D": 1}}]}',
         422,
         "surrogate pair",
-        "leads[0]",
+        "leads[0].attributes.\ufffd",
     ),
     "half a surrogate pair as a time": (
         rb'{"leads": [{"attributes": {}}], "as_of": "\ud83d"}',
@@ -304,14 +304,14 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
         b'{"leads": [{"attributes": {"visits": 1e999}}]}',
         422,
         "larger than 1.8e308",
-        "leads[0].attributes[...]",
+        "leads[0].attributes.visits",
     ),
     "NaN": (b'{"leads": [{"attributes": {"visits": NaN}}]}', 400, "not valid JSON", None),
     "Infinity": (b'{"leads": [{"attributes": {"a": Infinity}}]}', 400, "not valid JSON", None),
     "two documents": (b'{"leads": []}{}', 400, "not valid JSON", None),
     "deep nesting": (b'{"leads":' + b"[" * 60_000, 400, "nested too deeply", None),
     "a list as the body": (b"[]", 422, "Expected an object, got a list.", None),
-    "no field leads": (b"{}", 422, "required field `leads`", None),
+    "no field leads": (b"{}", 422, "required field `leads`", "leads"),
     "leads is a number": (b'{"leads": 3}', 422, "Expected a list, got a whole number.", "leads"),
     "leads is null": (b'{"leads": null}', 422, "Expected a list, got null.", "leads"),
     "empty list of leads": (b'{"leads": []}', 422, "has 0 leads. Expected 1 to 50", "leads"),
@@ -344,7 +344,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
         b'{"leads": [{"lead_id": "L1"}]}',
         422,
         "required field `attributes`",
-        "leads[0]",
+        "leads[0].attributes",
     ),
     "attributes is a list": (
         b'{"leads": [{"attributes": []}]}',
@@ -356,7 +356,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
         b'{"leads": [{"attributes": {"visits": {"a": 1}}}]}',
         422,
         "`visits` is an object",
-        "leads[0].attributes",
+        "leads[0].attributes.visits",
     ),
     "lead_id is true": (
         b'{"leads": [{"lead_id": true, "attributes": {}}]}',
@@ -368,7 +368,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
         json.dumps({"leads": [{"attributes": {"source": "x" * 201}}]}).encode(),
         422,
         "The text of `source` has 201 characters. Expected at most 200",
-        "leads[0].attributes",
+        "leads[0].attributes.source",
     ),
     "long lead_id": (
         json.dumps({"leads": [{"lead_id": "x" * 201, "attributes": {}}]}).encode(),
@@ -380,7 +380,55 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
         b'{"leads": [{"attributes": {"source": "\\u0000"}}]}',
         422,
         "zero character",
-        "leads[0]",
+        "leads[0].attributes.source",
+    ),
+    "large number in a list": (
+        b'{"leads": [{"attributes": {"source": ["a"], "tags": [1, 1e999]}}]}',
+        422,
+        "larger than 1.8e308",
+        "leads[0].attributes.tags[1]",
+    ),
+    "long list": (
+        json.dumps({"leads": [{"attributes": {"tags": [1] * 1_001}}]}).encode(),
+        422,
+        "at most 1,000 items",
+        "leads[0].attributes.tags",
+    ),
+    "list of lists beside a valid list": (
+        b'{"leads": [{"attributes": {"source": ["a"], "tags": [[]]}}]}',
+        422,
+        "`tags` is a list of lists",
+        "leads[0].attributes.tags",
+    ),
+    "repeated name with an invalid cell": (
+        b'{"leads": [{"attributes": {"visits": {}, "visits": 3}}]}',
+        422,
+        "got an object.",
+        "leads[0].attributes",
+    ),
+    "blank name": (
+        b'{"leads": [{"attributes": {" ": 1}}]}',
+        422,
+        "is blank",
+        "leads[0].attributes. ",
+    ),
+    "long name": (
+        json.dumps({"leads": [{"attributes": {"x" * 1_001: 1}}]}).encode(),
+        422,
+        "has 1,001 characters",
+        "leads[0].attributes." + "x" * 100,
+    ),
+    "names that differ in white space": (
+        b'{"leads": [{"attributes": {"a b": 1, " a b": 1}}]}',
+        422,
+        "sent twice",
+        "leads[0].attributes. a b",
+    ),
+    "activity without a time": (
+        b'{"leads": [{"activities": [{"type": "call"}]}]}',
+        422,
+        "required field `occurred_at`",
+        "leads[0].activities[0].occurred_at",
     ),
     "oversized body": (b" " * 100_001, 413, "larger than 100,000 bytes", None),
 }
@@ -397,7 +445,7 @@ def test_invalid_requests_get_the_common_error_format(post: Post, case: str) -> 
 
 
 def test_number_of_refused_requests() -> None:
-    assert len(REFUSED) == 34
+    assert len(REFUSED) == 42
 
 
 def test_byte_order_mark_is_accepted(post: Post) -> None:

@@ -32,7 +32,7 @@ def test_answer_states_the_result_of_each_item(ask: Ask) -> None:
     assert answer["items"][3]["error"] == {
         "code": "invalid",
         "message": "The required field `type` is missing.",
-        "field": "activities[3]",
+        "field": "activities[3].type",
     }
 
 
@@ -57,7 +57,11 @@ ITEMS_REFUSED = {
         "<= 9223372036854775807",
         "activities[0].activity_id",
     ),
-    "zero": ({"activities": [CALL | {"content": "a\0b"}]}, "zero character", "activities[0]"),
+    "zero": (
+        {"activities": [CALL | {"content": "a\0b"}]},
+        "zero character",
+        "activities[0].content",
+    ),
     "no time": (
         {"activities": [CALL | {"occurred_at": "9"}]},
         "not a valid time",

@@ -87,8 +87,16 @@ FLAT_REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
     "bad time": (b'{"source": 1, "created_at": "soon"}', 422, "is not a valid time", "created_at"),
     "as_of is a float": (b'{"source": 1, "as_of": 7.5}', 422, "`as_of` is not text", "as_of"),
     "lead_id is true": (b'{"source": 1, "lead_id": true}', 422, "got true or false", "lead_id"),
-    "empty object": (b"{}", 422, "required field `attributes`", None),
-    "zero character": (b'{"source": "a\\u0000"}', 422, "zero character", None),
+    "empty object": (b"{}", 422, "required field `attributes`", "attributes"),
+    "zero character": (b'{"source": "a\\u0000"}', 422, "zero character", "source"),
+    "zero in a list": (b'{"source": ["a", "\\u0000"]}', 422, "zero character", "source[1]"),
+    "large number": (b'{"a": 1, "budget": 1e999}', 422, "larger than 1.8e308", "budget"),
+    "large number in a list": (b'{"a": 1, "budget": [1e999]}', 422, "larger", "budget[0]"),
+    "long list": (b'{"a": [%b1]}' % (b"1," * 1_000), 422, "at most 1,000 items", "a"),
+    "long name": (b'{"%b": 1}' % (b"x" * 1_001), 422, "has 1,001 characters", "x" * 100),
+    "blank name": (b'{"a": 1, " ": 1}', 422, "is blank", " "),
+    "same name": (b'{"a b": 1, " a b": 1}', 422, "sent twice", " a b"),
+    "long text": (b'{"Lead_Source": "%b"}' % (b"x" * 10_001), 422, "10,001", "Lead_Source"),
 }
 
 

@@ -17,6 +17,7 @@ from serving.errors import RequestError
 from serving.payloads.answers import ItemWarning, Used
 from serving.payloads.event_rows import ledger_row
 from serving.payloads.fields import ISO_TIMES, LocalTimes
+from serving.payloads.json_errors import field_path
 from serving.payloads.score import LeadPayload, lead_cells
 
 LEDGER_UNAVAILABLE: Final = ItemWarning(
@@ -65,7 +66,8 @@ def as_sent(
         422 if the lead cannot be read, or has no attributes.
     """
     if lead.attributes is None:
-        raise RequestError(422, "The required field `attributes` is missing.", where or None)
+        field = field_path(where, "attributes")
+        raise RequestError(422, "The required field `attributes` is missing.", field)
     sent = lead_cells(lead, where, roles, known_columns, local)
     return JoinedLead(None, sent, sent)
 
@@ -128,7 +130,7 @@ def join(
                 422,
                 "The required field `attributes` is missing, and the ledger has none for this "
                 "lead.",
-                where or None,
+                field_path(where, "attributes"),
             )
         cells = {**records.sent.attributes, roles["lead_id"]: lead.lead_id}
     if created_at == NOT_A_TIME and records.sent and records.sent.created_at is not None:

@@ -18,7 +18,11 @@ from serving.payloads.answers import FlatAnswer, ItemWarning, ModelIdentity, Use
 from serving.payloads.attributes import by_column_name, long_text_error
 from serving.payloads.fields import read_optional_time
 from serving.payloads.json_body import nul_error, read_body
-from serving.payloads.json_errors import nested_cell_error, validation_error
+from serving.payloads.json_errors import (
+    attribute_error,
+    nested_cell_error,
+    validation_error,
+)
 from serving.payloads.score import LeadPayload
 from serving.settings import Settings
 
@@ -76,13 +80,13 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     >>> lead.lead_id, lead.attributes, as_of == read_optional_time(None, "as_of")
     (7, {'Lead Source': 'Web'}, True)
     """
-    fields, has_nul = read_body(body, dict[str, Any])
+    fields, has_nul = _read_fields(body)
     if has_nul and (problem := nul_error(fields, "")):
         raise problem
     reserved = {name: fields.pop(name, None) for name in RESERVED}
     if not fields.keys() <= names.keys():
-        fields = by_column_name(fields, None)
-    if problem := nested_cell_error(fields, None):
+        fields = by_column_name(fields, "")
+    if problem := nested_cell_error(fields, ""):
         raise problem
     attributes: dict[str, Any] = {}
     for name, cell in fields.items():
@@ -90,7 +94,7 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
         column = names.get(name) or names.get(bare) or name
         is_repeated = column != name and (column in fields or column in attributes)
         attributes[name if is_repeated else column] = cell
-    if problem := long_text_error(attributes, None, settings.max_string_characters):
+    if problem := long_text_error(fields, "", settings.max_string_characters):
         raise problem
     sent = {name: cell for name, cell in reserved.items() if cell not in (None, "")}
     as_of = sent.pop("as_of", None)
@@ -101,8 +105,19 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     try:
         lead = msgspec.convert(sent | {"attributes": attributes or None}, LeadPayload)
     except msgspec.ValidationError as error:
-        raise validation_error(str(error), "", LeadPayload) from None
+        problem = attribute_error(fields, "")
+        raise problem or validation_error(str(error), "", LeadPayload) from None
     return lead, read_optional_time(as_of, "as_of")
+
+
+def _read_fields(body: bytes) -> tuple[dict[str, Any], bool]:
+    try:
+        return read_body(body, dict[str, Any])
+    except RequestError as error:
+        if error.status != 422:
+            raise
+        raws, _ = read_body(body, dict[str, msgspec.Raw])  # fails too if the body is no object
+        raise attribute_error(raws, "") or error from None
 
 
 def flat_answer(

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from serving.errors import RequestError
-from serving.payloads.json_errors import not_json, validation_error
+from serving.payloads.json_errors import field_path, not_json, validation_error
 
 Kind = TypeVar("Kind")
 NUL: Final = b"\\u0000"  # JSON's escape for NUL; a raw NUL is invalid JSON
@@ -58,21 +58,28 @@ def read_body(body: bytes, kind: type[Kind]) -> tuple[Kind, bool]:
 
 
 def nul_error(content: Any, where: str) -> RequestError | None:
-    """Return an error if a text contains NUL, which neither databases nor CSV files accept.
+    r"""Return an error if a text contains NUL, which neither databases nor CSV files accept.
 
     `read_body` decodes half of a surrogate pair as NUL.
+
+    Examples
+    --------
+    >>> nul_error({"city": ["Bonn", "\0"]}, "leads[0].attributes").field
+    'leads[0].attributes.city[1]'
     """
-    remaining = [content]
+    remaining = [(where, content)]
     while remaining:
-        value = remaining.pop()
+        path, value = remaining.pop()
         if isinstance(value, dict):
-            remaining += [*value.keys(), *value.values()]
+            for name, item in value.items():
+                field = field_path(path, name)
+                remaining += [(field, name), (field, item)]
         elif isinstance(value, list):
-            remaining += value
+            remaining += [(f"{path}[{i}]", item) for i, item in enumerate(value)]
         elif isinstance(value, str) and "\0" in value:
             message = (
                 "A text contains a zero character (\\u0000) or half of a surrogate pair, such as "
                 "\\ud83d without its second half. Remove it."
             )
-            return RequestError(422, message, where or None)
+            return RequestError(422, message, path)
     return None

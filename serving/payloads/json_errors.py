@@ -1,6 +1,7 @@
 """Translates the errors of msgspec into messages for callers, with the names of their fields."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from crm.suggest import nearest
 from crm.tables import TABLES
 from serving.errors import RequestError
+from serving.payloads.columns import SentCell
 
 KINDS: Final = {  # msgspec's names of types, in plain words
     "object": "an object",
@@ -63,7 +65,8 @@ def validation_error(message: str, where: str, kind: Any) -> RequestError:
     'Expected text, got a whole number.'
     """
     problem, _, path = message.partition(" - at `$")
-    field = (where + path.rstrip("`")).lstrip(".") or None
+    path = path.rstrip("`").replace("[...]", "")  # msgspec does not name the keys of objects
+    field = (where + path).lstrip(".") or None
     unknown = re.search(r"unknown field `(.*)`", problem)
     if unknown:
         name = unknown[1]
@@ -71,9 +74,10 @@ def validation_error(message: str, where: str, kind: Any) -> RequestError:
         expected = _item_kind(kind, inner[1]) if inner else kind
         names = [entry.name for entry in msgspec.structs.fields(expected)]
         problem = f"Unknown field `{name[:100]}`. {nearest(name, names)}"
-        field = f"{field or ''}.{name[:100]}".lstrip(".")
+        field = field_path(field or "", name)
     elif missing := re.search(r"missing required field `(.*)`", problem):
         problem = f"The required field `{missing[1]}` is missing."
+        field = field_path(field or "", missing[1])
     elif problem.startswith("Expected `") and str(field).rpartition(".")[2] in TIME_FIELDS:
         problem = f"A time is text such as 2025-03-01T08:00:00Z, or 13 digits. {_plain(problem)}"
     elif problem.startswith("Expected `"):
@@ -106,18 +110,55 @@ def _plain(problem: str) -> str:
     )
 
 
-def nested_cell_error(attributes: Any, where: str | None) -> RequestError | None:
-    """Return an error that names the attribute whose cell contains lists or objects.
+def field_path(where: str, name: str) -> str:
+    """Return the path of a field in the object at `where`, which is "" for the whole body.
+
+    Examples
+    --------
+    >>> field_path("leads[3].attributes", "Lead Source"), field_path("", "as_of")
+    ('leads[3].attributes.Lead Source', 'as_of')
+    """
+    shown = name[:100].replace("\0", "\ufffd")
+    return f"{where}.{shown}" if where else shown
+
+
+def attribute_error(attributes: Mapping[str, Any], where: str) -> RequestError | None:
+    """Return an error that names the attribute whose cell is not valid, if there is one.
 
     msgspec does not name it.
+
+    Parameters
+    ----------
+    attributes : mapping of str to (msgspec.Raw or cell)
+        The cells as they were sent, decoded or not.
+    where : str
+        The place of the attributes in the request.
+
+    Examples
+    --------
+    >>> attribute_error({"city": "Bonn", "size": msgspec.Raw(b"1e999")}, "leads[0].attributes")
+    RequestError('A number is larger than 1.8e308, the largest possible number.')
     """
-    for name, cell in attributes.items() if isinstance(attributes, dict) else ():
+    for name, sent in attributes.items():
+        try:
+            cell = msgspec.json.decode(sent) if isinstance(sent, msgspec.Raw) else sent
+            if problem := nested_cell_error({name: cell}, where):
+                return problem
+            msgspec.convert(cell, SentCell)
+        except msgspec.ValidationError as error:
+            return validation_error(str(error), field_path(where, name), SentCell)
+    return None
+
+
+def nested_cell_error(attributes: Mapping[str, Any], where: str) -> RequestError | None:
+    """Return an error that names the attribute whose cell contains lists or objects."""
+    for name, cell in attributes.items():
         items = cell if isinstance(cell, list) else [cell]
         if any(isinstance(item, dict | list) for item in items):
             kind = "a list of lists or objects" if isinstance(cell, list) else "an object"
             expected = "Expected text, a number, true, false, null or a list of these."
             message = f"`{name[:100]}` is {kind}. {expected}"
-            return RequestError(422, message, where or name[:100])
+            return RequestError(422, message, field_path(where, name))
     return None
 
 

@@ -25,7 +25,7 @@ from serving.payloads.columns import (
 from serving.payloads.event_rows import event_row
 from serving.payloads.fields import ISO_TIMES, LocalTimes, read_optional_time
 from serving.payloads.json_body import NUL, nul_error, read_body
-from serving.payloads.json_errors import nested_cell_error, not_json, validation_error
+from serving.payloads.json_errors import attribute_error, not_json, validation_error
 from serving.settings import Settings
 
 DEFAULT_REASONS = 3
@@ -46,6 +46,12 @@ class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
     created_at: Time | None = None
     activities: Annotated[list[ActivityPayload], Meta(max_length=10_000)] | None = None
     stages: Annotated[list[StagePayload], Meta(max_length=1_000)] | None = None
+
+
+class _RawAttributes(Struct):
+    """The attributes of a lead, not decoded."""
+
+    attributes: dict[str, msgspec.Raw]
 
 
 class ScoreRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +92,7 @@ def read_score_request(
     >>> good.attributes
     {'city': 'Bonn'}
     >>> bad.field, bad.message.partition(".")[0]
-    ('leads[1].attributes', '`city` is an object')
+    ('leads[1].attributes.city', '`city` is an object')
     """
     valid = _valid_request(body, settings) if len(body) < LARGE_BODY else None
     if valid is not None:
@@ -189,7 +195,7 @@ def lead_cells(
     """
     cells: dict[str, Any] = {} if lead.attributes is None else lead.attributes
     if not cells.keys() <= known_columns:
-        cells = by_column_name(cells, f"{where}.attributes" if where else None)
+        cells = by_column_name(cells, f"{where}.attributes" if where else "")
     for name, cell in cells.items():
         if isinstance(cell, list):
             cells[name] = list_text(cell)
@@ -219,8 +225,11 @@ def _read_lead(
     try:
         lead = msgspec.json.decode(raw, type=LeadPayload)
     except msgspec.ValidationError as error:
-        nested = nested_cell_error(_sent_attributes(raw), f"{where}.attributes")
-        return nested or validation_error(str(error), where, LeadPayload)
+        problem = None
+        if "`$.attributes[" in str(error):
+            sent = msgspec.json.decode(raw, type=_RawAttributes).attributes
+            problem = attribute_error(sent, f"{where}.attributes")
+        return problem or validation_error(str(error), where, LeadPayload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return not_json(raw, error, where)
     if has_nul and (problem := nul_error(msgspec.json.decode(raw), where)):
@@ -229,12 +238,3 @@ def _read_lead(
     if len(raw) <= max_characters:
         return lead  # no text in it can be longer
     return long_text_error(lead.attributes or {}, f"{where}.attributes", max_characters) or lead
-
-
-def _sent_attributes(raw: msgspec.Raw) -> Any:
-    """Decode the attributes of an invalid lead; None if they cannot be decoded."""
-    try:
-        lead = msgspec.json.decode(raw)
-    except msgspec.ValidationError:  # for example because of a number such as 1e999
-        return None
-    return lead.get("attributes") if isinstance(lead, dict) else None
