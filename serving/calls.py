@@ -42,6 +42,7 @@ from serving.payloads.answers import (
 from serving.payloads.fields import LocalTimes
 from serving.payloads.flat_lead import MAX_REASONS, flat_answer, read_flat
 from serving.payloads.json_body import read_body
+from serving.payloads.plausibility import lead_warnings
 from serving.payloads.score import (
     LARGE_BODY,
     LeadPayload,
@@ -136,6 +137,7 @@ class Calls:
             )
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
         results = await self._score(model, leads, moment, n_reasons)
+        results = _with_event_warnings(model.scorer, results, cell_time(now))
         scored = [result for result in results if isinstance(result, LeadResult)]
         errors = [result for result in results if isinstance(result, RequestError)]
         if errors and not scored:
@@ -155,7 +157,8 @@ class Calls:
         """Score one lead, sent as a flat object and answered as a flat object."""
         lead, as_of = read_flat(body, self.settings, model.names_by_identifier)
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
-        (result,) = await self._score(model, [lead], moment, MAX_REASONS, is_batch=False)
+        results = await self._score(model, [lead], moment, MAX_REASONS, is_batch=False)
+        (result,) = _with_event_warnings(model.scorer, results, cell_time(now))
         if isinstance(result, RequestError):
             raise result
         self._record(model, [result], moment, cell_time(now), request_id)
@@ -347,6 +350,20 @@ def _results(
             score = next(remaining)
             warnings = [*map(item_warning, score.warnings), *lead.warnings]
             results.append(LeadResult(lead, score, used_events(lead.joined, moment), warnings))
+    return results
+
+
+def _with_event_warnings(
+    scorer: LeadScorer, results: list[LeadResult | RequestError], now: int
+) -> list[LeadResult | RequestError]:
+    """Add the warnings about the events that were sent with leads; most leads have none."""
+    for i, result in enumerate(results):
+        if isinstance(result, RequestError):
+            continue
+        sent = result.lead.sent
+        if sent.activities or sent.stages:
+            warnings = lead_warnings(sent, scorer.created_at_of(result.lead.joined), now)
+            results[i] = result._replace(warnings=[*result.warnings, *warnings])
     return results
 
 

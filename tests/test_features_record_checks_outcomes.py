@@ -237,3 +237,36 @@ def test_deals_of_olist_begin_later_than_its_leads(public_data: Path, tmp_path: 
     result = check_records(load_project(tmp_path), NOW, private_reason)
     assert numbers(result) == ["LC101", "LC102"]
     assert "1,832 of 8,000 leads" in result.warnings[1].evidence
+
+
+def test_negative_amounts_of_won_deals_are_asked_about(check: Check) -> None:
+    rows = leads()
+    rows[0]["Amount"] = -50  # not won
+    assert numbers(check(rows)) == []
+    rows[1]["Amount"], rows[4]["Amount"] = -50, "-7.5"
+    warning = only(check(rows))
+    assert (warning.number, warning.count) == ("LC129", 2)
+    assert warning.question == "Why are the amounts of 2 won deals negative?"
+    assert warning.evidence.startswith("2 of 67 won deals have an amount below 0")
+    assert "-57.5 together" in warning.evidence
+
+
+def test_activities_years_before_the_creation_are_asked_about(check: Check) -> None:
+    rows = leads()
+    calls = [{"Lead": row["Id"], "Type": "call", "At": row["Created"]} for row in rows]
+    calls[3]["At"] = "2024-01-05 08:00"  # less than two years
+    assert numbers(check(rows, calls)) == []
+    calls[7]["At"] = "2015-01-05 08:00"
+    warning = only(check(rows, calls))
+    assert (warning.number, warning.count) == ("LC130", 1)
+    assert "more than two years before it, the first on 2015-01-05" in warning.evidence
+
+
+@pytest.mark.parametrize("column", ["Created", "Closed"])
+def test_times_before_1970_are_asked_about(check: Check, column: str) -> None:
+    rows = leads()
+    rows[7][column] = "1901-05-05 08:00"
+    (warning,) = [found for found in check(rows).warnings if found.number == "LC131"]
+    assert (warning.count, warning.question) == (1, f'Is "{column}" right in 1 row before 1970?')
+    rows[7][column] = "1900-01-01 00:00"  # LC108 asks about it
+    assert "LC131" not in numbers(check(rows))

@@ -5,14 +5,12 @@ import dataclasses
 import pytest
 
 from crm.ledger.ledger import Ledger
+from features.times import cell_time
 from serving.calls import Calls
 from serving.errors import RequestError
+from serving.payloads.plausibility import stored_warnings
 from serving.served_model import ServedModel
-from tests.made_calls import (
-    CALL,
-    Ask,
-    asker,
-)
+from tests.made_calls import CALL, ENTRY, LEAD, Ask, asker
 
 
 def test_answer_states_the_result_of_each_item(ask: Ask) -> None:
@@ -178,3 +176,117 @@ def test_model_without_outcomes_in_its_card_gives_no_warning(
     scorer = dataclasses.replace(model.scorer, card=card)
     ask = asker(calls, ServedModel(scorer, "7", "0123456789abcdef"))
     assert "warnings" not in ask("/outcomes", OUTCOMES)["items"][1]
+
+
+AMOUNTS = {
+    "a number": (12345678.91, 12345678.91),
+    "plain text": ("12345678.91", 12345678.91),
+    "a decimal comma": ("1.234,56", 1234.56),
+    "a decimal point and a currency": ("$1,200.50", 1200.5),
+    "several separators": ("1,234,567", 1234567.0),
+    "a currency behind": ("1 234,50 €", 1234.5),
+    "brackets": ("(1,200.00)", -1200.0),
+    "whole": ("1200", 1200.0),
+    "blank": (" ", None),
+    "null": (None, None),
+}
+
+
+@pytest.mark.parametrize(("sent", "stored"), AMOUNTS.values(), ids=AMOUNTS)
+def test_amounts_that_are_sent_as_text_are_read(
+    ask: Ask, sent: float | str | None, stored: float | None
+) -> None:
+    outcome = {"lead_id": "L1", "outcome": "won", "closed_at": "2026-01-05", "amount": sent}
+    (item,) = ask("/outcomes", {"outcomes": [outcome]})["items"]
+    assert item["status"] == "accepted"
+    (entry,) = ask("/lead", {"lead_id": "L1"})["outcomes"]
+    assert entry["amount"] == stored
+
+
+@pytest.mark.parametrize("sent", ["1.234", "1,234", "many", "12 apples", "NaN", "9" * 101, "20%"])
+def test_amounts_that_may_mean_two_numbers_are_refused_by_name(ask: Ask, sent: str) -> None:
+    outcome = {"lead_id": "L1", "outcome": "won", "amount": sent}
+    with pytest.raises(RequestError, match="^`amount` is .* Send a JSON number") as refused:
+        ask("/outcomes", {"outcomes": [outcome]})
+    assert (refused.value.status, refused.value.field) == (422, "outcomes[0].amount")
+
+
+@pytest.mark.parametrize("time", ["1901-05-05", "2199-01-01", "1969-12-31T23:59:59Z", "2100-01-01"])
+def test_times_that_no_crm_can_have_are_refused(ask: Ask, time: str) -> None:
+    bodies = {
+        "/outcomes": {"outcomes": [{"lead_id": "L1", "outcome": "won", "closed_at": time}]},
+        "/activities": {"activities": [CALL | {"occurred_at": time}]},
+        "/stages": {"stages": [ENTRY | {"entered_at": time}]},
+        "/score": {"leads": [LEAD | {"created_at": time}]},
+        "/score_lead": {"source": "Partner", "created_at": time},
+    }
+    for path, body in bodies.items():
+        with pytest.raises(RequestError, match="is not in the years 1970 to 2099"):
+            ask(path, body)
+
+
+def codes(item: dict[str, object]) -> list[tuple[str, str]]:
+    return [(warning["code"], warning["column"]) for warning in item.get("warnings", [])]  # type: ignore[attr-defined]
+
+
+def test_unlikely_outcomes_are_stored_with_warnings(ask: Ask) -> None:
+    won = {"lead_id": "L1", "outcome": "won", "closed_at": "2026-01-05"}
+    outcomes = [
+        won,
+        won | {"lead_id": "L2", "closed_at": "2026-01-11"},  # tomorrow, in some zone
+        won | {"lead_id": "L3", "closed_at": "2026-01-13"},
+        won | {"lead_id": "L4", "amount": -5},
+        won | {"lead_id": "L5", "amount": "-1,200.00 €", "closed_at": "2099-01-01"},
+    ]
+    items = ask("/outcomes", {"outcomes": outcomes})["items"]
+    assert [item["status"] for item in items] == ["accepted"] * 5
+    assert list(map(codes, items)) == [
+        [],
+        [],
+        [("time_in_future", "closed_at")],
+        [("negative_amount", "amount")],
+        [("time_in_future", "closed_at"), ("negative_amount", "amount")],
+    ]
+    late = {"activities": [CALL, CALL | {"occurred_at": "2026-02-01T08:00:00Z"}]}
+    assert list(map(codes, ask("/activities", late)["items"])) == [
+        [],
+        [("time_in_future", "occurred_at")],
+    ]
+    stages = {"stages": [ENTRY | {"entered_at": "2026-02-01"}]}
+    (item,) = ask("/stages", stages)["items"]
+    assert codes(item) == [("time_in_future", "entered_at")]
+
+
+def test_expected_closing_of_an_open_lead_may_be_in_the_future() -> None:
+    row = {"outcome": "Open", "closed_at": cell_time("2026-06-01"), "amount": None}
+    now = cell_time("2026-01-10")
+    assert stored_warnings("outcomes", row, {"open": "open", "won": "won"}, now) == []
+    (warning,) = stored_warnings("outcomes", row, {}, now)  # the words are not known
+    assert warning.code == "time_in_future"
+
+
+def test_unlikely_events_of_a_scored_lead_have_warnings(ask: Ask) -> None:
+    call = {"type": "call", "occurred_at": "2026-01-09T08:00:00Z"}
+    calls = [call, call | {"occurred_at": "2023-06-01"}, call | {"occurred_at": "2026-03-01"}]
+    lead = LEAD | {"activities": calls, "stages": [{"stage": "new", "entered_at": "2020-01-01"}]}
+    answer = ask("/score", {"leads": [lead, LEAD]})
+    unlikely, usual = answer["scores"]
+    added = [
+        ("time_in_future", "activities"),
+        ("long_before_creation", "activities"),
+        ("long_before_creation", "stages"),
+    ]
+    assert [pair for pair in codes(unlikely) if pair not in codes(usual)] == added
+    assert unlikely["used"]["activities"] == 2  # not the planned one
+
+
+def test_creation_after_the_moment_of_scoring_has_a_warning(ask: Ask) -> None:
+    after = ("time_in_future", "created_at")
+    for created_at, as_of, is_late in (
+        ("2026-01-10T12:04:00Z", None, False),  # NOW is 12:00; clocks may differ
+        ("2026-01-10T12:06:00Z", None, True),
+        ("2026-01-05", "2026-01-04", True),
+    ):
+        body = {"leads": [LEAD | {"created_at": created_at}], "as_of": as_of}
+        (score,) = ask("/score", body)["scores"]
+        assert (after in codes(score)) == is_late

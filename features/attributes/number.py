@@ -74,13 +74,14 @@ class NumberAttribute(Attribute):
     def usual_range(self) -> tuple[float, float]:
         """The training range, widened on both sides by a quarter of its width.
 
-        A range of positive numbers with a long tail begins at a tenth of the lowest number. Zero is
-        in it only if the lowest number is at most 1, as in counts.
+        Without negative numbers in training, it does not begin below zero: a negative budget is a
+        mistake. A range of positive numbers with a long tail begins at a tenth of the lowest
+        number. Zero is in it only if the lowest number is at most 1, as in counts.
 
         Examples
         --------
         >>> NumberAttribute("Visits", frozenset(), 50.0, lowest=10.0, highest=90.0).usual_range
-        (-10.0, 110.0)
+        (0.0, 110.0)
         >>> NumberAttribute("Revenue", frozenset(), 9e4, lowest=2e4, highest=8e6).usual_range
         (2000.0, 9995000.0)
         """
@@ -90,6 +91,8 @@ class NumberAttribute(Attribute):
         low = self.lowest - margin
         if self.lowest > 0 and self.highest >= LONG_TAIL * self.lowest:
             low = self.lowest / 10 if self.lowest > 1 else 0.0
+        if self.lowest >= 0:
+            low = max(low, 0.0)
         return low, self.highest + margin
 
     @cached_property

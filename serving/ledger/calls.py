@@ -7,14 +7,14 @@ database delays no other request.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from crm.errors import LeadScoringError, LedgerError
 from crm.ledger.entries import GivenScore, LeadOverview, NewestEvents, StoredLead
@@ -28,7 +28,6 @@ from serving.ledger.faults import LedgerFaults, Work
 from serving.payloads.answers import (
     ActivityCount,
     ErasedAnswer,
-    ItemWarning,
     LeadAnswer,
     PastScore,
     ReasonAnswer,
@@ -39,6 +38,7 @@ from serving.payloads.answers import (
 )
 from serving.payloads.columns import StoredOutcome, StoredStage
 from serving.payloads.events import read_items, read_lead_id
+from serving.payloads.plausibility import stored_warnings
 from serving.served_model import ServedModel
 
 THREADS: Final = 6  # the ledger has 8 connections
@@ -103,8 +103,8 @@ class LedgerCalls:
     ) -> StoredAnswer:
         """Store activities, stages or outcomes. The answer has the status of each item, in order.
 
-        An outcome that is not among the model's `outcome_words` is stored with a warning. If the
-        model's card does not list them, there is no warning.
+        Events that are unlikely, such as an outcome that is not among the model's `outcome_words`,
+        are stored with the warnings of `serving.payloads.plausibility`.
 
         Raises
         ------
@@ -124,8 +124,8 @@ class LedgerCalls:
                 answers.append(StoredItem(None, "invalid", error=item_error(item)))
             else:
                 row = next(added)
-                warning = _outcome_warning(item.get("outcome"), model.outcome_words)
-                answers.append(StoredItem(row.id, row.status, warnings=warning))
+                warnings = stored_warnings(table, item, model.outcome_words, now)
+                answers.append(StoredItem(row.id, row.status, warnings=warnings or UNSET))
         counts = Counter(answer.status for answer in answers)
         return StoredAnswer(
             accepted=counts["accepted"],
@@ -269,19 +269,6 @@ class LedgerCalls:
         return await anyio.to_thread.run_sync(
             work, limiter=limiter or self._threads, abandon_on_cancel=True
         )
-
-
-def _outcome_warning(
-    outcome: str | None, outcome_words: Collection[str]
-) -> list[ItemWarning] | UnsetType:
-    """Return the warning about an undeclared outcome; UNSET if there is nothing to warn about."""
-    if outcome is None or not outcome_words or outcome.casefold() in outcome_words:
-        return UNSET
-    message = (
-        f"`{outcome[:100]}` is not an outcome that the model's project declares: training leaves "
-        "it out until the project file lists it under won, lost or open"
-    )
-    return [ItemWarning("undeclared_outcome", "outcome", message)]
 
 
 def _retrieve_exception(read: "asyncio.Task[dict[str, StoredLead]]") -> None:

@@ -14,7 +14,12 @@ from serving.errors import CODES, RequestError
 from serving.payloads.columns import HIDDEN, Cell, StoredOutcome, StoredStage, TimeText
 
 WarningCode = Literal[
-    CellWarningCode, "approximate_history", "ledger_unavailable", "undeclared_outcome"
+    CellWarningCode,
+    "approximate_history",
+    "ledger_unavailable",
+    "undeclared_outcome",
+    "negative_amount",
+    "long_before_creation",
 ]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 ScorePoints = Annotated[int, Meta(ge=1, le=99)]

@@ -13,9 +13,12 @@ Text = Annotated[str, Meta(max_length=1_000)]
 MAX_ID_CHARACTERS: Final = 200
 Id = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-TIME_FORMAT: Final = "ISO 8601, or milliseconds since 1970 of 13 digits."
+TIME_FORMAT: Final = "ISO 8601, or milliseconds since 1970 of 13 digits. From 1970 to 2099."
+NUMBER_FORMAT: Final = "Text such as 1.234,56 € is read if it can mean one number only."
 HIDDEN: Final = "x-hidden"  # marks a field that is sent but is not in the contract
 DATE_TIME: Final = {"format": "date-time"}
+# Text is read too, but a generated client has one type for a field.
+DOUBLE: Final = {"type": "number", "format": "double"}
 Time = Annotated[str | Whole, Meta(description=TIME_FORMAT, extra_json_schema=DATE_TIME)]
 TimeText = Annotated[str, Meta(extra_json_schema=DATE_TIME)]
 LeadId = Annotated[Id | Whole, Meta(description=TABLES["leads"].columns[0].description)]
@@ -25,7 +28,7 @@ _TYPES: Final[dict[Kind, Any]] = {
     "text": Text | Whole,
     "value": Text | Whole | float | bool,
     "time": Annotated[str | Whole, Meta(extra_json_schema=DATE_TIME)],
-    "number": float,
+    "number": Annotated[float | str, Meta(extra_json_schema=DOUBLE)],
 }
 
 
@@ -64,6 +67,8 @@ def _field(column: DeclaredColumn) -> tuple[str, Any] | tuple[str, Any, None]:
     description = column.description
     if column.kind == "time":
         description += f" {TIME_FORMAT}"
+    if column.kind == "number":
+        description += f" {NUMBER_FORMAT}"
     if column.required:
         return column.name, Annotated[cell, Meta(description=description)]
     return column.name, Annotated[cell | None, Meta(description=description)], None

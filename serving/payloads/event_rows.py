@@ -7,7 +7,13 @@ from msgspec import Struct
 
 from crm.cells import cell_text
 from crm.tables import EVENT_TABLES, TABLES
-from serving.payloads.fields import empty_error, read_event_time, read_text, read_time
+from serving.payloads.fields import (
+    empty_error,
+    read_event_time,
+    read_number,
+    read_text,
+    read_time,
+)
 
 NUMBERS_AND_TIMES = frozenset(
     column.name
@@ -31,7 +37,8 @@ def event_row(table: str, event: Struct, where: str) -> dict[str, Any]:
     Raises
     ------
     RequestError
-        422 if a required text is blank, or a time is not valid. An optional time may be blank.
+        422 if a required text is blank, or a time or a number is not valid. An optional time and
+        a number may be blank.
     """
     row: dict[str, Any] = {}
     for column in EVENT_TABLES[table].columns[1:]:
@@ -42,6 +49,8 @@ def event_row(table: str, event: Struct, where: str) -> dict[str, Any]:
             cell = read(cell, f"{where}.{name}")
         elif column.kind == "time":
             cell = None
+        elif column.kind == "number":
+            cell = read_number(cell, f"{where}.{name}")
         elif column.kind == "value":
             cell = read_text(cell, f"{where}.{name}")
         elif column.kind == "text" and column.required and not cell.strip():

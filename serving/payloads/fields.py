@@ -1,17 +1,21 @@
 """Reads single fields of a request: times, and texts that must not be empty."""
 
 import datetime
+import math
 from typing import Final, NamedTuple
 
 from crm.cells import cell_text
 from crm.days import day_end
 from crm.formats.column_times import written_time
+from crm.formats.numbers import ANY_CURRENCY, NumberFormat
 from crm.times import NOT_A_TIME
 from features.times import cell_time
 from serving.errors import RequestError
 from serving.payloads.columns import Cell
 
-EARLIEST, LATEST = cell_time("1900-01-01"), cell_time("2200-01-01")
+EARLIEST, LATEST = cell_time("1970-01-01"), cell_time("2100-01-01")
+MAX_NUMBER_CHARACTERS: Final = 100
+ANY_NUMBER: Final = NumberFormat("", "", ANY_CURRENCY)  # reads numbers with one meaning only
 
 
 class LocalTimes(NamedTuple):
@@ -47,7 +51,7 @@ def read_time(sent: str | int, field: str, local: LocalTimes = ISO_TIMES) -> int
     Raises
     ------
     RequestError
-        422 if it is not a valid time, or not in the years 1900 to 2199.
+        422 if it is not a valid time, or not in the years 1970 to 2099.
 
     Examples
     --------
@@ -70,7 +74,7 @@ def read_time(sent: str | int, field: str, local: LocalTimes = ISO_TIMES) -> int
         )
     if not EARLIEST <= time < LATEST:
         raise RequestError(
-            422, f"{shown} is not in the years 1900 to 2199. Check the format of the time.", field
+            422, f"{shown} is not in the years 1970 to 2099. Check the format of the time.", field
         )
     return time
 
@@ -118,6 +122,42 @@ def _is_day(sent: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def read_number(cell: float | str | None, field: str) -> float | None:
+    """Read a number that may be text, such as an amount with separators and a currency.
+
+    Parameters
+    ----------
+    cell : float, str or None
+        A blank text counts as null.
+    field : str
+        The path of the field, for an error.
+
+    Raises
+    ------
+    RequestError
+        422 if a text is not a number, or can mean two numbers, as 1.234 can.
+
+    Examples
+    --------
+    >>> read_number("1.234,56", ""), read_number("$1,200.50", ""), read_number("12345678.91", "")
+    (1234.56, 1200.5, 12345678.91)
+    """
+    if not isinstance(cell, str):
+        return cell
+    if not cell.strip():
+        return None
+    number = ANY_NUMBER.read(cell) if len(cell) <= MAX_NUMBER_CHARACTERS else math.nan
+    if math.isnan(number):
+        name = field.rpartition(".")[2]
+        raise RequestError(
+            422,
+            f"`{name}` is {cell[:40]!r}, which is not a number, or can mean two numbers, with "
+            "thousands or with a decimal sign. Send a JSON number such as 1234.56.",
+            field,
+        )
+    return number
 
 
 def read_text(cell: Cell, field: str) -> str:

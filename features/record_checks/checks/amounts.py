@@ -1,4 +1,4 @@
-"""The checks of amounts: LC103, LC104 and LC105."""
+"""The checks of amounts: LC103, LC104, LC105 and LC129."""
 
 from collections.abc import Iterator
 
@@ -64,6 +64,30 @@ def _currencies_beside(table: ReadTable) -> Iterator[Finding]:
             "Export the amounts in one currency, such as the converted amount of the CRM.",
             rows_of(rare),
         )
+
+
+@check("LC129", "Deals have negative amounts.")
+def negative_amounts(tables: ReadTables) -> Iterator[Finding]:
+    """Count the won deals whose amount is below 0."""
+    outcomes = tables.outcomes
+    column = None if outcomes is None else outcomes.table.of_role("amount")
+    if outcomes is None or column is None:
+        return
+    is_negative = outcomes.is_won & (np.nan_to_num(column.numbers) < 0)
+    if not is_negative.any():
+        return
+    n = int(is_negative.sum())
+    total = number_text(float(column.numbers[is_negative].sum()))
+    yield Finding(
+        outcomes.table,
+        f"Why {'is the amount' if n == 1 else 'are the amounts'} of {counted(n, 'won deal')} "
+        "negative?",
+        f"{n:,} of {int(outcomes.is_won.sum()):,} won deals {has_or_have(n)} an amount below 0 in "
+        f"{quote(column.name)}, {total} together. They reduce the revenue in reports.",
+        "If these are refunds or credit notes, leave them out, or export the amount of the deal. "
+        "Correct typing errors in the CRM.",
+        rows_of(is_negative),
+    )
 
 
 @check("LC104", "One deal is most of the sum of all won deals.")

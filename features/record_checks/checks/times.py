@@ -1,4 +1,4 @@
-"""The checks of times: LC106, LC107, LC108 and LC124."""
+"""The checks of times: LC106, LC107, LC108, LC124, LC130 and LC131."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 
 from crm.formats.exchanged import EXPORT_AGAIN
-from crm.tables import TABLES
+from crm.tables import EVENT_TABLES, TABLES
 from crm.text import counted, has_or_have, is_or_are, quote
 from crm.times import DAY, NOT_A_TIME
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of, days_of
-from features.record_checks.tables import ReadTables
+from features.record_checks.tables import UNKNOWN_LEAD, ReadTables
 
 GAP_DAYS: Final = 14
 CHRISTMAS_DAYS: Final = 21  # the longest break that is not remarkable
@@ -19,6 +19,7 @@ MIN_EXPECTED: Final = 20  # leads that would have been created in a gap
 NEAR_WEEKS: Final = 8
 MIN_NEAR: Final = 10  # leads in the weeks before, and after
 ISOLATED_DAYS: Final = 3 * 365
+LONG_BEFORE_DAYS: Final = 730
 # What programs store in place of a missing date: the first days of Excel, Unix, SQL Server,
 # Windows and .NET, and the last days that people type.
 PLACEHOLDERS: Final = tuple(
@@ -56,6 +57,64 @@ def in_future(tables: ReadTables) -> Iterator[Finding]:
                 "Planned meetings are all right: they do not count before they happen. Correct "
                 "other dates: day and month may be swapped, or the year mistyped.",
                 rows_of(is_later),
+            )
+
+
+@check("LC130", "Activities or stages are years before the creation of their lead.")
+def long_before_creation(tables: ReadTables) -> Iterator[Finding]:
+    """Compare the times of activities and stages with the creation of their leads."""
+    if tables.created is None:
+        return
+    for table in tables.tables.values():
+        if table.name not in ("activities", "stages"):
+            continue
+        times = table.times(EVENT_TABLES[table.name].event_time)
+        if times is None:
+            continue
+        lead = tables.lead_rows(table)
+        created = np.where(lead == UNKNOWN_LEAD, NOT_A_TIME, tables.created[lead])
+        has_both = (times != NOT_A_TIME) & (created != NOT_A_TIME)
+        is_early = has_both & (times < created - LONG_BEFORE_DAYS * DAY)
+        n_early = int(is_early.sum())
+        if not n_early:
+            continue
+        first = day_of(int(times[is_early].min()), table.keys.timezone)
+        yield Finding(
+            table,
+            f"How can {counted(n_early, 'row')} of {table.file} be years before the creation of "
+            "the lead?",
+            f"{n_early:,} of {int(has_both.sum()):,} {is_or_are(n_early)} more than two years "
+            f"before it, the first on {first}.",
+            "Check the years in the CRM. If leads are created again, for example by an import, "
+            "name the earlier time as `created_at`.",
+            rows_of(is_early),
+        )
+
+
+@check("LC131", "Times are before 1970.")
+def before_1970(tables: ReadTables) -> Iterator[Finding]:
+    """Find times of records that no CRM can have recorded. LC108 asks about placeholders."""
+    for table in tables.tables.values():
+        roles = [column.name for column in TABLES[table.name].file_columns if column.kind == "time"]
+        if table.name == "leads" and "closed_at" in table.roles:
+            roles.append("closed_at")
+        for role in roles:
+            times = table.times(role)
+            if times is None:
+                continue
+            is_early = (times != NOT_A_TIME) & (times < 0)
+            is_early &= ~np.isin(days_of(times, table.keys.timezone), PLACEHOLDERS)
+            if not is_early.any():
+                continue
+            n, zone = int(is_early.sum()), table.keys.timezone
+            yield Finding(
+                table,
+                f"Is {quote(table.roles[role])} right in {counted(n, 'row')} before 1970?",
+                f"{n:,} of {int((times != NOT_A_TIME).sum()):,} times {is_or_are(n)} before 1970, "
+                f"the first on {day_of(int(times[is_early].min()), zone)}. The service refuses "
+                "such times.",
+                "Correct the years, which may be mistyped, or export an empty cell.",
+                rows_of(is_early),
             )
 
 
