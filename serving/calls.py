@@ -298,8 +298,8 @@ class Calls:
         """Count the scores, and queue what was sent and answered about leads that have an id."""
         for result in results:
             warnings = [
-                (warning.code, warning.column if warning.column in model.known_columns else "")
-                for warning in result.warnings
+                (str(w.code), (w.column if w.column in model.known_columns else None) or "")
+                for w in result.warnings
             ]
             self.count_score(result.score.grade, warnings)
         if self.score_writer is None:

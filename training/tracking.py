@@ -322,8 +322,9 @@ def _signature(scorer: LeadScorer) -> Any:
     roles = [scorer.roles["lead_id"]]
     roles += [scorer.roles["created_at"]] if scorer.pipeline.has_times else []
     read = dict.fromkeys([*roles, *scorer.pipeline.columns])
+    any_type = AnyType()  # type: ignore[no-untyped-call]
     return ModelSignature(
-        inputs=Schema([ColSpec(AnyType(), column, required=False) for column in read]),
+        inputs=Schema([ColSpec(any_type, column, required=False) for column in read]),
         outputs=Schema([ColSpec(kind, column) for column, kind in SCORES.items()]),
     )
 
