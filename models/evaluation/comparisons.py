@@ -110,6 +110,9 @@ class Contrast(Share):
         The number of leads outside the group.
     is_apart : bool
         True for the leads without a value: they are counted, and not compared.
+    time_value, time_average : float or None
+        The shares of the group and of all leads of the same time, whose ratio `ratio` is, if the
+        group is compared within periods (`models.evaluation.same_time`); else None.
     """
 
     ratio: float | None = None
@@ -118,6 +121,8 @@ class Contrast(Share):
     p: float | None = None
     others: int = 0
     is_apart: bool = False
+    time_value: float | None = None
+    time_average: float | None = None
 
     @property
     def is_significant(self) -> bool:
@@ -146,6 +151,9 @@ class Contrast(Share):
             "ratio_high": self.ratio_high,
             "p": self.p,
             "verdict": self.verdict.value,
+            "compared": None if self.time_average is None else "leads of the same time",
+            "time_value": self.time_value,
+            "time_average": self.time_average,
         }
 
 

@@ -90,7 +90,10 @@ def audience_page(rows: ReportRows) -> Page:
         section = Section("By kind of lead", needs=needs)
         return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section, *not_compared))
     families = correct_families(
-        [group_contrasts(groups, rows.is_mature, rows.won) for groups in compared_columns]
+        [
+            group_contrasts(groups, rows.is_mature, rows.won, rows.period)
+            for groups in compared_columns
+        ]
     )
     sections: list[Section] = []
     compared: list[_Group] = []

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crm.arrays import Bools
+from crm.arrays import Bools, Ints
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, contrast
+from models.evaluation.same_time import compare_within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +79,12 @@ def has_value(groups: Groups) -> Bools:
     return np.asarray(is_value[groups.code])
 
 
-def group_contrasts(groups: Groups, of: Bools, did: Bools) -> list[Contrast]:
+def group_contrasts(
+    groups: Groups, of: Bools, did: Bools, period: Ints | None = None
+) -> list[Contrast]:
     """Compare each group of the counted leads with the other leads that have a value.
+
+    A group whose share of these leads changes over time is compared with leads of the same time.
 
     Parameters
     ----------
@@ -88,6 +93,8 @@ def group_contrasts(groups: Groups, of: Bools, did: Bools) -> list[Contrast]:
         True for the leads that count.
     did : ndarray of bool, shape (n_leads,)
         True for the leads with the result.
+    period : ndarray of int64, shape (n_leads,), optional
+        The period of each lead, if the order of the leads is known.
 
     Returns
     -------
@@ -105,4 +112,19 @@ def group_contrasts(groups: Groups, of: Bools, did: Bools) -> list[Contrast]:
             contrasts.append(replace(contrast(own_wins, own_n, 0, own_n), is_apart=True, p=None))
         else:
             contrasts.append(contrast(own_wins, own_n, average.wins, average.n))
-    return contrasts
+    if period is None:
+        return contrasts
+    known = of & has_value(groups)
+    n_in, wins_in = (_by_period(groups, chosen, period) for chosen in (known, known & did))
+    all_n, all_wins = n_in.sum(axis=0), wins_in.sum(axis=0)
+    return [
+        group if group.is_apart else compare_within(group, n_in[i], wins_in[i], all_n, all_wins)
+        for i, group in enumerate(contrasts)
+    ]
+
+
+def _by_period(groups: Groups, chosen: Bools, period: Ints) -> Ints:
+    """Count the chosen leads of each group in each period, shape (k, n_periods)."""
+    k, n_periods = len(groups.names), int(period.max(initial=0)) + 1
+    cell = groups.code[chosen] * n_periods + period[chosen]
+    return np.bincount(cell, minlength=k * n_periods).reshape(k, n_periods)

@@ -10,12 +10,13 @@ from crm.arrays import Floats, Ints
 from features.groups import NOT_ALIKE
 from models.evaluation.comparisons import FEWEST_LEADS, Contrast, Share, corrected
 from reports.charts.report import rates_chart
-from reports.content import Column, Figure, Takeaway
+from reports.content import Column, Figure, Row, Takeaway
 from reports.numbers import percent
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 
 MOST_TAKEAWAYS = 5
+MOST_NAMES = 5  # in a note
 CHANCE_TITLE = "Could be chance (p)"
 GRADES = "Grades, and the outcomes of leads that had them."  # what a model would show
 
@@ -53,10 +54,15 @@ def ratio_finding(group: Contrast, than: str = "the average") -> str:
     >>> ratio_finding(contrast(wins=0, n=60, all_wins=12, all_n=10_000))
     'less often than the average: 0 of 1,000 against 1'
     """
+    value, average = group.time_value, group.time_average
+    if value is None or average is None:
+        value, average = group.value, _share_of_all(group)
+    else:
+        than += " at the same time"
     comparison = f"less often than {than}"
     if (group.ratio or 0.0) > 1:
         comparison = f"{times_words(group.ratio)} times as often as {than}"
-    return f"{comparison}: {of_100(group.value, _share_of_all(group))}"
+    return f"{comparison}: {of_100(value, average)}"
 
 
 def _share_of_all(group: Contrast) -> float:
@@ -233,7 +239,7 @@ class RatesLabels:
     metric: str
     ratio_metric: str = ""
 
-    def columns(self) -> tuple[Column, ...]:
+    def columns(self, rows: Sequence[Row]) -> tuple[Column, ...]:
         """Describe the columns of `contrast_rows`."""
         return (
             Column("name", self.group),
@@ -244,7 +250,31 @@ class RatesLabels:
             *interval_columns("ratio", "ratio_"),
             Column("p", CHANCE_TITLE, "ratio", "chance"),
             Column("verdict", "Result"),
+            *compared_columns(rows),
         )
+
+
+def compared_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
+    """Describe the columns of groups that are compared with leads of the same time, if any are."""
+    if not any(row.get("compared") for row in rows):
+        return ()
+    return (
+        Column("compared", "Compared with"),
+        Column("time_value", "Share, at the times of the others", "share", "same_time"),
+        Column("time_average", "Average of the same time", "share", "same_time"),
+    )
+
+
+def _same_time_note(rows: Sequence[Row]) -> str:
+    """Say which groups are compared with leads of the same time; empty if none is."""
+    names = [quoted_name(row["name"]) for row in rows if row.get("compared")]
+    if not names:
+        return ""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return (
+        f"The share of {', '.join(names[:MOST_NAMES])}{more} in the leads changes over time. So "
+        "the comparison is with leads of the same time, not with all leads."
+    )
 
 
 def rates_figure(
@@ -269,10 +299,10 @@ def rates_figure(
         name=name,
         finding=finding,
         about=about,
-        columns=labels.columns(),
+        columns=labels.columns(rows),
         rows=rows,
         chart=chart,
-        note=note,
+        note=" ".join(filter(None, [note, _same_time_note(rows)])),
     )
 
 

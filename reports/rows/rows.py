@@ -20,6 +20,7 @@ from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 from features.events import NEVER, places
 from features.groups import Groups
 from features.times import cell_time
+from models.evaluation.same_time import periods_of
 from models.scorer import LeadScorer
 from reports.model_verdict import NO_MODEL, ModelVerdict, RefusedModel, verdict_of
 from reports.rows.closing_columns import (
@@ -149,6 +150,11 @@ class ReportRows:
     def leads_end_early(self) -> bool:
         """True if no lead was created on the day of the moment."""
         return self.leads_until // DAY < self.as_of // DAY
+
+    @cached_property
+    def period(self) -> Ints | None:
+        """The period of each lead, shape (n,); None if the order of the leads is not known."""
+        return periods_of(len(self)) if self.records.in_order else None
 
     @property
     def has_known_outcome(self) -> Bools:

@@ -17,6 +17,7 @@ from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_o
 from reports.pages.averages import average_of, group_contrasts, has_value
 from reports.pages.phrases import (
     CHANCE_TITLE,
+    compared_columns,
     correct_families,
     evidence_of,
     mature_words,
@@ -119,6 +120,7 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
             *share_columns("Goes on", "step_share"),
             Column("ratio", "Against all in the stage", "ratio"),
             Column("verdict", "Result"),
+            *compared_columns(cells_of(table)),
             Column("per_lead", "Contents a lead", "ratio", "contents_per_lead"),
             Column("usual", "Contents a lead, average", "ratio", "contents_per_lead"),
             Column("p_contents", f"{CHANCE_TITLE}, contents", "ratio", "chance"),
@@ -145,7 +147,7 @@ def _gap_rows(
         inside = rows.is_mature & (funnel.entered[:, k] <= limit)
         is_seen = _seen_in_stage(log, funnel.entered[:, [k]], following, inside)
         for groups in segments:
-            contrasts.append(group_contrasts(groups, reached, goes_on | rows.won))
+            contrasts.append(group_contrasts(groups, reached, goes_on | rows.won, rows.period))
             contents += _contents_seen(groups, inside, log.lead[is_seen])
             than = average_of(groups, reached, goes_on).words
             places += [(stage, groups.column, name, than) for name in groups.names]

@@ -13,6 +13,7 @@ import numpy as np
 from crm.arrays import Codes, Ints, PackedBits
 from features.events import NEVER
 from models.evaluation.comparisons import Contrast, contrast
+from models.evaluation.same_time import compare_within
 from reports.rows.journeys import Log
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -88,6 +89,18 @@ def look_at(rows: ReportRows, log: Log, since: Ints, at: Ints, code: Codes, code
     n, wins = had.sum(axis=1), had[:, won].sum(axis=1)
     all_n, all_wins = int(is_open.sum()), int(won.sum())
     contrasts = [contrast(int(w), int(m), all_wins, all_n) for w, m in zip(wins, n, strict=True)]
+    if rows.period is not None and len(rows):
+        begins = np.flatnonzero(np.diff(rows.period, prepend=-1))
+        everyone, winners = (
+            np.add.reduceat(chosen, begins, dtype=int) for chosen in (is_open, won)
+        )
+        own, own_wins = (
+            np.add.reduceat(did, begins, axis=1, dtype=int) for did in (had, had & won)
+        )
+        contrasts = [
+            compare_within(group, own[i], own_wins[i], everyone, winners)
+            for i, group in enumerate(contrasts)
+        ]
     return Look(contrasts=contrasts, n=all_n, had=np.packbits(had, axis=1))
 
 

@@ -10,6 +10,7 @@ from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_o
 from reports.pages.activities.looks import Look, Reported, twins
 from reports.pages.phrases import (
     CHANCE_TITLE,
+    compared_columns,
     interval_columns,
     ratio_words,
     share_columns,
@@ -88,6 +89,7 @@ def stages_section(
             *interval_columns("ratio", "ratio_"),
             Column("p", CHANCE_TITLE, "ratio", "chance"),
             Column("verdict", "Result"),
+            *compared_columns(cells_of(table)),
         ),
         rows=cells_of(table),
     )

@@ -11,6 +11,7 @@ from reports.pages.funnel.steps import Steps
 from reports.pages.phrases import (
     CHANCE_TITLE,
     about_mature,
+    compared_columns,
     correct_families,
     evidence_of,
     ratio_words,
@@ -52,7 +53,12 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
     names = steps.names
     families = correct_families(
         [
-            group_contrasts(rows.source, rows.is_mature & steps.reached[k - 1], steps.reached[k])
+            group_contrasts(
+                rows.source,
+                rows.is_mature & steps.reached[k - 1],
+                steps.reached[k],
+                rows.period,
+            )
             for k in range(1, len(names))
         ]
     )
@@ -82,6 +88,7 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
             Column("ratio", "Against all sources", "ratio"),
             Column("p", CHANCE_TITLE, "ratio", "chance"),
             Column("verdict", "Result"),
+            *compared_columns(cells_of(table)),
         ),
         rows=cells_of(table),
     )

@@ -48,15 +48,15 @@ class Families:
 
 def source_contrasts(rows: ReportRows, groups: Groups) -> Families:
     """Compare each source with the others, corrected for all comparisons."""
-    won = group_contrasts(groups, rows.is_mature, rows.won)
+    won = group_contrasts(groups, rows.is_mature, rows.won, rows.period)
     is_qualified = qualified_leads(rows)
     if is_qualified is None:
         return Families(won=corrected(won))
     won, qualified, qualified_won = correct_families(
         [
             won,
-            group_contrasts(groups, rows.is_mature, is_qualified),
-            group_contrasts(groups, rows.is_mature & is_qualified, rows.won),
+            group_contrasts(groups, rows.is_mature, is_qualified, rows.period),
+            group_contrasts(groups, rows.is_mature & is_qualified, rows.won, rows.period),
         ]
     )
     return Families(won=won, qualified=qualified, qualified_won=qualified_won)

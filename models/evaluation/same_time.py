@@ -1,0 +1,140 @@
+"""Compares a group with leads of the same time, if its share of the leads changes over time.
+
+A value that most leads had at first, and few have later, is compared with other years if it is
+compared with all leads. So the leads are divided into periods, and the group is compared with the
+others of each period, by the method of Mantel and Haenszel.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import chi2
+
+from crm.arrays import Floats, Ints
+from features.intervals import Z
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, FEWEST_WINS, Contrast
+from models.evaluation.differences import FEWEST_EXPECTED, p_of
+
+MOST_PERIODS = 100  # little time passes within one
+FEWEST_IN_PERIOD = 50
+PARTS = 5  # of the time, in which the share of a group has to change
+LEAST_CHANGE = 1.1  # of the ratio, as a factor, for another comparison than with all leads
+
+
+def periods_of(n: int) -> Ints:
+    """Divide leads, which are in order of time, into periods of as many leads, shape (n,).
+
+    Examples
+    --------
+    >>> np.bincount(periods_of(150)).tolist(), periods_of(3).tolist()
+    ([50, 50, 50], [0, 0, 0])
+    """
+    k = min(max(n // FEWEST_IN_PERIOD, 1), MOST_PERIODS)
+    return np.arange(n) * k // max(n, 1)
+
+
+def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: Ints) -> Contrast:
+    """Compare a group with the leads of the same periods, if its share of the leads changes.
+
+    Parameters
+    ----------
+    group : Contrast
+        The group, compared with all leads, not corrected for other comparisons.
+    own, own_wins : ndarray of int64, shape (n_periods,)
+        The leads of the group in each period, and the wins among them.
+    n, wins : ndarray of int64, shape (n_periods,)
+        All leads of the period that the group is compared with, its own included.
+
+    Returns
+    -------
+    Contrast
+        The same one if the group's share of the leads does not clearly change, or if the ratio
+        changes by less than `LEAST_CHANGE`. Else `ratio`, its interval and `p` are within periods,
+        and `time_value` and `time_average` are the two shares whose ratio it is.
+
+    References
+    ----------
+    Mantel and Haenszel, "Statistical Aspects of the Analysis of Data from Retrospective Studies of
+    Disease", 1959, for the weights and the test; Mickey and Greenland, "The Impact of Confounder
+    Selection Criteria on Effect Estimation", 1989, for the change of a tenth.
+
+    Examples
+    --------
+    >>> from models.evaluation.comparisons import contrast
+    >>> own, own_wins = np.repeat([180, 20], 5), np.repeat([5, 4], 5)
+    >>> n, wins = np.repeat([200, 200], 5), np.repeat([6, 58], 5)
+    >>> group = contrast(45, 1_000, 320, 2_000)
+    >>> within = compare_within(group, own, own_wins, n, wins)
+    >>> round(group.ratio, 2), round(within.ratio, 2), within.is_significant
+    (0.28, 0.71, True)
+    """
+    rest, rest_wins = n - own, wins - own_wins
+    if group.ratio is None or not _share_changes(own, n):
+        return group
+    both = (own > 0) & (rest > 0)
+    n_own, n_rest = int(own[both].sum()), int(rest[both].sum())
+    if min(n_own, n_rest) < FEWEST_LEADS or not wins[both].any():
+        return replace(group, ratio=None, ratio_low=None, ratio_high=None, p=None, others=n_rest)
+    own, own_wins, rest, rest_wins = (
+        counts[both].astype(np.float64) for counts in (own, own_wins, rest, rest_wins)
+    )
+    weight = own * rest / (own + rest)
+    weight /= weight.sum()
+    value = float(weight @ (own_wins / own))
+    average = float(weight @ ((own_wins + rest_wins) / (own + rest)))
+    ratio = value / average
+    if 1 / LEAST_CHANGE < ratio / (group.ratio or ratio) < LEAST_CHANGE:
+        return group
+    low, high = group.low / average, group.high / average
+    if group.wins >= FEWEST_WINS and value:
+        spread = _spread(own, own_wins, rest, rest_wins, weight)
+        low, high = ratio / spread, ratio * spread
+    return replace(
+        group,
+        ratio=ratio,
+        ratio_low=low,
+        ratio_high=min(high, 1 / average),
+        p=None if group.p is None else _p_within(own, own_wins, rest, rest_wins),
+        others=n_rest,
+        time_value=value,
+        time_average=average,
+    )
+
+
+def _share_changes(own: Ints, n: Ints) -> bool:
+    """Test whether a group's share of the leads differs between parts of the time."""
+    edges = np.arange(PARTS) * len(n) // PARTS
+    if len(n) < PARTS:
+        return False
+    own, n = np.add.reduceat(own, edges), np.add.reduceat(n, edges)
+    own, n = own[n > 0], n[n > 0]
+    share = own.sum() / max(n.sum(), 1)
+    if not 0 < share < 1 or (n * min(share, 1 - share)).min() < 1:
+        return False
+    squares = (own - n * share) ** 2 / (n * share * (1 - share))
+    return bool(chi2.sf(squares.sum(), len(n) - 1) < CHANCE)
+
+
+def _spread(
+    own: Floats, own_wins: Floats, rest: Floats, rest_wins: Floats, weight: Floats
+) -> float:
+    """Compute the factor between the ratio and the ends of its interval, by the delta method."""
+    own_share, rest_share = own_wins / own, rest_wins / rest
+    part = own / (own + rest)
+    value = float(weight @ own_share)
+    average = float(weight @ (part * own_share + (1 - part) * rest_share))
+    by_own = weight * (1 / value - part / average)
+    by_rest = weight * (1 - part) / average
+    variance = by_own**2 @ (own_share * (1 - own_share) / own)
+    variance += by_rest**2 @ (rest_share * (1 - rest_share) / rest)
+    return float(np.exp(Z * np.sqrt(variance)))
+
+
+def _p_within(own: Floats, own_wins: Floats, rest: Floats, rest_wins: Floats) -> float | None:
+    """Compute the p-value of the test of Mantel and Haenszel; None if too few wins are expected."""
+    n, wins = own + rest, own_wins + rest_wins
+    expected = own * wins / n
+    variance = own * rest * wins * (n - wins) / (n**2 * np.maximum(n - 1, 1))
+    if variance.sum() <= 0 or min(expected.sum(), (own - expected).sum()) < FEWEST_EXPECTED:
+        return None
+    return p_of(float((own_wins - expected).sum() / np.sqrt(variance.sum())))

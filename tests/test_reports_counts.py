@@ -1,0 +1,107 @@
+"""A share in a report always has its counts beside it, and no heading rests on a handful."""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crm.project import load_project
+from crm.reading import read_records
+from models.evaluation.comparisons import FEWEST_LEADS, share_of
+from models.evaluation.metrics import gains, reliability
+from reports.content import Column, Figure, Page
+from reports.forms.cells import cell_of
+from reports.forms.csv import csv_of
+from reports.pages.phrases import of_words
+from reports.pages.service_levels.page import service_page
+from reports.report import PAGES, _plain
+from reports.rows.rows import ReportRows, make_rows
+from training.train import Trained
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+NOT_OF_LEADS = {  # shares that no count of leads stands behind
+    "interval",
+    "stated_share",
+    "least_probability",
+    "expected_share",
+    "disagreement",
+    "signal_share",
+    "pair_share",
+    "same_time",
+}
+
+
+@pytest.fixture(scope="module")
+def rows(simulated_crm: Path, trained: Trained) -> ReportRows:
+    project = load_project(simulated_crm)
+    return make_rows(project, read_records(project, NOW), NOW, trained.scorer)
+
+
+@pytest.fixture(scope="module")
+def pages(rows: ReportRows) -> list[Page]:
+    return [_plain(page(rows)) for page in PAGES]
+
+
+def shares(pages: list[Page]) -> Iterator[tuple[Figure, Column]]:
+    for page in pages:
+        for section in page.sections:
+            for figure in section.figures:
+                for column in figure.columns:
+                    if column.form == "share" and column.metric not in NOT_OF_LEADS:
+                        yield figure, column
+
+
+def test_every_share_has_its_counts(pages: list[Page]) -> None:
+    found = list(shares(pages))
+    assert len({column.metric for _, column in found}) > 12
+    for figure, column in found:
+        assert column.of is not None, (figure.name, column.key)
+        assert {*column.of} <= {*figure.keys}
+        for row in figure.rows:
+            share, (x, n) = row[column.key], (row[key] for key in column.of)
+            if share is not None and n:
+                assert share == pytest.approx(x / n), (figure.name, column.key)
+        header = csv_of(figure).splitlines()[0].split(",")
+        assert {column.key, *column.of} <= {*header}
+
+
+def test_figures_of_a_test_have_their_counts() -> None:
+    label = np.array([1, 0] * 50, dtype=np.int8)
+    log_odds, weight = np.linspace(-2, 2, 100), np.ones(100)
+    assert sum(row["wins"] for row in reliability(log_odds, label, weight)) == 50
+    last = gains(log_odds, label, weight)[1]
+    assert last["gain"] == pytest.approx(last["wins"] / last["all_wins"])
+    assert (last["n"], last["n_all"], last["all_wins"]) == (20, 100, 50)
+
+
+def test_a_share_of_few_leads_is_written_as_its_counts() -> None:
+    column = Column("value", "Worked", "share", of=("wins", "n"))
+    alone = Figure("weeks", "", "", (column,), ())
+    counted = replace(alone, columns=(column, Column("wins", "x"), Column("n", "n")))
+    few = {"value": 0.25, "wins": 1, "n": 4}
+    enough = {"value": 0.25, "wins": 10, "n": 40}
+    edge = {"value": 0.5, "wins": FEWEST_LEADS / 2, "n": FEWEST_LEADS}
+    assert cell_of(alone, few, column) == cell_of(counted, few, column) == "1 of 4"
+    assert cell_of(alone, enough, column) == "25.0\u00a0% (10 of 40)"
+    assert cell_of(counted, enough, column) == "25.0\u00a0%"
+    assert cell_of(counted, edge, column) == "50.0\u00a0%"
+    assert cell_of(alone, {"value": None, "wins": 0, "n": 0}, column) == "–"
+    assert cell_of(alone, {"value": 0.5, "wins": 20.5, "n": 41}, column).endswith("(20.5 of 41)")
+
+
+def test_a_heading_of_few_leads_says_counts_and_no_share(rows: ReportRows) -> None:
+    assert of_words(share_of(0, 1)) == "0 of 1"
+    assert of_words(share_of(15, FEWEST_LEADS)) == "50.0\u00a0% (15 of 30)"
+
+
+def test_a_week_of_few_leads_shows_its_counts(rows: ReportRows) -> None:
+    page = service_page(rows)
+    (weeks,) = (f for s in page.sections for f in s.figures if f.name == "service-weeks")
+    column = next(column for column in weeks.columns if column.key == "value")
+    few = [row for row in weeks.rows if row["n"] and row["n"] < FEWEST_LEADS]
+    assert few
+    for row in few:
+        assert cell_of(weeks, row, column) == f"{row['wins']} of {row['n']}"

@@ -1,0 +1,293 @@
+"""Reports say what the records cover: unknown outcomes, missing amounts, windows and weeks."""
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crm.project import load_project
+from crm.reading import read_records
+from crm.times import DAY
+from reports.content import Figure, Page
+from reports.pages.age import age_page
+from reports.pages.month import month_page
+from reports.pages.service_levels.page import service_page
+from reports.pages.sources.page import sources_page
+from reports.report import build_report
+from reports.rows.rows import ReportRows, make_rows
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+PROJECT = """
+project.name = "acme"
+leads = {source = "leads.csv"}
+outcomes = {source = "outcomes.csv"}
+learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
+report.source = "source"
+"""
+OLIST = """
+project.name = "olist"
+learn = {won = ["won"], lost = [], horizon_days = 90}
+report = {source = "origin"}
+[leads]
+source = "FOLDER/mql.csv"
+lead_id = "mql_id"
+created_at = "first_contact_date"
+timezone = "UTC"
+[outcomes]
+source = "FOLDER/closed_deals.csv"
+lead_id = "mql_id"
+closed_at = "won_date"
+amount = "declared_monthly_revenue"
+every_row = "won"
+timezone = "UTC"
+"""
+
+Build = Callable[..., ReportRows]
+
+
+def figure(page: Page, name: str) -> Figure:
+    (only,) = (f for section in page.sections for f in section.figures if f.name == name)
+    return only
+
+
+def paragraphs(page: Page) -> str:
+    return " ".join(text for section in page.sections for text in section.paragraphs)
+
+
+def needs(page: Page, heading: str) -> str:
+    (only,) = (section.needs for section in page.sections if section.heading == heading)
+    return only
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    """Return a function that builds the rows of two leads a day, of which every fifth is won."""
+
+    def rows_of(
+        first: str = "2025-01-01",
+        last: str = "2025-06-30 23:00",
+        outcomes_from: str = "2025-01-01",
+        amounts: Callable[[int], np.ndarray] = np.ones,
+        freq: str = "12h",
+        report: str = "",
+    ) -> ReportRows:
+        days = pd.date_range(first, last, freq=freq, tz="UTC")
+        leads = pd.DataFrame({"lead_id": [f"l{i}" for i in range(len(days))], "created_at": days})
+        leads["source"] = np.where(np.arange(len(leads)) % 2, "Fair", "Mail")
+        closed = leads[::5].assign(
+            outcome="won", closed_at=leads["created_at"] + pd.Timedelta("2D")
+        )
+        closed = closed[closed["closed_at"] >= pd.Timestamp(outcomes_from, tz="UTC")]
+        closed["amount"] = amounts(len(closed))
+        leads.to_csv(tmp_path / "leads.csv", index=False)
+        columns = ["lead_id", "outcome", "closed_at", "amount"]
+        closed[columns].to_csv(tmp_path / "outcomes.csv", index=False)
+        (tmp_path / "leadscore.toml").write_text(PROJECT + report)
+        project = load_project(tmp_path)
+        return make_rows(project, read_records(project, NOW), NOW)
+
+    return rows_of
+
+
+@pytest.fixture(scope="module")
+def olist(public_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportRows:
+    folder = tmp_path_factory.mktemp("olist")
+    text = OLIST.replace("FOLDER", str(public_data / "olist_funnel"))
+    (folder / "leadscore.toml").write_text(text)
+    project = load_project(folder)
+    return make_rows(project, read_records(project, NOW), NOW)
+
+
+# --- outcomes that begin late
+
+
+def test_leads_before_the_first_outcome_are_in_no_conversion(build: Build) -> None:
+    rows = build(outcomes_from="2025-04-01")
+    early = rows.created < pd.Timestamp("2025-04-03", tz="UTC").value // 1_000
+    assert early.sum() == rows.coverage.n_unknown == 184
+    assert not rows.is_mature[early].any()
+    assert rows.rate == (24, 121)
+    assert not rows.open_at(np.flatnonzero(early), rows.created[early] + DAY).any()
+    months = {row["name"]: row for row in figure(age_page(rows), "age-months").rows}
+    assert months["2025-02"]["value"] is None
+    assert months["2025-02"]["mature"] == "not known: 56 of 56 created before 2025-04-03"
+    assert months["2025-05"]["value"] == pytest.approx(0.2, abs=0.01)
+    assert "Conversion shows no lasting trend" in figure(age_page(rows), "age-months").finding
+
+
+def test_every_page_says_which_outcomes_are_not_known(build: Build) -> None:
+    rows = build(outcomes_from="2025-04-01")
+    words = "The leads begin on 2025-01-01, the outcomes on 2025-04-03."
+    assert words in paragraphs(month_page(rows, []))
+    report = build_report(rows.project, rows.records, NOW)
+    assert report.about["outcomes_from"] == "2025-04-03T00:00:00+00:00"
+    assert words in report.about["notes"][0]
+    about = figure(sources_page(rows), "sources-won").about
+    assert "nor 184 created before 2025-04-03, when outcomes begin" in about
+
+
+def test_outcomes_that_begin_with_the_leads_are_known(build: Build) -> None:
+    rows = build()
+    assert rows.has_known_outcome.all()
+    report = build_report(rows.project, rows.records, NOW)
+    assert report.about["outcomes_from"] is None
+    assert report.about["notes"] == []
+
+
+def test_deals_of_weeks_before_the_first_outcome_are_not_known(build: Build) -> None:
+    page = service_page(build(outcomes_from="2025-05-05", freq="6h"))
+    weeks = {row["name"]: row for row in figure(page, "service-weeks").rows}
+    assert weeks["2025-04-28"]["deals"] is None
+    assert weeks["2025-05-12"]["deals"] == 5
+    assert "Deals of weeks before 2025-05-05 are not known" in paragraphs(page)
+    assert all(row["mature"] == 0 for row in weeks.values() if row["name"] < "2025-06-02")
+
+
+def test_the_outcomes_of_olist_begin_half_a_year_after_the_leads(olist: ReportRows) -> None:
+    assert olist.coverage.n_unknown == 1_827
+    assert olist.rate == (683, 6_173)  # 11.1 %, not 8.6 %
+    months = {row["name"]: row["value"] for row in figure(age_page(olist), "age-months").rows}
+    assert all(value is None for name, value in months.items() if name < "2018-01")
+    assert months["2018-01"] == pytest.approx(129 / 1_141)
+    assert figure(age_page(olist), "age-months").finding == "Conversion shows no lasting trend"
+
+
+# --- amounts
+
+
+def few_amounts(n: int) -> np.ndarray:
+    return np.where(np.arange(n) % 3 == 0, 100.0, 0.0)
+
+
+def one_large(n: int) -> np.ndarray:
+    return np.where(np.arange(n) == n - 4, 50_000.0, 100.0)
+
+
+def one_large_earlier(n: int) -> np.ndarray:
+    return np.where(np.arange(n) == n - 40, 50_000.0, 100.0)
+
+
+def test_revenue_is_not_shown_if_few_wins_have_an_amount(build: Build) -> None:
+    rows = build(amounts=few_amounts)
+    words = "25 of 73 wins have an amount"
+    assert words in needs(sources_page(rows), "Revenue by source")
+    page = month_page(rows, [])
+    assert words in paragraphs(page)
+    assert [row["name"] for row in figure(page, "month-figures").rows][:2] == ["New leads", "Wins"]
+    assert not any("evenue" in row["name"] for row in figure(page, "month-figures").rows)
+    weeks = figure(service_page(rows), "service-weeks")
+    assert not weeks.has_columns(["revenue"])
+    assert all(row["revenue"] is None for row in weeks.rows)
+
+
+def test_a_promise_of_revenue_is_not_judged_without_amounts(build: Build) -> None:
+    rows = build(amounts=few_amounts, report="report.targets.revenue_per_week = 100\n")
+    promises = figure(service_page(rows), "service-promises")
+    assert promises.rows[0]["kept"] == "not known"
+    assert "25 of 73 wins have an amount" in promises.note
+
+
+def test_a_deal_that_is_most_of_a_sum_is_said_beside_it(build: Build) -> None:
+    rows = build(amounts=one_large)
+    page = month_page(rows, [])
+    table = {row["name"]: row for row in figure(page, "month-figures").rows}
+    assert (table["Revenue won"]["value"], table["Revenue won"]["before"]) == (51_100, 1_200)
+    without = table["Revenue won without the largest deal"]
+    assert (without["value"], without["before"]) == (1_100, 1_200)
+    assert "is 50,000 of 51,100. Without it, the sum is 1,100." in paragraphs(page)
+
+
+def test_a_deal_that_is_most_of_a_sum_makes_no_difference_between_sources(build: Build) -> None:
+    rows = build(amounts=one_large_earlier)
+    revenue = figure(sources_page(rows), "sources-revenue")
+    (large,) = (row for row in revenue.rows if row["rest"] < row["revenue"])
+    assert large["rest"] == large["revenue"] - 50_000
+    assert sources_page(rows).takeaways == ()
+
+
+def test_the_revenue_of_olist_is_not_known(olist: ReportRows) -> None:
+    words = "45 of 842 wins have an amount"
+    assert words in needs(sources_page(olist), "Revenue by source")
+    assert words in paragraphs(month_page(olist, []))
+
+
+# --- windows
+
+
+def test_each_figure_of_the_month_names_its_days(build: Build) -> None:
+    page = month_page(build(), [])
+    windows = [row["window"] for row in figure(page, "month-figures").rows]
+    assert windows[:2] == ["2025-05-31 12:00 to 2025-06-30 12:00", "2025-06-03 to 2025-07-02"]
+    assert figure(page, "month-figures").finding == (
+        "60 new leads in the 30 days to 2025-06-30, 60 in the 30 before; 12 wins in the 30 days to "
+        "2025-07-02, 12 in the 30 before"
+    )
+
+
+def test_no_lead_of_olist_became_old_enough_in_the_newest_days(olist: ReportRows) -> None:
+    page = month_page(olist, [])
+    assert "No lead became 90 days old in the 30 days to 2018-11-14." in paragraphs(page)
+    assert "The newest leads that are old enough were created up to 2018-05-31." in paragraphs(page)
+    new_leads, wins, cohort = figure(page, "month-figures").rows
+    assert (new_leads["window"], new_leads["value"]) == ("2018-05-02 to 2018-05-31", 1_278)
+    assert (wins["window"], wins["value"]) == ("2018-10-15 18:04 to 2018-11-14 18:04", 17)
+    assert (cohort["window"], cohort["wins"], cohort["n"]) == (new_leads["window"], 108, 1_278)
+    assert page.takeaways[0].sentence.replace("\u00a0", " ") == (
+        "Fewer leads than before are won: 8.5 % (108 of 1,278 leads; between 7.0 and 10.1 %) of "
+        "the leads created in the 30 days to 2018-05-31, 12.6 % (171 of 1,358) of those created "
+        "in the 30 days before."
+    )
+
+
+# --- weeks and months at the ends
+
+
+def test_weeks_before_the_first_record_do_not_lower_the_average(build: Build) -> None:
+    page = service_page(build("2022-01-01", "2022-02-21", "2022-01-01", freq="8h"))
+    weeks = figure(page, "service-weeks")
+    assert [row["name"] for row in weeks.rows][0] == "2021-12-27"
+    assert len(weeks.rows) == 8
+    assert sum(row["handed"] for row in weeks.rows) == 153
+    assert figure(page, "service-grades").rows[0]["a_week"] == pytest.approx(153 / 8)
+    assert weeks.finding == "19 leads a week are handed over"
+    assert "The records begin on 2022-01-01, so 8 weeks are shown." in paragraphs(page)
+    assert "The first of them has records of 2 of its 7 days." in paragraphs(page)
+
+
+def test_months_at_the_ends_say_which_days_they_cover(build: Build) -> None:
+    months = figure(age_page(build("2025-01-10", "2025-06-14")), "age-months").rows
+    assert [row["days"] for row in months] == ["from 2025-01-10", *["all"] * 4, "to 2025-06-14"]
+    (month,) = figure(age_page(build("2025-01-10", "2025-01-14")), "age-months").rows
+    assert month["days"] == "from 2025-01-10 to 2025-01-14"
+
+
+# --- medians
+
+
+def test_the_time_to_win_of_each_source_of_olist_is_the_median(olist: ReportRows) -> None:
+    page = sources_page(olist)
+    days = {row["name"]: row["value"] for row in figure(page, "sources-speed").rows}
+    expected = {
+        "email": 14.84,
+        "other": 9.56,
+        "display": 9.17,
+        "social": 20.13,
+        "organic_search": 10.68,
+        "paid_search": 10.73,
+        "direct_traffic": 8.98,
+    }
+    assert {name: round(days[name], 2) for name in expected} == expected
+    assert "Of all 842 wins" in paragraphs(page)
+    assert "(14.7 days)" in paragraphs(page)  # 14.65
+    assert "8 wins of leads created before the outcomes begin" in paragraphs(page)
+
+
+def test_the_time_to_win_says_which_wins_it_counts(build: Build) -> None:
+    finding = figure(sources_page(build()), "sources-speed").finding
+    assert finding.replace("\u00a0", " ") == (
+        "No source is clearly faster or slower than the others: half of the wins within 30 days "
+        "come within 2 days"
+    )
