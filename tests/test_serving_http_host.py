@@ -18,7 +18,6 @@ FOREIGN = [
     "localhost.evil.example",
     "127.0.0.1.evil.example",
     "x@localhost",
-    "",
 ]
 OWN = ["localhost", "LOCALHOST:3000", "127.0.0.1:3000", "127.9.9.9", "[::1]:3000"]
 

@@ -541,6 +541,7 @@ def test_bentoml_serve_sends_no_usage_reports(built: Built, tmp_path: Path) -> N
     [
         ({"LEADSCORE_HOST": "0.0.0.0"}, "there are no API keys. Add one with `leadscore keys add`"),
         ({"LEADSCORE_MAX_LEADS": "many"}, "LEADSCORE_MAX_LEADS is 'many'"),
+        ({"LEADSCORE_KEYS_FILE": "/none/keys.json"}, "LEADSCORE_KEYS_FILE is '/none/keys.json'"),
         ({"LEADSCORE_LEDGER_URL": "sqlite:///ledger.db"}, "not clear in which folder"),
     ],
 )
