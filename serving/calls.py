@@ -3,8 +3,9 @@
 import datetime
 import itertools
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import anyio
@@ -23,6 +24,8 @@ from serving.batching import MicroBatcher, cost_in_leads
 from serving.errors import RequestError
 from serving.ledger.calls import LedgerCalls
 from serving.ledger.joining import JoinedLead, as_sent, join, used_events, with_history
+from serving.ledger.late import late_leads, with_late
+from serving.ledger.pending import PendingWrites
 from serving.ledger.score_writer import ScoreWriter
 from serving.payloads.answers import (
     ErasedAnswer,
@@ -113,10 +116,19 @@ class Calls:
         self._score_ids = map(f"{uuid.uuid4().hex}-{{}}".format, itertools.count())
         self.use_ledger(ledger)
 
-    def use_ledger(self, ledger: Ledger | None) -> None:
-        """Read from this ledger and write to it from now on."""
-        self.ledger = LedgerCalls(ledger)
-        self.score_writer = ScoreWriter(ledger, self.ledger.faults) if ledger else None
+    def use_ledger(self, ledger: Ledger | None, shared: Path | None = None) -> None:
+        """Read from this ledger and write to it from now on.
+
+        Parameters
+        ----------
+        ledger : Ledger or None
+        shared : Path, optional
+            The folder in which workers share what waits to be written.
+        """
+        self.ledger = LedgerCalls(ledger, PendingWrites(shared if ledger else None))
+        self.score_writer = (
+            ScoreWriter(ledger, self.ledger.faults, self.ledger.pending) if ledger else None
+        )
 
     def close(self, seconds: float = 5.0) -> None:
         """Write the waiting scores for at most `seconds`, and close the ledger."""
@@ -215,9 +227,13 @@ class Calls:
             else lead
             for lead in leads
         ]
-        stored = await self._stored(leads) if self.score_writer is not None else None
+        late: set[str] = set()
+        stored = None
+        if self.score_writer is not None:
+            late = await late_leads(self.ledger, leads)
+            stored = await self._stored(leads)
         if _cost(leads, stored) < THREAD_FROM_COST:
-            joined = self._join(model, leads, stored, is_batch)
+            joined = self._join(model, leads, stored, late, is_batch)
             if stored is not None:
                 joined = await self._with_histories(model, joined, stored, moment)
             cells = [lead.joined for lead in joined if isinstance(lead, JoinedLead)]
@@ -229,7 +245,7 @@ class Calls:
             scores = model.scorer.score_leads(cells, moment, n_reasons)
             return _results(joined, scores, moment)
 
-        joined = await self._in_thread(partial(self._join, model, leads, stored, is_batch))
+        joined = await self._in_thread(partial(self._join, model, leads, stored, late, is_batch))
         if stored is not None:
             joined = await self._with_histories(model, joined, stored, moment)
         return await self._in_thread(partial(score, joined))
@@ -259,6 +275,7 @@ class Calls:
         model: ServedModel,
         leads: Sequence[LeadPayload | RequestError],
         stored: Mapping[str, StoredLead] | None,
+        late: Set[str],
         is_batch: bool,
     ) -> list[JoinedLead | RequestError]:
         """Join each lead with what the ledger stores about it, if there is a ledger."""
@@ -271,7 +288,8 @@ class Calls:
                 if isinstance(lead, RequestError):
                     joined.append(lead)
                 elif has_ledger:
-                    joined.append(join(lead, where, roles, model.known_columns, stored, local))
+                    known = model.known_columns
+                    joined.append(with_late(join(lead, where, roles, known, stored, local), late))
                 else:
                     joined.append(as_sent(lead, where, roles, model.known_columns, local))
             except RequestError as error:

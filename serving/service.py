@@ -133,7 +133,8 @@ class Leadscore:
         worker = str(bentoml.server_context.worker_index or 1)
         log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
         scoring.configure(settings, keys, worker, log)
-        scoring.calls.use_ledger(Ledger(settings.ledger_url) if settings.ledger_url else None)
+        ledger = Ledger(settings.ledger_url) if settings.ledger_url else None
+        scoring.calls.use_ledger(ledger, _shared_folder())
         pinned = pinned_model(Leadscore)
         scoring.model = load_from_store(str(pinned.tag))
         self._upkeep = _Upkeep(scoring, keys, settings, pinned)
@@ -157,6 +158,10 @@ def _key_ring(settings: Settings) -> KeyRing:
     return KeyRing(keys_file(settings), bool(settings.keys_file), marker)
 
 
+def _shared_folder() -> Path | None:
+    return Path(os.environ[COUNTS]) if COUNTS in os.environ else None
+
+
 def _open_ledger(url: str) -> None:
     """Prepare the ledger. If the database is unavailable now, only log it: it may come back."""
     with Ledger(url) as ledger:
@@ -176,7 +181,7 @@ class _Upkeep:
         self._app = app
         self._keys = keys
         self._settings = settings
-        self._counts = Path(os.environ[COUNTS]) if COUNTS in os.environ else None
+        self._counts = _shared_folder()
         self._tasks: list[asyncio.Task[None]] = []
         self._takeover = TakeOver(
             champion_tag=partial(named_champion, str(pinned.info.metadata["name"])),
@@ -227,6 +232,7 @@ class _Upkeep:
     async def _run_once(self) -> None:
         self._app.flush()
         self._keys.refresh()
+        self._app.calls.ledger.pending.find_others()
         if self._settings.takeover:
             await self._takeover.check()
             self._app.fault = self._takeover.fault

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from crm.files import whole_file
 from crm.version import VERSION
@@ -25,6 +24,7 @@ from models.attribute_counts import AttributeCounts, AttributeTally
 from models.scorer import LeadScorer
 from serving.ledger.faults import Work
 from serving.ledger.score_writer import ScoreWriter
+from serving.processes import is_alive
 from serving.served_model import ServedModel
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -298,7 +298,7 @@ def published(folder: Path) -> list[Series]:
         if path.stem == str(os.getpid()):
             continue
         series = msgspec.json.decode(path.read_bytes(), type=Series)
-        if not _is_alive(int(path.stem)):
+        if not is_alive(int(path.stem)):
             series = _left_by_dead_worker(series, _queued(path.with_suffix(QUEUED)))
         workers.append(series)
     return workers
@@ -329,14 +329,6 @@ class QueuedScores:
 
 def _queued(path: Path) -> int:
     return int.from_bytes(path.read_bytes(), "little") if path.exists() else 0
-
-
-def _is_alive(process: int) -> bool:
-    """Check whether a process runs. A killed one is a zombie until its parent reaps it."""
-    try:
-        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _left_by_dead_worker(series: Series, queued: int) -> Series:

@@ -25,6 +25,7 @@ from crm.tables import EVENT_TABLES
 from features.times import time_text
 from serving.errors import RequestError
 from serving.ledger.faults import LedgerFaults, Work
+from serving.ledger.pending import EVERYTHING, WAIT_SECONDS, PendingWrites
 from serving.payloads.answers import (
     ActivityCount,
     ErasedAnswer,
@@ -47,6 +48,12 @@ READS: Final = 4  # of many leads at once; the other threads write
 READ_SECONDS: Final = 5.0  # after this time, leads are scored without the ledger
 SLOW_SECONDS: Final = 0.1  # after this time, a read of many leads does not hold up the next one
 OPEN_AGAIN_SECONDS: Final = 5.0
+MISSING_HERE: Final = ItemWarning(
+    "not_yet_written",
+    None,
+    "scores, activities or attributes of this lead that were sent a moment ago are missing here: "
+    "they wait to be written, usually for less than a second",
+)
 
 log = logging.getLogger("leadscore")
 
@@ -60,16 +67,20 @@ class LedgerCalls:
     ----------
     ledger : Ledger or None
         None if there is no ledger; then every call is refused.
+    pending : PendingWrites, optional
 
     Attributes
     ----------
     faults : LedgerFaults
         The work that fails at the moment.
+    pending : PendingWrites
+        What waits to be written, in all workers.
     """
 
-    def __init__(self, ledger: Ledger | None) -> None:
+    def __init__(self, ledger: Ledger | None, pending: PendingWrites | None = None) -> None:
         self.ledger = ledger
         self.faults = LedgerFaults()
+        self.pending = pending or PendingWrites()
         self._threads = anyio.CapacityLimiter(THREADS)
         self._next_lead_ids: dict[str, None] = {}  # an ordered set
         self._next_read: asyncio.Task[dict[str, StoredLead]] | None = None
@@ -141,19 +152,30 @@ class LedgerCalls:
     async def lead(self, model: ServedModel, body: bytes, request_id: str) -> LeadAnswer:
         """Return everything stored about a lead: last score, reasons, trend, history, events.
 
+        The answer waits for what this service scored or received before, for up to a second. If
+        that is not written by then, there is a warning.
+
         Raises
         ------
         RequestError
-            404 if nothing is stored; 503 if the ledger cannot be read now.
+            404 if nothing is stored; 503 if the ledger cannot be read now, or everything about the
+            lead waits to be written.
         """
         ledger = self._open()
         lead_id = read_lead_id(body)
+        is_complete = await self.settle([lead_id], EVERYTHING)
 
         def read() -> tuple[LeadOverview, list[GivenScore], list[tuple[int, int]]]:
             stored = ledger.overview(lead_id)
             return stored, ledger.scores_of(lead_id), ledger.scores_by_day(lead_id)
 
         stored, scores, by_day = await self._run(read, "read")
+        if stored.is_empty and not scores and not is_complete:
+            raise RequestError(
+                503,
+                "What was sent about this lead waits to be written to the ledger. Repeat the "
+                "request in a few seconds.",
+            )
         if stored.is_empty and not scores:
             raise RequestError(
                 404, "The ledger has no data about this lead. Check its id.", "lead_id"
@@ -172,6 +194,7 @@ class LedgerCalls:
             stages_count=stored.stages.count,
             outcomes=_stored_events("outcomes", StoredOutcome, stored.outcomes.rows),
             outcomes_count=stored.outcomes.count,
+            warnings=[] if is_complete else [MISSING_HERE],
             request_id=request_id,
             model=model.identity,
         )
@@ -190,6 +213,14 @@ class LedgerCalls:
         lead_id = read_lead_id(body)
         deleted = await self._run(lambda: ledger.forget(lead_id, now), "erased")
         return ErasedAnswer(lead_id, True, deleted, request_id, model.identity)
+
+    async def settle(self, lead_ids: Sequence[str], kinds: Sequence[int]) -> bool:
+        """Wait until what was sent about leads before is written; return whether it is.
+
+        While this worker cannot write, this does not wait.
+        """
+        seconds = 0.0 if "written" in self.faults.causes else WAIT_SECONDS
+        return await self.pending.settle(lead_ids, kinds, seconds)
 
     async def stored_leads(self, lead_ids: Sequence[str]) -> dict[str, StoredLead] | None:
         """Read what the ledger stores about leads to be scored; None if it cannot be read now.

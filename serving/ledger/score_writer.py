@@ -10,12 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from crm.errors import LeadScoringError, LedgerError
 from crm.ledger.entries import Batch
 from crm.ledger.ledger import Ledger
 from serving.ledger.faults import LedgerFaults
+from serving.ledger.pending import PendingWrites
 
 MAX_QUEUED: Final = 50_000  # scores and leads; activities and stages count less
 EVENTS_PER_SCORE: Final = 4  # this many events take the memory of one score
@@ -26,6 +27,14 @@ RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 log = logging.getLogger("leadscore")
 
 
+class Waiting(NamedTuple):
+    """A batch in the queue, or a piece of one; the pieces of a batch have the same number."""
+
+    batch: Batch
+    now: int
+    number: int
+
+
 class ScoreWriter:
     """Queues scores, and writes them in a thread.
 
@@ -34,6 +43,8 @@ class ScoreWriter:
     ledger : Ledger
     faults : LedgerFaults, optional
         Gets the failures and successes of writing.
+    pending : PendingWrites, optional
+        Gets what is queued and what is written.
     max_queued : int
         The size of the queue, in scores and leads. Events count as parts of a score.
 
@@ -48,7 +59,11 @@ class ScoreWriter:
     """
 
     def __init__(
-        self, ledger: Ledger, faults: LedgerFaults | None = None, max_queued: int = MAX_QUEUED
+        self,
+        ledger: Ledger,
+        faults: LedgerFaults | None = None,
+        pending: PendingWrites | None = None,
+        max_queued: int = MAX_QUEUED,
     ) -> None:
         self.written = 0
         self.dropped = 0
@@ -56,7 +71,10 @@ class ScoreWriter:
         self._ledger = ledger
         self._faults = faults or LedgerFaults()
         self._max_queued = max_queued
-        self._waiting: deque[tuple[Batch, int]] = deque()
+        self._pending = pending or PendingWrites()
+        self._pending.hurry = self.hurry
+        self._is_hurried = False
+        self._waiting: deque[Waiting] = deque()
         self._rows = self._queued = 0
         self._load = 0.0
         self._changed = threading.Condition()
@@ -86,7 +104,8 @@ class ScoreWriter:
             if self._end_by is not None or (is_full and self._waiting):
                 self.dropped += len(batch.scores)
                 return
-            self._waiting.extend((piece, now) for piece in _pieces(batch))
+            number = self._pending.add(batch)
+            self._waiting.extend(Waiting(piece, now, number) for piece in _pieces(batch))
             self._rows += len(batch)
             self._load += _load(batch)
             self._count_queued(len(batch.scores))
@@ -95,6 +114,12 @@ class ScoreWriter:
                 self._thread.start()
             if len(self._waiting) == 1 or self._rows >= ROWS_AT_ONCE:
                 self._changed.notify()
+
+    def hurry(self) -> None:
+        """Write what is queued now, without gathering more."""
+        with self._changed:
+            self._is_hurried = bool(self._waiting)
+            self._changed.notify()
 
     def close(self, seconds: float = 5.0) -> None:
         """Write the queue for at most `seconds`, and count what could not be written as dropped."""
@@ -108,6 +133,8 @@ class ScoreWriter:
             self.dropped += self._queued
             if self._queued:
                 log.error("scores were not written", extra={"count": self._queued})
+            if self._waiting:
+                self._pending.written(self._waiting[-1].number)  # they are lost; nobody waits
             self._waiting.clear()
             self._rows = 0
             self._count_queued(-self._queued)
@@ -122,6 +149,7 @@ class ScoreWriter:
                 else:
                     self._changed.wait_for(lambda: self._waiting or self._is_ending())
                     self._changed.wait_for(self._is_batch_ready, GATHER_SECONDS)
+                self._is_hurried = False
                 taken = self._taken()
                 if not taken and self._is_ending():
                     return
@@ -132,17 +160,17 @@ class ScoreWriter:
                     return
                 time.sleep(0.1)
 
-    def _write(self, taken: list[tuple[Batch, int]]) -> bool:
+    def _write(self, taken: list[Waiting]) -> bool:
         """Write some batches. Return whether they are finished: written, or refused for good."""
         joined = Batch(
-            scores=[score for batch, _ in taken for score in batch.scores],
-            leads=[lead for batch, _ in taken for lead in batch.leads],
-            activities=[row for batch, _ in taken for row in batch.activities],
-            stages=[row for batch, _ in taken for row in batch.stages],
+            scores=[score for batch, _, _ in taken for score in batch.scores],
+            leads=[lead for batch, _, _ in taken for lead in batch.leads],
+            activities=[row for batch, _, _ in taken for row in batch.activities],
+            stages=[row for batch, _, _ in taken for row in batch.stages],
         )
         written = 0
         try:
-            written = self._ledger.add_batch(joined, taken[-1][1])
+            written = self._ledger.add_batch(joined, taken[-1].now)
             lost = 0
             self._faults.worked("written")
         except LeadScoringError as error:
@@ -159,6 +187,8 @@ class ScoreWriter:
                 return True
             for _ in taken:
                 self._waiting.popleft()
+            is_split = self._waiting and self._waiting[0].number == taken[-1].number
+            self._pending.written(taken[-1].number - bool(is_split))
             self._rows -= len(joined)
             self._load -= _load(joined)
             self._count_queued(-len(joined.scores))
@@ -170,12 +200,12 @@ class ScoreWriter:
         self._queued += change
         self.on_queued(self._queued)
 
-    def _taken(self) -> list[tuple[Batch, int]]:
+    def _taken(self) -> list[Waiting]:
         """Return the oldest batches, as many as fit one transaction, but at least one."""
-        taken: list[tuple[Batch, int]] = []
+        taken: list[Waiting] = []
         rows = 0
         for waiting in self._waiting:
-            rows += len(waiting[0])
+            rows += len(waiting.batch)
             if taken and rows > ROWS_AT_ONCE:
                 break
             taken.append(waiting)
@@ -185,7 +215,7 @@ class ScoreWriter:
         return self._end_by is not None
 
     def _is_batch_ready(self) -> bool:
-        return self._rows >= ROWS_AT_ONCE or self._is_ending()
+        return self._rows >= ROWS_AT_ONCE or self._is_hurried or self._is_ending()
 
 
 def _load(batch: Batch) -> float:

@@ -17,6 +17,7 @@ WarningCode = Literal[
     CellWarningCode,
     "approximate_history",
     "ledger_unavailable",
+    "not_yet_written",
     "undeclared_outcome",
     "negative_amount",
     "long_before_creation",
@@ -178,6 +179,7 @@ class LeadAnswer(Struct, frozen=True):
     stages_count: int
     outcomes: list[StoredOutcome]
     outcomes_count: int
+    warnings: list[ItemWarning]
     request_id: str
     model: ModelIdentity
 

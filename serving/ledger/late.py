@@ -1,0 +1,53 @@
+"""Leads to score about which something waits to be written to the ledger."""
+
+from collections.abc import Sequence, Set
+from typing import Final
+
+from crm.cells import cell_text
+from serving.errors import RequestError
+from serving.ledger.calls import LedgerCalls
+from serving.ledger.joining import JoinedLead
+from serving.ledger.pending import ATTRIBUTES, EVENTS
+from serving.payloads.answers import ItemWarning
+from serving.payloads.score import LeadPayload
+
+NOT_YET_WRITTEN: Final = ItemWarning(
+    "not_yet_written",
+    None,
+    "activities, stages or attributes of this lead that were sent a moment ago may not count yet: "
+    "they wait to be written to the ledger, usually for less than a second",
+)
+
+
+async def late_leads(ledger: LedgerCalls, leads: Sequence[LeadPayload | RequestError]) -> set[str]:
+    """Wait for what was sent about leads before; return those for which it is not written.
+
+    A lead that was sent without activities and stages waits for those that were sent before, and
+    without attributes also for its last ones. A lead with events of its own, as a CRM sends that
+    always sends all of them, does not wait.
+    """
+    waiting: dict[int, list[str]] = {}
+    late: set[str] = set()
+    for lead in leads:
+        lead_id = cell_text(lead.lead_id) if isinstance(lead, LeadPayload) else None
+        if not isinstance(lead, LeadPayload) or lead_id is None:
+            continue
+        has_events = bool(lead.activities or lead.stages)
+        if lead.attributes is None and ledger.pending.is_waiting(lead_id, [ATTRIBUTES]):
+            waiting.setdefault(ATTRIBUTES, []).append(lead_id)
+        if ledger.pending.is_waiting(lead_id, [EVENTS]):
+            if has_events:
+                late.add(lead_id)
+            else:
+                waiting.setdefault(EVENTS, []).append(lead_id)
+    for kind, lead_ids in waiting.items():
+        if not await ledger.settle(lead_ids, [kind]):
+            late.update(lead_ids)
+    return late
+
+
+def with_late(lead: JoinedLead, late: Set[str]) -> JoinedLead:
+    """Add a warning to a lead if something that was sent about it is not written yet."""
+    if lead.lead_id not in late:
+        return lead
+    return lead._replace(warnings=[*lead.warnings, NOT_YET_WRITTEN])

@@ -1,0 +1,11 @@
+"""Facts about the processes of the service."""
+
+import psutil
+
+
+def is_alive(process: int) -> bool:
+    """Check whether a process runs. A killed one is a zombie until its parent reaps it."""
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
