@@ -29,6 +29,7 @@ from serving.ledger.pending import EVERYTHING, WAIT_SECONDS, PendingWrites
 from serving.payloads.answers import (
     ActivityCount,
     ErasedAnswer,
+    ItemWarning,
     LeadAnswer,
     PastScore,
     ReasonAnswer,
