@@ -133,11 +133,12 @@ def attribute_changes(
         }
         for state, (count, earlier_share) in counts.items():
             share = count / tally.n
-            if share <= earlier_share:
-                continue
+            is_rarer = state == "missing" and 1 - share < LEAST_LOSS * (1 - earlier_share)
+            if share - earlier_share <= LEAST_RISE and not is_rarer:
+                continue  # most columns; the intervals would find no change either
             low, high = wilson(share, tally.n, z)[0], wilson(earlier_share, before.leads, z)[1]
             least_rise = share - earlier_share - math.hypot(share - low, high - earlier_share)
-            is_lost = state == "missing" and 1 - low < LEAST_LOSS * (1 - high)
+            is_lost = is_rarer and 1 - low < LEAST_LOSS * (1 - high)
             if least_rise > LEAST_RISE or is_lost:
                 changes.append(AttributeChange(column, state, tally.n, share, earlier_share))
     return sorted(changes, key=lambda change: change.earlier_share - change.share)
