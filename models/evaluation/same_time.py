@@ -5,7 +5,8 @@ compared with all leads. So the leads are divided into periods, and the group is
 others of each period, by the method of Mantel and Haenszel.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.stats import chi2
@@ -75,26 +76,20 @@ def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: In
     n_own, n_rest = int(own[both].sum()), int(rest[both].sum())
     if min(n_own, n_rest) < FEWEST_LEADS or not wins[both].any():
         return replace(group, ratio=None, ratio_low=None, ratio_high=None, p=None, others=n_rest)
-    own, own_wins, rest, rest_wins = (
-        counts[both].astype(np.float64) for counts in (own, own_wins, rest, rest_wins)
-    )
-    weight = own * rest / (own + rest)
-    weight /= weight.sum()
-    value = float(weight @ (own_wins / own))
-    average = float(weight @ ((own_wins + rest_wins) / (own + rest)))
+    strata = _Strata(*(a[both].astype(np.float64) for a in (own, own_wins, rest, rest_wins)))
+    value, average = strata.value, strata.average
     ratio = value / average
     if 1 / LEAST_CHANGE < ratio / (group.ratio or ratio) < LEAST_CHANGE:
         return group
     low, high = group.low / average, group.high / average
     if group.wins >= FEWEST_WINS and value:
-        spread = _spread(own, own_wins, rest, rest_wins, weight)
-        low, high = ratio / spread, ratio * spread
+        low, high = ratio / strata.spread, ratio * strata.spread
     return replace(
         group,
         ratio=ratio,
         ratio_low=low,
         ratio_high=min(high, 1 / average),
-        p=None if group.p is None else _p_within(own, own_wins, rest, rest_wins),
+        p=None if group.p is None else strata.p,
         others=n_rest,
         time_value=value,
         time_average=average,
@@ -115,26 +110,49 @@ def _share_changes(own: Ints, n: Ints) -> bool:
     return bool(chi2.sf(squares.sum(), len(n) - 1) < CHANCE)
 
 
-def _spread(
-    own: Floats, own_wins: Floats, rest: Floats, rest_wins: Floats, weight: Floats
-) -> float:
-    """Compute the factor between the ratio and the ends of its interval, by the delta method."""
-    own_share, rest_share = own_wins / own, rest_wins / rest
-    part = own / (own + rest)
-    value = float(weight @ own_share)
-    average = float(weight @ (part * own_share + (1 - part) * rest_share))
-    by_own = weight * (1 / value - part / average)
-    by_rest = weight * (1 - part) / average
-    variance = by_own**2 @ (own_share * (1 - own_share) / own)
-    variance += by_rest**2 @ (rest_share * (1 - rest_share) / rest)
-    return float(np.exp(Z * np.sqrt(variance)))
+@dataclass(frozen=True)
+class _Strata:
+    """The leads and the wins of a group, and of the others, in each period that has both."""
 
+    own: Floats
+    own_wins: Floats
+    rest: Floats
+    rest_wins: Floats
 
-def _p_within(own: Floats, own_wins: Floats, rest: Floats, rest_wins: Floats) -> float | None:
-    """Compute the p-value of the test of Mantel and Haenszel; None if too few wins are expected."""
-    n, wins = own + rest, own_wins + rest_wins
-    expected = own * wins / n
-    variance = own * rest * wins * (n - wins) / (n**2 * np.maximum(n - 1, 1))
-    if variance.sum() <= 0 or min(expected.sum(), (own - expected).sum()) < FEWEST_EXPECTED:
-        return None
-    return p_of(float((own_wins - expected).sum() / np.sqrt(variance.sum())))
+    @cached_property
+    def weight(self) -> Floats:
+        """The weight of each period by Mantel and Haenszel; they add up to 1."""
+        weight = self.own * self.rest / (self.own + self.rest)
+        return np.asarray(weight / weight.sum())
+
+    @property
+    def value(self) -> float:
+        """The weighted share of the group."""
+        return float(self.weight @ (self.own_wins / self.own))
+
+    @property
+    def average(self) -> float:
+        """The weighted share of all leads."""
+        return float(self.weight @ ((self.own_wins + self.rest_wins) / (self.own + self.rest)))
+
+    @cached_property
+    def spread(self) -> float:
+        """The factor between the ratio and the ends of its interval, by the delta method."""
+        own_share, rest_share = self.own_wins / self.own, self.rest_wins / self.rest
+        part = self.own / (self.own + self.rest)
+        by_own = self.weight * (1 / self.value - part / self.average)
+        by_rest = self.weight * (1 - part) / self.average
+        variance = by_own**2 @ (own_share * (1 - own_share) / self.own)
+        variance += by_rest**2 @ (rest_share * (1 - rest_share) / self.rest)
+        return float(np.exp(Z * np.sqrt(variance)))
+
+    @property
+    def p(self) -> float | None:
+        """The p-value of the test of Mantel and Haenszel; None if too few wins are expected."""
+        n, wins = self.own + self.rest, self.own_wins + self.rest_wins
+        expected = self.own * wins / n
+        variance = self.own * self.rest * wins * (n - wins) / (n**2 * np.maximum(n - 1, 1))
+        least = min(expected.sum(), (self.own - expected).sum())
+        if variance.sum() <= 0 or least < FEWEST_EXPECTED:
+            return None
+        return p_of(float((self.own_wins - expected).sum() / np.sqrt(variance.sum())))

@@ -150,7 +150,8 @@ def _waiting(table: Sequence[AgeRow], horizon_days: float) -> tuple[str, list[Ta
         f"{finding}: {share_words(far.share)} in the {horizon_days:g} days from then, against "
         f"{of_words(new)} of new leads."
     )
-    finding += f": {of_100(far.share.value, new.value)}"
+    counts = f"{far.share.wins:,} of {far.share.n:,} against {new.wins:,} of {new.n:,}"
+    finding += f": {of_100(far.share.value, new.value)} ({counts})"
     if far.in_by is not None and far.x < horizon_days:
         sentence += (
             f" By then {of_words(share_of(far.in_by_wins, far.in_by_n), 0)} of the wins that come "

@@ -185,15 +185,16 @@ def _check(rows: ReportRows, card: ModelCard, part: float) -> tuple[Section, tup
         ShareRow(name=name, share=share_of(int(leads.sum()), len(leads)))
         for name, leads in (("worked, best first", best), ("not worked", rest), ("all", won))
     ]
-    days = f"{rows.horizon_days:g}{NO_BREAK}days"
+    day = day_name(rows.as_of - rows.horizon)
     finding = (
-        f"The best-scored {100 * part:.0f}{NO_BREAK}% of the leads of {days} ago contained "
+        f"The best-scored {100 * part:.0f}{NO_BREAK}% of the leads open on {day} contained "
         f"{int(best.sum()):,} of {int(won.sum()):,} wins"
     )
     figure = Figure(
         name="capacity-check",
         finding=finding,
-        about=f"{len(won):,} leads open {days} ago, scored by today's model as of then",
+        about=f"{len(won):,} leads open on {day}, scored by today's model as of then; wins in the "
+        f"{rows.horizon_days:g}{NO_BREAK}days to {day_name(rows.as_of)}",
         columns=(
             Column("name", "Which"),
             Column("n", "Leads", "count"),

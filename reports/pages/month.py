@@ -182,8 +182,14 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         columns=(
             Column("name", "Figure"),
             Column("window", "30 days"),
-            Column("value", "In these 30 days", "ratio", "month_figure"),
-            Column("before", "In the 30 days before", "ratio", "month_figure"),
+            Column("value", "In these 30 days", "ratio", "month_figure", ("wins", "n")),
+            Column(
+                "before",
+                "In the 30 days before",
+                "ratio",
+                "month_figure",
+                ("wins_before", "n_before"),
+            ),
             Column("p", CHANCE_TITLE, "ratio", "chance"),
             Column("verdict", "Result"),
             Column("counted", "What is counted", "prose"),

@@ -362,11 +362,12 @@ def about_mature(rows: ReportRows) -> str:
         return f"{n:,} {mature_words(rows)}; they have no times"
     is_known = rows.has_known_outcome
     young = int((is_known & ~rows.is_old).sum())
-    words = f"{n:,} {mature_words(rows)}; {young:,} younger ones are not counted"
-    if not is_known.all():
-        begin = day_name(rows.coverage.outcomes_from)
-        words += f", nor {int((~is_known).sum()):,} created before {begin}, when outcomes begin"
-    return words
+    if is_known.all():
+        return f"{n:,} {mature_words(rows)}; {young:,} younger ones are not counted"
+    begin = day_name(rows.coverage.outcomes_from)
+    unknown = f"{int((~is_known).sum()):,} created before {begin}, when outcomes begin"
+    younger = f"{young:,} younger ones, " if young else ""
+    return f"{n:,} {mature_words(rows)}; not counted: {younger}{unknown}"
 
 
 def months_of(times: Ints) -> Ints:

@@ -16,7 +16,7 @@ from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, gains, reliabil
 from reports.charts.card import grades_chart
 from reports.content import Section, Takeaway
 from reports.numbers import percent
-from reports.pages.phrases import of_words, share_words
+from reports.pages.phrases import day_name, of_words, share_words
 from reports.pages.score.grades import GradeRow, best_and_worst, curves, grades_figure
 from reports.rows.rows import ReportRows
 from reports.rows.scored import has_enough, not_learned_from
@@ -32,8 +32,8 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
     Only leads that the model has not learned from are used. If there are too few of them, all
     leads are used.
     """
-    days = f"{rows.horizon_days:g}{NO_BREAK}days"
-    heading = f"Scores of {rows.horizon_days:g} days ago" if rows.has_times else "Earlier scores"
+    day = day_name(rows.as_of - rows.horizon) if rows.has_times else ""
+    heading = f"Scores of {day}" if rows.has_times else "Earlier scores"
     before = rows.before
     if before is None or not rows.has_times:
         needs = "The outcomes of leads scored some time ago. This needs times, which are missing."
@@ -46,11 +46,14 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
     if not has_enough(won[chosen]):
         needs = (
             f"At least {FEWEST_TO_JUDGE} leads that were won, and as many that were not, among the "
-            f"leads that were open {days} ago. There are {int(label.sum()):,} won of "
+            f"leads that were open on {day}. There are {int(label.sum()):,} won of "
             f"{len(label):,} leads."
         )
         return Section(heading, needs=needs), []
-    text = f"Today's model scored the leads that were open {days} ago from what was known then. "
+    text = (
+        f"Today's model scored the leads that were open on {day} from what was known then. Wins "
+        f"count in the {rows.horizon_days:g}{NO_BREAK}days to {day_name(rows.as_of)}. "
+    )
     if flatters:
         text += (
             "It has since learned from these very leads, so these figures look better than they "
@@ -60,7 +63,7 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
         text += "Only leads that it has not learned from are shown."
     if before.is_sample:
         text += f" They are a random sample of {len(before):,} of {before.of:,}."
-    about = f"leads open {days} ago, n = {len(label):,}"
+    about = f"leads open on {day}, n = {len(label):,}"
     probability, lead = before.probability[chosen], before.lead[chosen]
     weight = np.ones(len(label))
     rows_by_grade = by_grade(probability, before.grade[chosen], label, weight, lead)

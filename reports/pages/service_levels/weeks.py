@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.evaluation.comparisons import FEWEST_LEADS
 from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Section
 from reports.pages.phrases import day_name
@@ -155,6 +156,8 @@ def _weeks_by_grade(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
     finding = (
         f"{best_per_week:,.0f} of {per_week:,.0f} leads a week are handed over as grade {best}"
     )
+    if n_best < FEWEST_LEADS:
+        finding = f"{n_best:,} of {n:,} leads were handed over as grade {best}: too few for a rate"
     about = _about_weeks(weeks)
     points = [
         {"x": week.day, "series": _grade_words(row.grade), "value": row.handed, "n": row.handed}

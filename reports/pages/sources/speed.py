@@ -87,7 +87,7 @@ def _all_wins(rows: ReportRows, all_days: MedianInterval) -> tuple[str, ...]:
     sentences = [
         f"The figure counts {all_days.n:,} wins, those within {rows.horizon_days:g} days of "
         f"creation. Of all {every.n:,} wins, also later ones and those of younger leads, half come "
-        f"within {duration(every.value)} ({every.value:.1f} days)."
+        f"within {every.value:.1f} days."
     ]
     early = rows.is_old & rows.won & ~rows.has_known_outcome
     if early.any():
