@@ -82,7 +82,7 @@ def make_report(
     registry = Registry(project)
     champion = registry.find_champion()
     scorer = None if champion is None else registry.load(champion).scorer
-    refused = None if champion is not None else _refused_model(registry)
+    refused = None if champion is not None else refused_model(registry)
     if not quiet:
         err.print(f"Reading the records of {project.name} …", soft_wrap=True)
     records = read_records(project, now)
@@ -117,7 +117,7 @@ def make_report(
     return facts, summary
 
 
-def _refused_model(registry: "Registry") -> "RefusedModel | None":
+def refused_model(registry: "Registry") -> "RefusedModel | None":
     """Return the newest model that was trained, if there is one; none of them is the champion."""
     from crm.errors import ArtifactError
     from models.registry.history import REFUSED, history

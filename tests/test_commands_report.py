@@ -3,11 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from commands.report import refused_model
+from crm.errors import ArtifactError
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
+from models.registry import history
+from reports.model_verdict import RefusedModel
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -72,3 +78,20 @@ def test_training_stores_the_report_with_its_run_on_request(run: Run, crm: Path)
     registry = Registry(load_project(crm))
     files = registry.client.list_artifacts(json.loads(out)["model"]["run_id"], "report")
     assert {"report/index.html", "report/report.json"} <= {file.path for file in files}
+
+
+def test_the_newest_model_is_named_if_it_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusal(version: str, *failed: str) -> SimpleNamespace:
+        return SimpleNamespace(what=history.REFUSED, version=version, failed=failed)
+
+    def load(version: str) -> None:
+        raise ArtifactError(f"Version {version} is damaged.")
+
+    events = [refusal("1", "LG101 log loss"), refusal("2", "LG103 calibration", "LG105 segments")]
+    monkeypatch.setattr(history, "history", lambda _: events)
+    versions = [SimpleNamespace(version=number) for number in ("1", "2")]
+    registry: Any = SimpleNamespace(versions=lambda: versions, load=load)
+    refused = refused_model(registry)
+    assert refused == RefusedModel("2", ("LG103 calibration", "LG105 segments"), None)
+    versions.clear()
+    assert refused_model(registry) is None

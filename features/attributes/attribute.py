@@ -210,7 +210,8 @@ def spellings(column: pd.Series, nothing: frozenset[str]) -> Objects:
         return MISSING_GROUP if text is None or text.casefold() in nothing else text
 
     codes, texts = pd.factorize(read_column(column, text_of, object))
-    return np.asarray(usual_spellings(texts, np.bincount(codes, minlength=len(texts))))[codes]
+    counts = np.bincount(codes, minlength=len(texts))
+    return np.asarray(usual_spellings(texts.tolist(), counts))[codes]
 
 
 def usual_spellings(texts: Sequence[str], counts: Sequence[int] | Ints) -> Objects:

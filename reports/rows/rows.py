@@ -404,8 +404,10 @@ def _with_events(rows: ReportRows) -> ReportRows:
 
 def _part(rows: ReportRows, lead: Ints) -> ReportRows:
     """Return the rows of some leads, whose positions ascend."""
-    columns: dict[str, Any] = {d.name: getattr(rows, d.name) for d in fields(rows)}
-    arrays = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
+    columns = {declared.name: getattr(rows, declared.name) for declared in fields(rows)}
+    arrays: dict[str, Any] = {
+        name: column[lead] for name, column in columns.items() if isinstance(column, np.ndarray)
+    }
     return replace(
         rows,
         records=records_of(rows.records, lead),
@@ -413,7 +415,7 @@ def _part(rows: ReportRows, lead: Ints) -> ReportRows:
         funnel=(
             None if rows.funnel is None else replace(rows.funnel, entered=rows.funnel.entered[lead])
         ),
-        **{name: column[lead] for name, column in arrays.items()},
+        **arrays,
     )
 
 
