@@ -78,6 +78,26 @@ $(NODE_READY): $(NODE)/package-lock.json
 	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
+CLIENTS := tests/clients
+CLIENT_VENV := .venv-clients
+CLIENT_NODE := $(CLIENTS)/node_modules/.package-lock.json
+
+$(CLIENT_VENV)/ready: $(CLIENTS)/requirements.txt
+	@$(PYTHON) -m venv $(CLIENT_VENV)
+	@$(CLIENT_VENV)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+$(CLIENT_NODE): $(CLIENTS)/package-lock.json
+	@cd $(CLIENTS) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+.PHONY: client-tools clients
+client-tools: $(CLIENT_VENV)/ready $(CLIENT_NODE)  ## what the tests of the contract and of generated clients need
+
+clients: $(READY) client-tools  ## clients in six languages, generated, compiled and run against a service
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	BENTOML_HOME="$$home" $(BIN)/python -m tests.clients.check
+
 .PHONY: check-web
 check-web: $(NODE_READY)  ## lint and format of CSS and JavaScript
 	cd $(NODE) && npm run --silent lint

@@ -179,6 +179,33 @@ def test_examples_match_their_schemas(openapi: dict[str, Any]) -> None:
         OAS30Validator(schema).validate(node["example"])
 
 
+def test_every_example_succeeds(served: str) -> None:
+    paths = httpx.get(f"{served}/contract/openapi-3.0.json").json()["paths"]
+    assert set(paths) == PATHS
+    for path, methods in paths.items():
+        content = methods["post"]["requestBody"]["content"]["application/json"]
+        answer = httpx.post(served + path, json=content["example"])
+        assert answer.status_code == 200, (path, answer.text)
+        assert '"error":{' not in answer.text, (path, answer.text)
+
+
+def test_examples_of_scoring_name_attributes_of_the_model(served: str) -> None:
+    paths = httpx.get(f"{served}/contract/openapi-3.0.json").json()["paths"]
+    for path in ("/score", "/score_lead"):
+        content = paths[path]["post"]["requestBody"]["content"]["application/json"]
+        answer = httpx.post(served + path, json=content["example"])
+        assert "employees" in json.dumps(content["example"])
+        assert "unknown" not in answer.text
+
+
+def test_example_succeeds_for_a_model_without_attributes(served: str) -> None:
+    document = json.loads(contracts(Settings(), {})[0])
+    for path in ("/score", "/score_lead"):
+        content = document["paths"][path]["post"]["requestBody"]["content"]
+        answer = httpx.post(served + path, json=content["application/json"]["example"])
+        assert answer.status_code == 200, answer.text
+
+
 def test_every_documented_status_has_a_code(openapi: dict[str, Any]) -> None:
     responses = openapi["components"]["responses"]
     assert {int(name.removeprefix("Failure")) for name in responses} <= set(CODES)

@@ -54,8 +54,8 @@ class Operation:
 
 
 NAME = "leadscore"  # generators name the class of the calls after it
-EXAMPLE_CELLS = {"number": 250, "string": "Webinar"}
-UNKNOWN = {"string": "Lead_Source"}  # any lead to score needs an attribute
+EXAMPLE_CELLS: dict[str, Any] = {"number": 250, "string": "Webinar"}
+UNKNOWN: dict[str, Any] = {"Lead_Source": "Webinar"}  # any lead to score needs an attribute
 MODEL = {"name": "acme", "version": "3", "digest": "15847aa0d60b"}
 REQUEST_ID = "5f0c2d1e9b7a4c3f8e6d5c4b3a291807"
 AS_OF = "2025-03-01T08:00:00+00:00"
@@ -246,8 +246,10 @@ def request_examples(fields: Mapping[str, FlatField]) -> dict[str, dict[str, Any
 
     The leads to score have an attribute of each type, under its name in the model.
     """
-    names = {field.json_type: name for name, field in reversed(fields.items())} or UNKNOWN
-    flat = {name: EXAMPLE_CELLS[json_type] for json_type, name in sorted(names.items())}
+    names: dict[str, str] = {}
+    for name, field in fields.items():
+        names.setdefault(field.json_type, name)
+    flat = {name: EXAMPLE_CELLS[json_type] for json_type, name in names.items()} or UNKNOWN
     own = {fields[name].column if name in fields else name: cell for name, cell in flat.items()}
     examples = {path: call.request_example for path, call in CALLS.items()}
     leads = [lead | {"attributes": own} for lead in examples["/score"]["leads"]]

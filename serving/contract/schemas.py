@@ -112,6 +112,7 @@ def _portable(declared: Mapping[str, Schema], schema: Schema) -> Schema:
     if len(types) < len(options):
         if "$ref" in portable:  # a reference cannot be nullable
             portable = dict(declared[portable["$ref"].removeprefix(REF)])
+            del portable["title"]  # a client names the class after the field
         portable["nullable"] = True
     fields = portable.get("properties", {})
     shown = {name: field for name, field in fields.items() if HIDDEN not in field}
