@@ -72,7 +72,8 @@ def main() -> int:
                 started = time.perf_counter()
                 place = folder / f"client{number}"
                 results[name] = check(name, contract, place, url, key, str(3_000_000_000 + number))
-                print(f"{name:<12}{time.perf_counter() - started:6.1f} s  {results[name]}", flush=True)
+                seconds = time.perf_counter() - started
+                print(f"{name:<12}{seconds:6.1f} s  {results[name]}", flush=True)
     return int(any(result.startswith("FAILED") for result in results.values()))
 
 
