@@ -166,17 +166,24 @@ class TreeContributions:
     def _few(self, classes: Indexes) -> Floats:
         n, width = len(classes), self._width
         set_bits = [
-            bits.take(of_lead, axis=0)
-            for bits, of_lead in zip(self._tables.bits, classes.T, strict=True)
+            of_class[place]
+            for of_lead in classes.tolist()
+            for of_class, place in zip(self._bits_of_classes, [*of_lead, 0], strict=True)
         ]
-        none = np.zeros((n, 1), dtype=np.uint16)  # for columns without a feature
-        bits = np.concatenate([*set_bits, none], axis=1)
+        # To join bytes takes a tenth of the time of NumPy's calls for each feature.
+        bits = np.frombuffer(b"".join(set_bits), dtype=np.uint16).reshape(n, -1)
         sums = np.zeros(n * width)
         for parts, places in zip(self._tables.lookups, self._places, strict=True):
             columns = multiplied([part.rows(bits) for part in parts])
             for place, numbers in zip(places, columns, strict=True):
                 sums += np.bincount(place[:n].ravel(), numbers.ravel(), n * width)
         return sums.reshape(n, width)
+
+    @cached_property
+    def _bits_of_classes(self) -> list[list[bytes]]:
+        """For each feature, the bits that each of its classes sets; then those of no feature."""
+        of_features = [[row.tobytes() for row in bits] for bits in self._tables.bits]
+        return [*of_features, [np.uint16(0).tobytes()]]
 
     @cached_property
     def _places(self) -> list[list[Indexes]]:
