@@ -230,7 +230,7 @@ class LeadScorer:
         ]
         features = self.features_of(leads, as_of)
         probability, reasons = self._probability_and_reasons(features, n_reasons)
-        moments = np.broadcast_to(np.asarray(as_of), len(leads))
+        moments = np.full(len(leads), as_of)
         of_cells = self.cell_checks.of_leads([lead.cells for lead in leads], features, moments)
         warnings = [[*of_lead, *of_cell] for of_lead, of_cell in zip(names, of_cells, strict=True)]
         score = self.scale.score(probability)

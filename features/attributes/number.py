@@ -119,7 +119,12 @@ class NumberAttribute(Attribute):
 
         True is 1 and false is 0, as booleans and as words.
         """
-        if type(cell) in (float, int):  # comparing with `nothing_numbers` is enough
+        if cell is None:
+            return math.nan
+        if type(cell) is float:  # comparing with `nothing_numbers` is enough
+            is_number = math.isfinite(cell) and cell not in self.nothing_numbers
+            return cell if is_number else math.nan
+        if type(cell) is int:
             number = cell_number(cell)
             return math.nan if number in self.nothing_numbers else number
         word = str(cell_text(cell)).casefold()

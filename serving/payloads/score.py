@@ -1,6 +1,6 @@
 """The body of `POST /score`, decoded strictly."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from typing import Annotated, Any
 
@@ -196,9 +196,8 @@ def lead_cells(
     cells: dict[str, Any] = {} if lead.attributes is None else lead.attributes
     if not cells.keys() <= known_columns:
         cells = by_column_name(cells, f"{where}.attributes" if where else "")
-    for name, cell in cells.items():
-        if isinstance(cell, list):
-            cells[name] = list_text(cell)
+    if list in map(type, cells.values()):  # rarely; this test takes no time
+        cells |= {name: list_text(cell) for name, cell in cells.items() if type(cell) is list}
     cells[roles["lead_id"]] = lead.lead_id  # the dictionary belongs to this lead alone
     created_at = NOT_A_TIME
     if lead.created_at is not None:
@@ -207,15 +206,15 @@ def lead_cells(
     return LeadCells(
         cells=cells,
         created_at=created_at,
-        activities=[
-            event_row("activities", activity, f"{where}.activities[{i}]")
-            for i, activity in enumerate(lead.activities or ())
-        ],
-        stages=[
-            event_row("stages", entry, f"{where}.stages[{i}]")
-            for i, entry in enumerate(lead.stages or ())
-        ],
+        activities=_event_rows("activities", lead.activities, where),
+        stages=_event_rows("stages", lead.stages, where),
     )
+
+
+def _event_rows(table: str, events: Sequence[Struct] | None, where: str) -> Sequence[Any]:
+    if not events:
+        return ()
+    return [event_row(table, event, f"{where}.{table}[{i}]") for i, event in enumerate(events)]
 
 
 def _read_lead(
