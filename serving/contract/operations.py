@@ -204,6 +204,7 @@ CALLS = {
             "stages_count": 0,
             "outcomes": [],
             "outcomes_count": 0,
+            "warnings": [],
             **ANSWERED_BY,
         },
     ),
