@@ -27,7 +27,8 @@ from reports.pages.score.page import score_page
 from reports.pages.service_levels.page import service_page
 from reports.pages.sources.page import sources_page
 from reports.pages.verdicts import with_verdict
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 from reports.since_last import measures_of, what_changed
 
 PAGES = (

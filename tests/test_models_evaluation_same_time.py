@@ -14,7 +14,7 @@ from models.evaluation.comparisons import Contrast, Verdict, contrast
 from models.evaluation.same_time import compare_within, periods_of
 from reports.pages.averages import group_contrasts
 from reports.pages.sources.page import sources_page
-from reports.rows.rows import make_rows
+from reports.rows.building import make_rows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

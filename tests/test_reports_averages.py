@@ -18,7 +18,8 @@ from reports.pages.averages import average_of, group_contrasts
 from reports.pages.funnel.page import funnel_page
 from reports.pages.sources.page import sources_page
 from reports.report import build_report
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

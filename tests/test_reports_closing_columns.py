@@ -21,7 +21,7 @@ from reports.forms.markdown import pages_of
 from reports.pages.features import pairs
 from reports.pages.features.page import features_page
 from reports.report import build_report
-from reports.rows.rows import make_rows
+from reports.rows.building import make_rows
 from reports.rows.scored import records_of
 from training.train import Trained
 

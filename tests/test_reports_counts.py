@@ -18,7 +18,8 @@ from reports.forms.csv import csv_of
 from reports.pages.phrases import of_words
 from reports.pages.service_levels.page import service_page
 from reports.report import PAGES, _plain
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

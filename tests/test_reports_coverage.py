@@ -17,7 +17,8 @@ from reports.pages.month import month_page
 from reports.pages.service_levels.page import service_page
 from reports.pages.sources.page import sources_page
 from reports.report import build_report
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 PROJECT = """

@@ -17,8 +17,9 @@ from reports.content import Figure, Page
 from reports.pages.activities.page import activities_page
 from reports.pages.audience import audience_page
 from reports.pages.funnel.page import funnel_page
+from reports.rows.building import make_rows
 from reports.rows.journeys import Log
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.rows import ReportRows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 

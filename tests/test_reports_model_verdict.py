@@ -24,7 +24,8 @@ from reports.pages.features import pairs
 from reports.pages.score.page import VERDICT, score_page
 from reports.pages.verdicts import LEARNED_FROM
 from reports.report import build_report
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from
 from tests.made_reports import made_report
 from training.train import Trained

@@ -26,7 +26,8 @@ from reports.pages.features.drivers import ended, looks
 from reports.pages.funnel.page import funnel_page
 from reports.pages.service_levels.page import service_page
 from reports.pages.sources.page import sources_page
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -12,7 +12,8 @@ from crm.reading import read_records
 from features.intervals import wilson
 from reports.content import Section
 from reports.pages.score.page import score_page
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

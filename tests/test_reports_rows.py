@@ -15,7 +15,8 @@ from crm.records import Records
 from crm.times import DAY, NOT_A_TIME
 from features.events import NEVER
 from reports.rows.attribution import touches
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 from reports.rows.scored import sample
 from training.train import Trained
 

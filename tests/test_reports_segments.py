@@ -18,7 +18,8 @@ from reports.pages.features import pairs
 from reports.pages.features.page import features_page
 from reports.pages.score.page import score_page
 from reports.pages.service_levels.page import service_page
-from reports.rows.rows import ReportRows, make_rows
+from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 from tests.test_reports_names import write_crm
 from training.train import Trained
 

@@ -17,7 +17,7 @@ from reports.content import Figure, Page, Row
 from reports.pages.capacity import capacity_page
 from reports.pages.month import month_page
 from reports.pages.service_levels.page import service_page
-from reports.rows.rows import make_rows
+from reports.rows.building import make_rows
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
