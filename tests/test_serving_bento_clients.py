@@ -14,8 +14,10 @@ from openapi_spec_validator import validate
 
 from serving.app import ScoringApp
 from serving.contract.bento_schema import bento_schema
+from serving.http import contract_pages
 from serving.http.contract_pages import ASSETS, CONTRACT_PAGES
 from serving.http.keys import KeyRing, add_key
+from serving.settings import Settings
 
 HERE = Path(__file__).resolve().parent.parent
 LEAD = {"lead_id": "B1", "created_at": "2026-01-01T08:00:00Z", "attributes": {"source": "Partner"}}
@@ -111,6 +113,31 @@ def test_code_of_the_readme_works(served: str, capsys: pytest.CaptureFixture[str
     (code,) = re.findall(r"(?s)```python\n(.*?)```", (HERE / "README.md").read_text())
     exec(code.replace("http://127.0.0.1:3000", served), {})
     assert re.fullmatch(r"L1 \d+ [A-D]\n", capsys.readouterr().out)
+
+
+def test_closed_contract_opens_with_any_key_in_a_browser(tmp_path: Path) -> None:
+    key = add_key(tmp_path / "keys.json", "reader", "score", "2026-01-01T00:00:00+00:00")
+    app = ScoringApp(Settings(contract_open=False), KeyRing(tmp_path / "keys.json"))
+
+    async def get(**options: Any) -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return [await client.get(path, **options) for path in sorted(CONTRACT_PAGES)]
+
+    refused = asyncio.run(get())
+    assert {answer.status_code for answer in refused} == {401}
+    assert all(answer.headers["www-authenticate"].startswith("Basic ") for answer in refused)
+    for options in ({"auth": ("", key)}, {"headers": {"authorization": f"Bearer {key}"}}):
+        assert {answer.status_code for answer in asyncio.run(get(**options))} == {200}
+
+
+def test_page_without_swagger_ui_is_not_found(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(name: str) -> bytes:
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(contract_pages, "swagger_ui_file", gone)
+    assert httpx.get(f"{served}{ASSETS}swagger-ui.css").status_code == 404
+    assert httpx.get(f"{served}/").status_code == 200
 
 
 def test_schema_lists_inner_structs_by_reference() -> None:

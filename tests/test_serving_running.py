@@ -410,10 +410,13 @@ def test_malformed_requests_do_not_affect_valid_ones(running: Running) -> None:
     assert "leadscore_refused_total" in running.get("/metrics")[1]
 
 
-def test_service_has_no_pages_of_the_framework(running: Running) -> None:
+def test_service_has_its_own_pages_where_the_framework_has_them(running: Running) -> None:
     assert running.get("/livez") == (200, {"alive": True})
     assert running.get("/contract/openapi-3.0.json")[1]["openapi"] == "3.0.3"
-    for path in ("/", "/docs.json", "/schema.json", "/static_content/index.css"):
+    for path in ("/", "/docs.json", "/schema.json", "/static_content/swagger-ui.css"):
+        assert running.get(path)[0] == 200
+    assert "googletagmanager" not in running.get("/")[1]
+    for path in ("/static_content/index.css", "/static_content/marked.min.js", "/assets/"):
         assert running.get(path)[0] == 404
 
 
