@@ -76,8 +76,8 @@ def plain_cell(cell: Any) -> Any:
     """Return a cell of a table as the cell that a request would contain.
 
     A number or time of numpy becomes Python's; bytes become text; a list of plain values, also as
-    a tuple or an array, becomes the text of its JSON. Objects, and lists that contain objects,
-    count as missing.
+    a tuple or an array, becomes the text of its JSON. Objects, and lists that contain objects or
+    lists, count as missing.
 
     Examples
     --------
@@ -93,9 +93,11 @@ def plain_cell(cell: Any) -> Any:
     if isinstance(cell, bytes | bytearray | memoryview):
         return bytes(cell).decode("utf-8", errors="replace")
     if isinstance(cell, np.ndarray | list | tuple):
+        if any(map(pd.api.types.is_list_like, cell)):
+            return None
         items = [plain_cell(item) for item in cell]
         is_plain = all(isinstance(item, str | bool | int | float | None) for item in items)
-        return list_text(items) if is_plain and not any(map(is_object, cell)) else None
+        return list_text(items) if is_plain else None
     return None if is_object(cell) else cell
 
 

@@ -19,6 +19,8 @@ from crm.cells import (
     harmless,
     is_among,
     number_column,
+    plain_cell,
+    plain_column,
     text_column,
     text_series,
 )
@@ -191,3 +193,46 @@ def test_a_missing_text_is_among_others_with_a_missing_text() -> None:
 )
 def test_only_texts_that_begin_a_formula_get_a_quote(cell: Any, written: Any) -> None:
     assert harmless(cell) == written
+
+
+@pytest.mark.parametrize(
+    ("cell", "plain"),
+    [
+        (np.array(50), 50),
+        (np.array("Web"), "Web"),
+        (np.array(None), None),
+        (np.array(True), True),
+        (np.float32(0.5), 0.5),
+        (np.str_("Web"), "Web"),
+        (np.datetime64("2025-01-01T08:00:00.5"), pd.Timestamp("2025-01-01 08:00:00.5")),
+        (np.array("2025-01-01", dtype="datetime64[ns]"), pd.Timestamp("2025-01-01")),
+        (b"caf\xc3\xa9", "caf\u00e9"),
+        (memoryview(b"\xff"), "\ufffd"),
+        (["Demo", 3], '["Demo",3]'),
+        (np.array(["Demo", "Call"]), '["Demo","Call"]'),
+        ((1, None, 2.5, True), "[1,null,2.5,true]"),
+        ([], None),
+        ([["Demo"]], None),
+        ([{"a": 1}], None),
+        ([MORNING], None),
+        ({"a": 1}, None),
+        ({1, 2}, None),
+        (MORNING, MORNING),
+        ("Web", "Web"),
+        (None, None),
+    ],
+)
+def test_cells_of_every_type_become_those_of_a_request(cell: Any, plain: Any) -> None:
+    assert plain_cell(cell) == plain
+    assert type(plain_cell(cell)) is type(plain)
+
+
+def test_columns_of_plain_cells_stay_as_they_are() -> None:
+    for column in (pd.Series(["a", None]), pd.Series([1, 2]), pd.Series(["a"], dtype=object)):
+        assert plain_column(column) is column
+    column = pd.Series(["b", None, "b"], dtype="category", name="x", index=[7, 8, 9])
+    assert plain_column(column).tolist()[0] == "b"
+    assert plain_column(column).dtype != column.dtype
+    mixed = pd.Series([np.array(1), "b"], index=[7, 8], name="x")
+    assert plain_column(mixed).to_dict() == {7: 1, 8: "b"}
+    assert plain_column(mixed).name == "x"
