@@ -1,11 +1,13 @@
 """Kill the service at random times under load; check that no acknowledged event is lost or doubled.
 
-    python benchmarks/fault_kill.py [--rounds 20] [--postgres URL]
+    python -m benchmarks.fault_kill [--rounds 20] [--ledger sqlite|postgresql|pgbouncer]
 
 The script serves the demo's Bento (`make demo` builds it) on a free port of loopback with its own
-ledger. Callers send activities and outcomes, and repeat a batch that got no answer, as a CRM does.
-After a random time every process of the service is killed (kill -9), and the service is started
-again. At the end each acknowledged id must be in the ledger, and no id twice.
+ledger. With `--ledger pgbouncer`, the ledger is behind a PgBouncer with transaction pooling, which
+is killed too in every third round. Callers send activities and outcomes, and repeat a batch that
+got no answer, as a CRM does. After a random time every process of the service is killed (kill -9),
+and the service is started again. At the end each acknowledged id must be in the ledger, and no id
+twice.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +30,8 @@ import psutil
 from crm.ledger.ledger import Ledger
 from serving.bento.process import free_port, serve_command, serve_environment
 from serving.bento.store import newest_bento
+from tests.conftest import bundled_postgres
+from tests.made_pgbouncer import running_pgbouncer
 
 HERE = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -120,17 +125,36 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     psutil.wait_procs(family, timeout=10)
 
 
+@contextlib.contextmanager
+def database(kind: str, folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Start a database; provide the URL of a ledger, and a function that interrupts it."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/ledger.db", lambda: None
+        return
+    with bundled_postgres(folder / "postgres") as server:
+        if kind == "postgresql":
+            yield server, lambda: None
+            return
+        (folder / "pgbouncer").mkdir()
+        folder.chmod(0o755)
+        with running_pgbouncer(folder / "pgbouncer", server, free_port(HOST)) as bouncer:
+            yield bouncer.url("postgres"), bouncer.restart
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--postgres", help="a URL; without it the ledger is SQLite")
+    kinds = ("sqlite", "postgresql", "pgbouncer")
+    parser.add_argument("--ledger", choices=kinds, default="sqlite")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     os.environ.setdefault("BENTOML_HOME", str(HERE / "demo" / "bentoml"))
     _, bento = newest_bento("demo")
     generator = random.Random(arguments.seed)
-    with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
-        url = arguments.postgres or f"sqlite:///{work}/ledger.db"
+    with (
+        tempfile.TemporaryDirectory(prefix="leadscore-") as work,
+        database(arguments.ledger, Path(work)) as (url, interrupt),
+    ):
         port = free_port(HOST)
         callers = [Caller(i, port) for i in range(CALLERS)]
         stop = threading.Event()
@@ -139,8 +163,10 @@ def main() -> None:
         process = start(bento, port, url, log)
         for thread in threads:
             thread.start()
-        for _ in range(arguments.rounds):
+        for number in range(arguments.rounds):
             time.sleep(generator.uniform(0.05, LONGEST_SECONDS))
+            if number % 3 == 2:
+                interrupt()
             kill(process)
             process = start(bento, port, url, log)
         time.sleep(1)
@@ -155,8 +181,8 @@ def main() -> None:
             lost = acknowledged - stored.keys()
             doubled = [name for name, n in stored.items() if n > 1]
             print(
-                f"{kind}: {arguments.rounds} kills, {len(acknowledged):,} acknowledged, "
-                f"{len(lost)} lost, {len(doubled)} doubled"
+                f"{arguments.ledger}, {kind}: {arguments.rounds} kills, "
+                f"{len(acknowledged):,} acknowledged, {len(lost)} lost, {len(doubled)} doubled"
             )
         ledger.close()
 
