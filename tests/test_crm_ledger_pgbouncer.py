@@ -80,6 +80,21 @@ def test_ledger_leaves_no_state_on_a_shared_connection(ledger: Ledger, neighbour
     assert neighbour.execute(locks, [ADVISORY_LOCK]).fetchone() == (0,)
 
 
+def test_direct_connection_prepares_repeated_statements(
+    ledger: Ledger, narrow: PgBouncer, name: str
+) -> None:
+    directly = sa.make_url(narrow.server).set(database=name).render_as_string(hide_password=False)
+
+    def count(connection: sa.Connection) -> int:
+        return connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_prepared_statements"
+        ).scalar_one()
+
+    with Ledger(directly) as direct:
+        use_often(direct)
+        assert direct.database.read(count) > 3
+
+
 def test_transactions_set_their_own_state(ledger: Ledger, neighbour: Any) -> None:
     neighbour.execute("SET synchronous_commit = off")  # a neighbour that leaves state behind
     neighbour.execute("SET lock_timeout = '1h'")
@@ -106,6 +121,18 @@ def test_pool_without_a_free_connection_is_given_up_in_time(ledger: Ledger, neig
         assert time.monotonic() - started < 3
     time.sleep(1)
     assert ledger.add("activities", [call(1)], 0)[0].status == "accepted"
+
+
+def test_first_connection_to_a_busy_pool_is_given_up_too(
+    narrow: PgBouncer, name: str, neighbour: Any
+) -> None:
+    with (
+        neighbour.transaction(),
+        Ledger(narrow.url(name)) as other,
+        pytest.raises(LedgerError, match="no answer within 2 seconds"),
+    ):
+        neighbour.execute("SELECT 1")
+        other.stored_leads(["L1"])
 
 
 def test_restart_of_pgbouncer_interrupts_nothing(ledger: Ledger, narrow: PgBouncer) -> None:

@@ -81,7 +81,7 @@ PARAMETERS: Final = {
 REFUSED: Final = {  # each with what to do instead
     "client_encoding": "Remove it: the ledger is always read and written in UTF-8.",
     "options": "PgBouncer refuses it. Set the options for the role: ALTER ROLE … SET …",
-    "prepare_threshold": "Remove it: leadscore prepares no statements on the server.",
+    "prepare_threshold": "Remove it: leadscore prepares statements on direct connections only.",
     "search_path": "Set it for the role: ALTER ROLE … SET search_path = …",
     "service": "Write the host, the database and the role in the URL.",
 }

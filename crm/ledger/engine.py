@@ -1,7 +1,8 @@
 """Connects to the ledger's database, and begins its transactions.
 
 PostgreSQL may be behind PgBouncer with transaction pooling, so a connection keeps no state: there
-are no options at its start and no prepared statements. Each transaction sets its own time-outs.
+are no options at its start, and statements are prepared only on a direct connection. Each
+transaction sets its own time-outs.
 """
 
 import os
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 PATIENCE_SECONDS: Final = 3  # to wait for a connection or a lock; callers wait 5 or more
 ADVISORY_LOCK: Final = 0x1EAD5C0E  # the key of PostgreSQL's lock on the whole ledger
 CONNECTIONS: Final = 8
+PREPARED_FROM: Final = 5  # uses of a statement
 
 Purpose = Literal["reading", "writing", "alone", "migrating"]
 
@@ -38,6 +40,7 @@ def open_engine(url: sa.URL) -> sa.Engine:
         sa.event.listen(engine, "begin", _begin_sqlite)
     else:
         sa.event.listen(engine, "do_connect", _connect_to_postgres)
+        sa.event.listen(engine, "connect", _prepare_if_direct)
         sa.event.listen(engine, "begin", _begin_postgres)
     return engine
 
@@ -107,6 +110,19 @@ def _connect_to_postgres(_: Any, __: Any, arguments: list[Any], named: dict[str,
     from crm.ledger.postgres import PatientConnection  # the driver is slow to import
 
     return PatientConnection.connect(*arguments, **named)
+
+
+def _prepare_if_direct(connection: Any, _: Any) -> None:
+    """Let the driver prepare repeated statements if no program pools the connections.
+
+    Preparing saves half of the time of a short read, but another connection of a pool does not
+    know the statement. PgBouncer makes up the process id that the server tells at the start of a
+    connection; without it, the id is that of the process that answers.
+    """
+    with connection.patient(PATIENCE_SECONDS + 1):
+        (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if process == connection.info.backend_pid:
+        connection.prepare_threshold = PREPARED_FROM
 
 
 def _begin_postgres(connection: sa.Connection) -> None:
