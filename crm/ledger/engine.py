@@ -109,7 +109,9 @@ def _postgres_arguments() -> dict[str, Any]:
 def _connect_to_postgres(_: Any, __: Any, arguments: list[Any], named: dict[str, Any]) -> Any:
     from crm.ledger.postgres import PatientConnection  # the driver is slow to import
 
-    return PatientConnection.connect(*arguments, **named)
+    connection = PatientConnection.connect(*arguments, **named)
+    connection.patience = PATIENCE_SECONDS + 1  # a server that waits for a lock answers before
+    return connection
 
 
 def _prepare_if_direct(connection: Any, _: Any) -> None:
@@ -119,18 +121,13 @@ def _prepare_if_direct(connection: Any, _: Any) -> None:
     know the statement. PgBouncer makes up the process id that the server tells at the start of a
     connection; without it, the id is that of the process that answers.
     """
-    with connection.patient(PATIENCE_SECONDS + 1):
-        (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
     if process == connection.info.backend_pid:
         connection.prepare_threshold = PREPARED_FROM
 
 
 def _begin_postgres(connection: sa.Connection) -> None:
-    """Begin a transaction with its time-outs and its lock, in one message to the server.
-
-    If no answer comes, for example because all connections of a PgBouncer are in use, or the
-    server hangs, the connection is given up. A server that waits for a lock answers before.
-    """
+    """Begin a transaction with its time-outs and its lock, in one message to the server."""
     purpose = _purpose(connection)
     statements = [
         f"BEGIN ISOLATION LEVEL {'REPEATABLE READ' if purpose == 'reading' else 'READ COMMITTED'}",
@@ -143,9 +140,7 @@ def _begin_postgres(connection: sa.Connection) -> None:
             "WHERE current_setting('synchronous_commit') = 'off'",
             f"SELECT pg_advisory_xact_lock{shared}({ADVISORY_LOCK})",
         ]
-    driver_connection: Any = connection.connection.driver_connection
-    with driver_connection.patient(PATIENCE_SECONDS + 1):
-        connection.exec_driver_sql("; ".join(statements))
+    connection.exec_driver_sql("; ".join(statements))
 
 
 def _purpose(connection: sa.Connection) -> Purpose:

@@ -1,11 +1,10 @@
-"""A connection to PostgreSQL that can stop waiting for an answer."""
+"""A connection to PostgreSQL that does not wait for ever before a transaction begins."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 
 class NoAnswerError(psycopg.OperationalError):
@@ -13,34 +12,29 @@ class NoAnswerError(psycopg.OperationalError):
 
 
 class PatientConnection(psycopg.Connection[Any]):
-    """A connection that waits for an answer without a limit, except within `patient`."""
+    """A connection that waits without a limit only within a transaction.
 
-    _patience: float | None = None
+    Before a transaction, a PgBouncer may have no free connection to the server, or the server may
+    hang. Within one, statements of an export may take long.
 
-    @contextmanager
-    def patient(self, seconds: float) -> Iterator[None]:
-        """Limit the wait for each answer within the context.
+    Attributes
+    ----------
+    patience : float
+        The seconds to wait for an answer outside of a transaction, and when one begins. Then
+        `NoAnswerError` is raised, and the connection is closed.
+    """
 
-        Raises
-        ------
-        NoAnswerError
-            If there is no answer in time. The connection is closed then.
-        """
-        self._patience = seconds
-        try:
-            yield
-        finally:
-            self._patience = None
+    patience: float
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for an answer, as psycopg does, but no longer than the patience."""
-        if self._patience is None:
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
             return super().wait(gen, interval, timeout)
-        give_up = time.monotonic() + self._patience
+        give_up = time.monotonic() + self.patience
         try:
-            return super().wait(gen, interval, self._patience)
+            return super().wait(gen, interval, self.patience)
         except psycopg.OperationalError:
             if time.monotonic() < give_up:
                 raise
             self.close()
-            raise NoAnswerError(f"no answer within {self._patience:g} seconds") from None
+            raise NoAnswerError(f"no answer within {self.patience:g} seconds") from None
