@@ -99,6 +99,27 @@ def test_the_test_in_one_period_is_that_of_a_table_of_four_cells() -> None:
     assert group.p is not None
     assert group.ratio == pytest.approx(0.1 / 0.18)
     assert np.log(group.p) == pytest.approx(np.log(chi2.sf(z_squared, 1)), rel=1e-6)
+    alone = contrast(40, 400, 90, 500)  # without the periods in which there are no others
+    assert group.ratio_low == pytest.approx(alone.ratio_low)
+    assert group.ratio_high == pytest.approx(alone.ratio_high)
+
+
+@pytest.mark.parametrize(("n_rest", "is_compared"), [(29, False), (30, True)])
+def test_fewer_than_30_others_of_the_same_time_are_not_compared(
+    n_rest: int, is_compared: bool
+) -> None:
+    own, n = [400, 30, 30, 30, 30], [400 + n_rest, 100, 100, 100, 100]
+    own[1:] = [0] * 4
+    group = compared(own, [40, 0, 0, 0, 0], n, [60, 60, 60, 60, 60])
+    assert (group.time_average is not None) == is_compared
+    assert (group.ratio is not None) == is_compared
+    assert group.others == n_rest
+
+
+def test_the_interval_ends_where_all_leads_of_the_group_are_won() -> None:
+    own, n = [100, 0, 0, 0, 0], [500] * 5
+    group = compared(own, [99, 0, 0, 0, 0], n, [490, 100, 100, 100, 100])
+    assert group.ratio_high == pytest.approx(500 / 490)
 
 
 def test_groups_of_leads_are_compared_by_their_periods() -> None:

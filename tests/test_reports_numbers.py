@@ -260,6 +260,22 @@ def test_sources_of_the_simulated_leads(simulated: Oracle) -> None:
         assert revenue[source]["revenue"] == pytest.approx(amount)
 
 
+def test_days_to_win_of_the_simulated_sources(simulated: Oracle) -> None:
+    expected = simulated.all(f"""
+        SELECT source, count(*), median((closed - created) / {DAY}) FROM base
+        WHERE mature AND in_time GROUP BY source
+    """)
+    page = sources_page(simulated.rows)
+    actual = by_name(page, "sources-speed")
+    assert sum(n % 2 == 0 for _, n, _ in expected) >= 2
+    for source, n, median in expected:
+        assert actual[source]["n"] == n
+        assert actual[source]["value"] == pytest.approx(median)
+    (all_wins,) = simulated.one(f"SELECT median((closed - created) / {DAY}) FROM base WHERE won")
+    text = " ".join(text for section in page.sections for text in section.paragraphs)
+    assert f"half come within {all_wins:.1f} days" in text
+
+
 def test_qualified_leads_of_the_simulated_sources(simulated: Oracle) -> None:
     expected = dict(
         simulated.all(f"""

@@ -156,7 +156,7 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
         ]
     )
     y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=260))
-    most = float(table["reached"].max()) * 1.25
+    most = float(table["reached"].max()) * 1.5
     x = alt.X("reached:Q", title="Leads that reached the step", scale=alt.Scale(domain=[0, most]))
     bars = (
         alt.Chart(table)
