@@ -1,6 +1,7 @@
 """Compare the service with common alternatives: one run, one machine, one model.
 
     make bench-serving            (or: python benchmarks/bench_serving.py [--fast])
+    python benchmarks/bench_serving.py --before ../leadscore-1.2      (a checkout to compare with)
 
 The model has 300 trees with 31 leaves on 15 numbers and 12 categories. leadscore's model also has a
 logistic regression, as after a training. Each server has one worker. wrk sends requests on
@@ -55,6 +56,7 @@ CONNECTIONS = (1, 32)
 HALF_LOAD_CONNECTIONS = 8
 START_SECONDS = 120
 SLOW_MS = 100.0
+WIDE = "750 trees x 15 leaves, 90 + 30 columns"  # of bench_reasons.py
 
 
 # ---- the model
@@ -146,12 +148,13 @@ class Server:
     results: dict[str, Any] = field(default_factory=dict)
 
 
-def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
+def servers(folder: Path, leads: list[dict[str, Any]], roots: dict[str, Path]) -> list[Server]:
+    """Return all servers. `roots` are the versions of leadscore: the names and folders."""
     environment = dict(os.environ) | {"OMP_NUM_THREADS": "1", "BENCH_FOLDER": str(folder)}
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(HERE.parent)}
     environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     batches = [[leads[(i + j) % LEADS] for j in range(BATCH)] for i in range(0, LEADS, 20)]
-    ports = [free_port(HOST) for _ in range(6)]
+    ports = [free_port(HOST) for _ in range(8)]
 
     number = {id(lead): i for i, lead in enumerate(leads)}
 
@@ -196,16 +199,17 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
         command = [sys.executable, *command, "--host", HOST, "--port", str(port)]
         return Server(name, f"http://{HOST}:{port}", command, environment, path, requests)
 
-    def leadscore(name: str, requests: dict[str, list[Any]], **options: str) -> Server:
+    def leadscore(name: str, bento: str, requests: dict[str, list[Any]], **options: str) -> Server:
         port = ports.pop()
         settings = serve_environment(HOST, {"LEADSCORE_TAKEOVER": "off", **options})
         command = serve_command(bento, HOST, port)
         return Server(name, f"http://{HOST}:{port}", command, settings, "/score", requests)
 
     tag = put_in_store(folder / "artifact", "bench", "1")
-    build_bento(HERE.parent, tag)
-    _, bento = newest_bento("bench")
-    ledger = f"sqlite:///{folder / 'ledger.db'}"
+    bentos = {}
+    for name, root in roots.items():
+        build_bento(root, tag)
+        bentos[name] = newest_bento("bench")[1]
     with_ledger = {"one lead, three reasons": bodies(leadscore_body)["one lead, three reasons"]}
     mlflow = [
         "-m",
@@ -219,9 +223,21 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
         "--workers",
         "1",
     ]
+    own = [
+        server
+        for number, (name, bento) in enumerate(bentos.items())
+        for server in (
+            leadscore(name, bento, bodies(leadscore_body)),
+            leadscore(
+                f"{name} with its ledger",
+                bento,
+                with_ledger,
+                LEADSCORE_LEDGER_URL=f"sqlite:///{folder / f'ledger{number}.db'}",
+            ),
+        )
+    ]
     return [
-        leadscore("leadscore", bodies(leadscore_body)),
-        leadscore("leadscore with its ledger", with_ledger, LEADSCORE_LEDGER_URL=ledger),
+        *own,
         peer("bare echo", uvicorn("echo"), "/", {"one lead": bodies(leadscore_body)["one lead"]}),
         peer("FastAPI, same scorer", uvicorn("scorer", "--factory"), "/score", bodies(plain_body)),
         peer("FastAPI, frame", uvicorn("frame", "--factory"), "/score", bodies(plain_body, False)),
@@ -477,6 +493,16 @@ def cpu_table(compared: list[Server], alone: dict[str, dict[str, float]]) -> str
     return "\n".join(lines)
 
 
+def run_with(root: Path, script: str, *arguments: str) -> str:
+    """Run a benchmark with the modules of a version, and return the last line that it prints."""
+    environment = dict(os.environ) | {"PYTHONPATH": str(root)}
+    command = [sys.executable, str(HERE / script), *arguments]
+    done = subprocess.run(
+        command, env=environment, cwd=root, capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()[-1]
+
+
 def _cell(result: dict[str, Any] | None) -> str:
     if result is None:
         return "–"
@@ -485,11 +511,14 @@ def _cell(result: dict[str, Any] | None) -> str:
 
 
 def verdicts(
-    compared: list[Server], alone: dict[str, dict[str, float]]
+    compared: list[Server],
+    alone: dict[str, dict[str, float]],
+    times_pred_contrib: float,
+    version: str,
 ) -> list[tuple[str, str, bool]]:
-    """Return each goal, the measured value and whether the goal is met."""
+    """Return each goal, the measured value of a version, and whether it meets the goal."""
     by_name = {server.name: server.results for server in compared}
-    own = by_name["leadscore"]
+    own = by_name[version]
     with_reasons, without_reasons = "one lead, three reasons", "one lead"
     many = f"{BATCH} leads"
     goals: list[tuple[str, str, bool]] = []
@@ -533,6 +562,9 @@ def verdicts(
             best / alone[row]["per second"],
             least=0.8,
         )
+    goal(
+        f"exact reasons of one lead, {WIDE}, times pred_contrib: ≥ 10", times_pred_contrib, least=10
+    )
     goal("start to ready, s: ≤ 6", own["start seconds"], most=6)
     if "half load" in own:
         half = own["half load"]
@@ -556,32 +588,52 @@ def main() -> None:
     arguments.add_argument("--soak", type=int, default=50_000, metavar="REQUESTS")
     arguments.add_argument("--servers", nargs="+", metavar="NAME", help="only these")
     arguments.add_argument("--json", type=Path, metavar="FILE")
+    arguments.add_argument("--before", type=Path, metavar="FOLDER", help="an earlier version")
+    arguments.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.fast:
         options.seconds, options.rounds = 2.0, 1
+    if options.alone:
+        leads = json.loads((options.alone / "leads.json").read_text())
+        print(json.dumps(measure_scorer_alone(options.alone, leads, min(options.seconds, 4.0))))
+        return
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed. On Debian: apt-get install wrk.")
     with tempfile.TemporaryDirectory(prefix="bench_serving.") as name:
         folder = Path(name)
         os.environ["BENTOML_HOME"] = str(folder / "bentoml")
         leads = make_models(folder)
-        compared = servers(folder, leads)
+        (folder / "leads.json").write_text(json.dumps(leads))
+        roots = {"leadscore": HERE.parent}
+        if options.before:
+            roots["leadscore before"] = options.before.resolve()
+        compared = servers(folder, leads, roots)
         if options.servers:
             compared = [server for server in compared if server.name in options.servers]
         compare(compared, options, folder)
-        alone = measure_scorer_alone(folder, leads, min(options.seconds, 4.0))
+        alone, times_faster = {}, {}
+        for name, root in roots.items():
+            seconds = ["--alone", str(folder), "--seconds", str(options.seconds)]
+            alone[name] = json.loads(run_with(root, "bench_serving.py", *seconds))
+            times_faster[name] = float(run_with(root, "bench_reasons.py", "--one-lead", WIDE))
     busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"\n{TREES} trees × {LEAVES} leaves, {NUMERIC} numbers and {CATEGORICAL} categories")
     print(
         f"{options.rounds} rounds of {options.seconds:.0f} s; {os.cpu_count()} cores, load {busy}"
     )
-    print("\n" + table(compared, alone) + "\n\n" + cpu_table(compared, alone))
+    own_alone = alone["leadscore"]
+    print("\n" + table(compared, own_alone) + "\n\n" + cpu_table(compared, own_alone))
     goals: list[tuple[str, str, bool]] = []
     if not options.servers:
-        goals = verdicts(compared, alone)
-        print("\n| goal | measured | |\n|---|---|---|")
+        of_versions = {
+            name: verdicts(compared, alone[name], times_faster[name], name) for name in roots
+        }
+        goals = of_versions["leadscore"]
+        before = {sentence: value for sentence, value, _ in of_versions.get("leadscore before", ())}
+        print("\n| goal | before | measured | |\n|---|---|---|---|")
         for sentence, value, is_met in goals:
-            print(f"| {sentence} | {value} | {'met' if is_met else '**not met**'} |")
+            verdict = "met" if is_met else "**not met**"
+            print(f"| {sentence} | {before.get(sentence, '–')} | {value} | {verdict} |")
     if options.json:
         facts = {server.name: server.results for server in compared}
         results = {"servers": facts, "scorer alone": alone, "goals": goals}

@@ -153,7 +153,8 @@ def use(ledger: Ledger) -> None:
     ledger.add("activities", [CALL], 0)
     ledger.add("outcomes", [{"lead_id": "L1", "outcome": "won"}], 0)
     ledger.add_batch(Batch([given(1)], [(SentLead("L1", None, {"a": 1}), 0)]), 0)
-    ledger.stored_leads(["L1"], with_outcomes=True)
+    ledger.stored_leads(["L1"])
+    ledger.overview("L1")
     ledger.scores_of("L1")
     list(ledger.rows("scores"))
     assert ledger.forget("L1", 0)["scores"] == 1
