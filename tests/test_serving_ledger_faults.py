@@ -374,6 +374,59 @@ def test_outage_and_recovery_are_logged_once(
     assert ["cannot be reached" in cause for cause in causes] == [True, True, False, False]
 
 
+def test_fault_shows_before_the_first_request_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.ledger.calls.OPEN_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(database, "AWAY_SECONDS", 0.01)
+    calls = LedgerCalls(Ledger(f"sqlite:///{tmp_path}/later/ledger.db"))
+
+    async def open_when_the_folder_exists() -> None:
+        opening = asyncio.create_task(calls.open())
+        while not calls.faults.causes:
+            await asyncio.sleep(0.01)
+        assert calls.faults.message == (
+            "The ledger cannot be opened (unreachable); the log says why."
+        )
+        (tmp_path / "later").mkdir()
+        await asyncio.wait_for(opening, 10)
+
+    asyncio.run(open_when_the_folder_exists())
+    assert calls.faults.causes == {}
+
+
+def test_missing_right_answers_503_and_keeps_scores_in_the_queue(
+    ledger_on_postgres: str, model: ServedModel
+) -> None:
+    with Ledger(ledger_on_postgres) as owner:
+        owner.database.prepare()
+    server = sa.make_url(ledger_on_postgres)
+    on_server(
+        ledger_on_postgres,
+        "DROP ROLE IF EXISTS reader",
+        "CREATE ROLE reader LOGIN",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+    )
+    with Ledger(server.set(username="reader").render_as_string(False)) as ledger:
+        calls = LedgerCalls(ledger)
+        writer = ScoreWriter(ledger, calls.faults)
+        body = json.dumps({"outcomes": [{"lead_id": "L1", "outcome": "won"}]}).encode()
+        with pytest.raises(RequestError, match="nothing of this request is") as refusal:
+            asyncio.run(calls.add("outcomes", model, body, 0, "r1"))
+        assert refusal.value.status == 503
+        assert "GRANT INSERT ON TABLE public.activities" in str(refusal.value.__cause__)
+        assert calls.faults.causes == {"written": "missing_rights"}
+        assert asyncio.run(calls.stored_leads(["L1"]))  # reading works
+        writer.put(Batch(scores=[given(1)]), 0)
+        rights = "GRANT ALL ON ALL TABLES IN SCHEMA public TO reader"
+        sequences = "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO reader"
+        on_server(ledger_on_postgres, rights, sequences)
+        writer.close()
+        assert (writer.written, writer.dropped) == (1, 0)
+        assert calls.faults.causes == {}
+    on_server(ledger_on_postgres, "DROP OWNED BY reader", "DROP ROLE reader")
+
+
 def test_deleted_ledger_file_is_not_created_again(tmp_path: Path) -> None:
     with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
         ledger.add("activities", [call(1)], 0)

@@ -87,7 +87,12 @@ def test_lead_with_its_own_events_does_not_wait_and_gets_a_warning(
     send_and_ask: tuple[Ask, Ask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send, ask = send_and_ask
-    monkeypatch.setattr(Ledger, "add_batch", lambda *_: time.sleep(0.3) or 0)
+
+    def write_slowly(*_: object) -> int:
+        time.sleep(0.3)
+        return 0
+
+    monkeypatch.setattr(Ledger, "add_batch", write_slowly)
     send("/score", WITH_A_CALL)
     started = time.monotonic()
     scored = score_of(ask("/score", WITH_A_CALL))
@@ -203,9 +208,12 @@ def test_batch_in_pieces_waits_until_its_last_piece_is_written(
     pieces: list[bool] = []
     pending = PendingWrites()
     writer = ScoreWriter(ledger, pending=pending)
-    monkeypatch.setattr(
-        ledger, "add_batch", lambda *_: pieces.append(pending.is_waiting("L1", [EVENTS])) or 0
-    )
+
+    def write(*_: object) -> int:
+        pieces.append(pending.is_waiting("L1", [EVENTS]))
+        return 0
+
+    monkeypatch.setattr(ledger, "add_batch", write)
     rows = [CALL | {"lead_id": "L1", "activity_id": str(i)} for i in range(2_500)]
     writer.put(Batch(activities=rows), 0)
     wait_until(lambda: len(pieces) == 3)
