@@ -9,6 +9,7 @@ import pytest
 
 from crm.project import load_project
 from crm.reading import read_records
+from crm.times import DAY
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import Groups
 from reports.content import Figure, Page
@@ -17,6 +18,7 @@ from reports.pages.audience import audience_page
 from reports.pages.averages import average_of, group_contrasts
 from reports.pages.funnel.page import funnel_page
 from reports.pages.sources.page import sources_page
+from reports.pages.sources.speed import speed_section
 from reports.report import build_report
 from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
@@ -112,6 +114,39 @@ def test_the_upper_end_of_a_ratio_is_that_of_all_leads_won(rows: ReportRows) -> 
     wins, n = rows.rate
     assert pet["value"] == 1.0
     assert pet["ratio_high"] == pytest.approx(n / wins)
+
+
+@pytest.mark.parametrize(("slowest", "n_takeaways"), [(10, 0), (30, 1)])
+def test_a_source_with_the_median_of_all_is_not_called_slower(
+    rows: ReportRows, slowest: int, n_takeaways: int
+) -> None:
+    """The days of the two sources differ; their medians do so only in the second case."""
+    fast = np.repeat([1, 10, 11], [80, 40, 80])
+    slow = np.repeat([9, 10, slowest, 30], [80, 38, 2, 80])
+    if n_takeaways:
+        slow = np.repeat([9, 30], [20, 180])
+    days = np.concatenate([fast, slow])
+    everyone = np.ones(len(days), dtype=bool)
+    part = replace(
+        rows,
+        created=np.zeros(len(days), dtype=np.int64),
+        closed=days * DAY,
+        closed_by=days * DAY,
+        is_won=everyone,
+        is_lost=~everyone,
+        won=everyone,
+        is_old=everyone,
+        is_mature=everyone,
+        amount=np.zeros(len(days)),
+    )
+    groups = Groups("source", ("Fast", "Slow"), np.repeat([0, 1], 200))
+    section, takeaways = speed_section(part, groups)
+    assert len(takeaways) == n_takeaways
+    verdicts = {row["name"]: row["verdict"] for row in section.figures[0].rows}
+    if n_takeaways:
+        assert verdicts == {"Fast": "below the others", "Slow": "above the others"}
+    else:
+        assert set(verdicts.values()) == {"no clear difference"}
 
 
 def test_course_leads_are_compared_with_leads_that_chose(public_data: Path) -> None:

@@ -1,7 +1,7 @@
 """The time to win of each source."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,8 @@ def _all_wins(rows: ReportRows, all_days: MedianInterval) -> tuple[str, ...]:
 def _speed_rows(groups: Groups, wins: Bools, days_to_close: Any) -> list[SpeedRow]:
     """Compare the days to win of each source with those of the others.
 
-    Wins without a source are not compared.
+    Wins without a source are not compared. The test compares all days, and the rows show medians.
+    So a source whose median may be that of all sources does not count as different.
     """
     days, code, is_known = days_to_close[wins], groups.code[wins], has_value(groups)[wins]
     known_days = median_interval(days[is_known])
@@ -133,10 +134,22 @@ def _speed_rows(groups: Groups, wins: Bools, days_to_close: Any) -> list[SpeedRo
                 is_apart=is_apart,
             )
         )
+    usual = np.nan if known_days is None else known_days.value
     return [
-        SpeedRow(days=contrast, name=name, late=median.late)
-        for name, contrast, median in zip(names, corrected(contrasts), medians, strict=True)
+        SpeedRow(
+            days=_as_shown(days, usual),
+            name=name,
+            late=median.late,
+        )
+        for name, days, median in zip(names, corrected(contrasts), medians, strict=True)
     ]
+
+
+def _as_shown(days: Contrast, usual: float) -> Contrast:
+    """Return the days of a source, not different if their median may be the usual one."""
+    if days.p is None or not days.low <= usual <= days.high:
+        return days
+    return replace(days, p=1.0)
 
 
 def _speed_takeaways(
@@ -144,9 +157,9 @@ def _speed_takeaways(
 ) -> tuple[Takeaway, ...]:
     """Return the source whose days to win differ most surely from the others'."""
     first = _clearest(table)
-    if not first.days.is_significant:
-        return ()
     days = first.days
+    if not days.is_significant:
+        return ()
     sentence = (
         f"{_speed_finding(first, horizon_days)} (between {duration(days.low)} and "
         f"{duration(days.high)}; {days.n:,} wins). For all sources this takes "
