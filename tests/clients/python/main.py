@@ -5,7 +5,7 @@ import json
 import sys
 import time
 
-import leadscore_client as leadscore
+import leadscore_client as leadscore  # type: ignore[import-not-found]
 
 url, key, lead_id = sys.argv[1:]
 configuration = leadscore.Configuration(host=url, api_key={"apiKey": key})
