@@ -199,7 +199,7 @@ def servers(folder: Path, leads: list[dict[str, Any]], roots: dict[str, Path]) -
         command = [sys.executable, *command, "--host", HOST, "--port", str(port)]
         return Server(name, f"http://{HOST}:{port}", command, environment, path, requests)
 
-    def leadscore(name: str, bento: str, requests: dict[str, list[Any]], **options: str) -> Server:
+    def leadscore(name: str, bento: Path, requests: dict[str, list[Any]], **options: str) -> Server:
         port = ports.pop()
         settings = serve_environment(HOST, {"LEADSCORE_TAKEOVER": "off", **options})
         command = serve_command(bento, HOST, port)
