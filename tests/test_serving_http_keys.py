@@ -246,6 +246,19 @@ def test_folder_that_cannot_be_read_any_more_leaves_the_keys_valid(
     assert ring.owner(keys["score"]) is not None
 
 
+def test_folder_that_may_contain_keys_and_cannot_be_read_opens_nothing(
+    keys_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = KeyRing(keys_file)
+
+    def deny(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", deny)
+    ring.refresh()
+    assert (ring.is_needed, "cannot be read" in str(ring.fault)) == (True, True)
+
+
 def test_without_the_named_file_no_key_is_valid(keys_file: Path) -> None:
     ring = KeyRing(keys_file, is_needed=True)
     assert ring.is_needed
