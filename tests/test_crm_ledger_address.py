@@ -87,6 +87,7 @@ def test_parameter_reaches_the_driver(
         ("postgresql://ann@[::1]/crm", "::1", None),
         ("postgresql://ann@[::1]:1,[fe80::2]:2/crm", "::1,fe80::2", "1,2"),
         ("postgresql://ann@db:/crm", "db", None),
+        ("postgresql://ann@a,b/crm?host=/run/postgresql", "/run/postgresql", None),
         ("postgresql:///crm", None, None),
     ],
 )
