@@ -205,10 +205,10 @@ def servers(folder: Path, leads: list[dict[str, Any]], roots: dict[str, Path]) -
         command = serve_command(bento, HOST, port)
         return Server(name, f"http://{HOST}:{port}", command, settings, "/score", requests)
 
-    tag = put_in_store(folder / "artifact", "bench", "1")
     bentos = {}
-    for name, root in roots.items():
-        build_bento(root, tag)
+    for number, (name, root) in enumerate(roots.items(), start=1):
+        # The name of a Bento is that of its model, so each version gets a model of its own.
+        build_bento(root, put_in_store(folder / "artifact", "bench", str(number)))
         bentos[name] = newest_bento("bench")[1]
     with_ledger = {"one lead, three reasons": bodies(leadscore_body)["one lead, three reasons"]}
     mlflow = [
