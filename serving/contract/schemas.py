@@ -16,7 +16,7 @@ from msgspec import Struct
 from serving.contract.flat_fields import FlatField
 from serving.contract.operations import CALLS, DECODED_ONE_BY_ONE
 from serving.errors import Failure
-from serving.payloads.columns import HIDDEN
+from serving.payloads.columns import HIDDEN, MAX_ID_CHARACTERS
 
 Schema = dict[str, Any]
 
@@ -26,7 +26,7 @@ FORMATS = {"integer": "int64", "number": "double"}
 FLAT_LEAD_FIELDS: dict[str, Schema] = {
     "lead_id": {
         "type": "string",
-        "maxLength": 200,
+        "maxLength": MAX_ID_CHARACTERS,
         "description": "The lead's id in the CRM. A number is read too.",
     },
     "created_at": {
