@@ -45,9 +45,9 @@ from models.fitting.logistic import fit_logistic
 from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
 from serving.bento.process import free_port, serve_command, serve_environment
-from serving.bento.store import build_bento, newest_bento, put_in_store
+from serving.bento.store import newest_bento, put_in_store
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
 NUMERIC, CATEGORICAL, TREES, LEAVES, ROWS = 15, 12, 300, 31, 40_000
 LEADS = 500  # different leads that are sent in turn
@@ -56,6 +56,13 @@ CONNECTIONS = (1, 32)
 HALF_LOAD_CONNECTIONS = 8
 START_SECONDS = 120
 SLOW_MS = 100.0
+REASONS = str(HERE / "bench_reasons.py")
+BUILD = """
+import sys
+from pathlib import Path
+from serving.bento.store import build_bento
+build_bento(Path(sys.argv[1]), sys.argv[2])
+"""
 WIDE = "750 trees x 15 leaves, 90 + 30 columns"  # of bench_reasons.py
 
 
@@ -206,9 +213,10 @@ def servers(folder: Path, leads: list[dict[str, Any]], roots: dict[str, Path]) -
         return Server(name, f"http://{HOST}:{port}", command, settings, "/score", requests)
 
     bentos = {}
-    for number, (name, root) in enumerate(roots.items(), start=1):
+    for version, (name, root) in enumerate(roots.items(), start=1):
         # The name of a Bento is that of its model, so each version gets a model of its own.
-        build_bento(root, put_in_store(folder / "artifact", "bench", str(number)))
+        tag = put_in_store(folder / "artifact", "bench", str(version))
+        run_with(root, "-c", BUILD, str(root), tag)  # BentoML packs what a process has imported
         bentos[name] = newest_bento("bench")[1]
     with_ledger = {"one lead, three reasons": bodies(leadscore_body)["one lead, three reasons"]}
     mlflow = [
@@ -225,14 +233,14 @@ def servers(folder: Path, leads: list[dict[str, Any]], roots: dict[str, Path]) -
     ]
     own = [
         server
-        for number, (name, bento) in enumerate(bentos.items())
+        for i, (name, bento) in enumerate(bentos.items())
         for server in (
             leadscore(name, bento, bodies(leadscore_body)),
             leadscore(
                 f"{name} with its ledger",
                 bento,
                 with_ledger,
-                LEADSCORE_LEDGER_URL=f"sqlite:///{folder / f'ledger{number}.db'}",
+                LEADSCORE_LEDGER_URL=f"sqlite:///{folder / f'ledger{i}.db'}",
             ),
         )
     ]
@@ -493,14 +501,14 @@ def cpu_table(compared: list[Server], alone: dict[str, dict[str, float]]) -> str
     return "\n".join(lines)
 
 
-def run_with(root: Path, script: str, *arguments: str) -> str:
-    """Run a benchmark with the modules of a version, and return the last line that it prints."""
+def run_with(root: Path, *arguments: str) -> str:
+    """Run Python with the modules of a version, and return what it prints."""
     environment = dict(os.environ) | {"PYTHONPATH": str(root)}
-    command = [sys.executable, str(HERE / script), *arguments]
+    command = [sys.executable, *arguments]
     done = subprocess.run(
         command, env=environment, cwd=root, capture_output=True, text=True, check=True
     )
-    return done.stdout.splitlines()[-1]
+    return done.stdout
 
 
 def _cell(result: dict[str, Any] | None) -> str:
@@ -614,8 +622,8 @@ def main() -> None:
         alone, times_faster = {}, {}
         for name, root in roots.items():
             seconds = ["--alone", str(folder), "--seconds", str(options.seconds)]
-            alone[name] = json.loads(run_with(root, "bench_serving.py", *seconds))
-            times_faster[name] = float(run_with(root, "bench_reasons.py", "--one-lead", WIDE))
+            alone[name] = json.loads(run_with(root, str(HERE / "bench_serving.py"), *seconds))
+            times_faster[name] = float(run_with(root, REASONS, "--one-lead", WIDE))
     busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"\n{TREES} trees × {LEAVES} leaves, {NUMERIC} numbers and {CATEGORICAL} categories")
     print(
