@@ -128,6 +128,23 @@ def groups_of_column(
     return _common(name, texts, most_values)
 
 
+def number_name(number: float) -> str:
+    """Format a number of the data for the name of a band: never with an exponent.
+
+    Years keep their four digits. Fractions have up to six significant digits.
+
+    Examples
+    --------
+    >>> number_name(1_234_567.0), number_name(2_019.0), number_name(-12_500.0)
+    ('1,234,567', '2019', '-12,500')
+    >>> number_name(0.1 + 0.2), number_name(0.00002), number_name(1_234_567.8)
+    ('0.3', '0.00002', '1,234,568')
+    """
+    if not float(number).is_integer() and abs(number) < 100_000:
+        return np.format_float_positional(number, precision=6, fractional=False, trim="-")
+    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.0f}"
+
+
 def _common(column: str, texts: Objects, most_values: int) -> Groups:
     """Keep the values that enough leads have, and put the rest into `OTHERS`."""
     counts = pd.Series(texts).value_counts(sort=True)
@@ -143,7 +160,10 @@ def _bands(column: str, numbers: Floats) -> Groups:
     edges = np.unique(np.quantile(finite, inner, method="inverted_cdf"))
     band = np.searchsorted(edges, finite, side="left")
     ends = [(finite[band == i].min(), finite[band == i].max()) for i in np.unique(band)]
-    names = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in ends]
+    names = [
+        number_name(low) if low == high else f"{number_name(low)} to {number_name(high)}"
+        for low, high in ends
+    ]
     texts = np.full(len(numbers), MISSING_GROUP, dtype=object)
     texts[is_number] = np.array(names, dtype=object)[np.unique(band, return_inverse=True)[1]]
     return _grouped(column, texts, names)

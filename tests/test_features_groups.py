@@ -89,12 +89,21 @@ def test_long_names_are_shortened() -> None:
             [f"{year}-06-30" for year in range(1950, 1990)],
             ("1950 to 1959", "1960 to 1969", "1970 to 1979", "1980 to 1989"),
         ),
+        (
+            [1_234_567 + i for i in range(40)],
+            (
+                "1,234,567 to 1,234,576",
+                "1,234,577 to 1,234,586",
+                "1,234,587 to 1,234,596",
+                "1,234,597 to 1,234,606",
+            ),
+        ),
         ([1, 2] * 40, ("1", "2")),
         (["single"] * 40 + ["married"] * 50 + ["n/a"], ("married", "single", MISSING)),
         ([None] * 40, (MISSING,)),
         ([f"Name {i}" for i in range(40)], (OTHERS,)),
     ],
-    ids=["numbers", "texts", "ties", "gaps", "dates", "few", "words", "nothing", "names"],
+    ids=["numbers", "texts", "ties", "gaps", "dates", "large", "few", "words", "nothing", "names"],
 )
 def test_any_column_is_grouped_by_bands_or_values(
     tmp_path: Path, column: list[Any], names: tuple[str, ...]
