@@ -56,8 +56,10 @@ def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: In
     References
     ----------
     Mantel and Haenszel, "Statistical Aspects of the Analysis of Data from Retrospective Studies of
-    Disease", 1959, for the weights and the test; Mickey and Greenland, "The Impact of Confounder
-    Selection Criteria on Effect Estimation", 1989, for the change of a tenth.
+    Disease", 1959, for the weights and the test; Mantel and Fleiss, "Minimum Expected Cell Size
+    Requirements for the Mantel-Haenszel One-Degree-of-Freedom Chi-Square Test", 1980, for the
+    fewest expected wins; Mickey and Greenland, "The Impact of Confounder Selection Criteria on
+    Effect Estimation", 1989, for the change of a tenth.
 
     Examples
     --------
@@ -137,22 +139,34 @@ class _Strata:
 
     @cached_property
     def spread(self) -> float:
-        """The factor between the ratio and the ends of its interval, by the delta method."""
-        own_share, rest_share = self.own_wins / self.own, self.rest_wins / self.rest
-        part = self.own / (self.own + self.rest)
+        """The factor between the ratio and the ends of its interval, by the delta method.
+
+        The variance in each period is that of the shares which the period has if the ratio is the
+        same in all. The share of one or two leads of a period is no measure of its own variance:
+        it is 0 or 1 for one lead.
+        """
+        n = self.own + self.rest
+        part, share = self.own / n, (self.own_wins + self.rest_wins) / n
+        own_share = np.clip(share * self.value / self.average, 0, 1)
+        rest_share = np.clip((n * share - self.own * own_share) / self.rest, 0, 1)
         by_own = self.weight * (1 / self.value - part / self.average)
         by_rest = self.weight * (1 - part) / self.average
-        variance = by_own**2 @ (own_share * (1 - own_share) / self.own)
-        variance += by_rest**2 @ (rest_share * (1 - rest_share) / self.rest)
-        return float(np.exp(Z * np.sqrt(variance)))
+        variances = by_own**2 * own_share * (1 - own_share) / self.own
+        variances += by_rest**2 * rest_share * (1 - rest_share) / self.rest
+        return float(np.exp(Z * np.sqrt(variances @ (n / (n - 1)))))
 
     @property
     def p(self) -> float | None:
-        """The p-value of the test of Mantel and Haenszel; None if too few wins are expected."""
+        """The p-value of the test of Mantel and Haenszel; None if too few wins are expected.
+
+        The expected wins have to be at least `FEWEST_EXPECTED` away from the fewest and the most
+        wins that the group can have, as Mantel and Fleiss require.
+        """
         n, wins = self.own + self.rest, self.own_wins + self.rest_wins
         expected = self.own * wins / n
-        variance = self.own * self.rest * wins * (n - wins) / (n**2 * np.maximum(n - 1, 1))
-        least = min(expected.sum(), (self.own - expected).sum())
+        variance = self.own * self.rest * wins * (n - wins) / (n**2 * (n - 1))
+        fewest, most = np.maximum(self.own + wins - n, 0), np.minimum(self.own, wins)
+        least = min((expected - fewest).sum(), (most - expected).sum())
         if variance.sum() <= 0 or least < FEWEST_EXPECTED:
             return None
         return p_of(float((self.own_wins - expected).sum() / np.sqrt(variance.sum())))
