@@ -1,5 +1,6 @@
 """Leads to score about which something waits to be written to the ledger."""
 
+import asyncio
 from collections.abc import Sequence, Set
 from typing import Final
 
@@ -40,8 +41,11 @@ async def late_leads(ledger: LedgerCalls, leads: Sequence[LeadPayload | RequestE
                 late.add(lead_id)
             else:
                 waiting.setdefault(EVENTS, []).append(lead_id)
-    for kind, lead_ids in waiting.items():
-        if not await ledger.settle(lead_ids, [kind]):
+    are_written = await asyncio.gather(
+        *(ledger.settle(lead_ids, [kind]) for kind, lead_ids in waiting.items())
+    )
+    for lead_ids, is_written in zip(waiting.values(), are_written, strict=True):
+        if not is_written:
             late.update(lead_ids)
     return late
 

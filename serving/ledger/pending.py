@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from crm.files import whole_file
 from crm.lead_ids import id_key
 from crm.ledger.entries import Batch
 from serving.processes import is_alive
 
 SCORES, ATTRIBUTES, EVENTS = range(3)
 EVERYTHING: Final = (SCORES, ATTRIBUTES, EVENTS)
-PLACES: Final = 4_096  # for each kind of entry
+PLACES: Final = 65_536  # for each kind of entry; few of 1,000 waiting leads share one
 SIZE: Final = 8 * (1 + len(EVERYTHING) * PLACES)
 SUFFIX: Final = ".pending"
 WAIT_SECONDS: Final = 1.0
@@ -58,7 +59,11 @@ class PendingWrites:
         self.hurry: Callable[[], None] = lambda: None
         self._folder = folder
         self._process = os.getpid() if process is None else process
-        self._own = _table(folder / f"{self._process}{SUFFIX}" if folder else None)
+        path = None if folder is None else folder / f"{self._process}{SUFFIX}"
+        if path is not None:
+            with whole_file(path) as work:  # replaces the table of a dead worker with the same id
+                work.write_bytes(bytes(SIZE))
+        self._own = _table(path)
         self._others: dict[int, memoryview] = {}
         self._last = 0
 
@@ -130,9 +135,8 @@ def _place(lead_id: str, kind: int) -> int:
 
 
 def _table(path: Path | None) -> memoryview:
-    """Map a worker's table into memory; create it if it does not exist."""
+    """Map a worker's table into memory; without a path, an empty table of this process alone."""
     if path is None:
         return memoryview(mmap.mmap(-1, SIZE)).cast("Q")
-    with path.open("a+b") as file:
-        file.truncate(SIZE)
+    with path.open("r+b") as file:
         return memoryview(mmap.mmap(file.fileno(), SIZE)).cast("Q")
