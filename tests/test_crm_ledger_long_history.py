@@ -1,5 +1,6 @@
 """Leads with very many events: their totals give the features of all events, bit for bit."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -76,29 +77,24 @@ stage_lists = st.lists(with_some_ids(stages, "stage_id"), max_size=8)
 event_lists = st.fixed_dictionaries({"activities": activity_lists, "stages": stage_lists})
 
 
-def test_totals_give_the_features_of_all_events(ledger: Ledger) -> None:
+@pytest.mark.parametrize("has_forms", [False, True])
+def test_totals_give_the_features_of_all_events(ledger: Ledger, has_forms: bool) -> None:
     """Whatever is stored and sent, the features are the same, or there is a problem to report."""
-    numbers = iter(range(10**9))
-    outcomes: Counter[str] = Counter()
+    numbers = itertools.count(100)
+    problems: Counter[str] = Counter()
 
-    @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(
-        event_lists,
-        event_lists,
-        event_lists,
-        st.just(NOW) | times,
-        st.none() | times,
-        st.booleans(),
+    # The drawn events are the same in each run, so that the counts below are too.
+    @settings(
+        max_examples=30,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
+    @given(event_lists, event_lists, event_lists, st.just(NOW) | times, st.none() | times)
     def compare(
-        stored: Any,
-        of_other_form: Any,
-        sent: Any,
-        as_of: int,
-        created_at: int | None,
-        has_forms: bool,
+        stored: Any, of_other_form: Any, sent: Any, as_of: int, created_at: int | None
     ) -> None:
-        number = 100 + next(numbers)
+        number = next(numbers)
         forms = (f"{number}", f"{number}.0")
         created = NOT_A_TIME if created_at is None else created_at
         add(ledger, forms[0], stored)
@@ -109,24 +105,20 @@ def test_totals_give_the_features_of_all_events(ledger: Ledger) -> None:
         }
         everything = all_events(ledger, forms, rows)
         history = ledger.long_history(question(forms[0], as_of, created, rows))
-        outcomes[f"{has_forms} {history.problem}"] += 1
+        problems[history.problem] += 1
         if history.problem:
             return
         listed = {"activities": history.activities, "stages": history.stages}
         computed = features(created, as_of, listed, history.totals)
         assert_equal(computed, features(created, as_of, everything))
-        counts = (
-            history.totals.activities,
-            sum(r["occurred_at"] <= as_of for r in listed["activities"]),
-        )
-        n_seen = len({id(row) for row in everything["activities"] if row["occurred_at"] <= as_of})
-        assert counts[0] is not None
-        assert counts[0].count + counts[1] == n_seen
+        assert history.totals.activities is not None
+        n_listed = sum(row["occurred_at"] <= as_of for row in listed["activities"])
+        n_seen = sum(row["occurred_at"] <= as_of for row in everything["activities"])
+        assert history.totals.activities.count + n_listed == n_seen
 
     compare()
-    assert outcomes["False "] >= 20
-    assert outcomes["True "] >= 3
-    assert outcomes.keys() <= {"False ", "True ", f"True {MANY_FORMS}"}, outcomes
+    assert problems.keys() <= ({"", MANY_FORMS} if has_forms else {""})
+    assert problems[""] >= 10
 
 
 CALL = {"type": "call", "occurred_at": NOW - DAY, "channel": "web", "content": None}
