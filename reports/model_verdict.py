@@ -76,9 +76,7 @@ class ModelVerdict:
         return {"level": self.level, "sentence": self.sentence, "reasons": list(self.reasons)}
 
 
-NO_MODEL = ModelVerdict(
-    "none", "This needs a model, and none was trained: train one with leadscore train."
-)
+NO_MODEL = ModelVerdict("none", "No model was trained yet: train one with leadscore train.")
 
 
 def verdict_of(

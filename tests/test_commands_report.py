@@ -27,7 +27,7 @@ def crm(tmp_path: Path) -> Path:
 def test_report_prints_its_folder_and_keeps_notes_of_people(run: Run, crm: Path) -> None:
     code, out, _ = run("report", "--project", crm, "--share", "Ada")
     assert code == 0
-    assert "This needs a model, and none was trained" in out
+    assert "No model was trained yet" in out
     for place in ("report/index.html", "report/README.md", "report/csv", "takeaways/"):
         assert f"{crm / place}" in out
     assert (crm / "report" / "index.html").stat().st_size < 3_000_000

@@ -12,7 +12,10 @@ from crm.reading import read_records
 from crm.times import DAY
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import Groups
+from models.evaluation.comparisons import contrast
 from reports.content import Figure, Page
+from reports.pages.activities.early import Early
+from reports.pages.activities.looks import Look
 from reports.pages.activities.page import activities_page
 from reports.pages.audience import audience_page
 from reports.pages.averages import average_of, group_contrasts
@@ -50,7 +53,12 @@ def test_leads_without_a_value_do_not_lower_the_average() -> None:
     groups, won = offices()
     everyone = np.ones(len(won), dtype=bool)
     average = average_of(groups, everyone, won)
-    assert (average.wins, average.n, average.n_missing, average.share) == (500, 1_000, 1_000, 0.5)
+    assert (average.wins, average.n, average.n_missing, average.share.value) == (
+        500,
+        1_000,
+        1_000,
+        0.5,
+    )
     panama, oslo, missing = group_contrasts(groups, everyone, won)
     assert (panama.ratio, oslo.ratio, panama.others) == (1.0, 1.0, 500)
     assert not panama.is_significant
@@ -169,3 +177,13 @@ def test_pairs_with_most_leads_of_their_values_are_no_finding(public_data: Path)
     sentences = [takeaway.sentence for takeaway in page.takeaways]
     assert sentences
     assert not [sentence for sentence in sentences if "each value alone suggests" in sentence]
+
+
+def test_the_average_of_early_activities_is_of_all_leads_that_were_open() -> None:
+    group = contrast(45, 1_000, 320, 2_000)
+    within = replace(group, ratio=0.71, p=0.9, time_value=0.1, time_average=0.14)
+    look = Look(contrasts=[within], wins=320, n=2_000, had=np.zeros((1, 250), dtype=np.uint8))
+    early = Early("Early", "early", ["call"], look, "", "2,000 leads", 7.0)
+    (figure,) = early.section().figures
+    expected = "No group differs clearly from the average: 16.0\u00a0% (320 of 2,000)"
+    assert figure.finding == expected

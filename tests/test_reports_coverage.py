@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from crm.project import load_project
 from crm.reading import read_records
 from crm.times import DAY
+from features.groups import OTHERS, Groups
 from reports.content import Figure, Page
 from reports.pages.age import age_page
 from reports.pages.month import month_page
+from reports.pages.not_compared import reason_of_alike
 from reports.pages.service_levels.page import service_page
 from reports.pages.sources.page import sources_page
 from reports.report import build_report
@@ -116,7 +119,9 @@ def test_leads_before_the_first_outcome_are_in_no_conversion(build: Build) -> No
     assert months["2025-02"]["value"] is None
     assert months["2025-02"]["mature"] == "not known: 56 of 56 created before 2025-04-03"
     assert months["2025-05"]["value"] == pytest.approx(0.2, abs=0.01)
-    assert "Conversion shows no lasting trend" in figure(age_page(rows), "age-months").finding
+    assert figure(age_page(rows), "age-months").finding == (
+        "Too few months to tell whether conversion rises or falls"
+    )
 
 
 def test_every_page_says_which_outcomes_are_not_known(build: Build) -> None:
@@ -225,8 +230,8 @@ def test_each_figure_of_the_month_names_its_days(build: Build) -> None:
     windows = [row["window"] for row in figure(page, "month-figures").rows]
     assert windows[:2] == ["2025-05-31 12:00 to 2025-06-30 12:00", "2025-06-03 to 2025-07-02"]
     assert figure(page, "month-figures").finding == (
-        "60 new leads in the 30 days to 2025-06-30, 60 in the 30 before; 12 wins in the 30 days to "
-        "2025-07-02, 12 in the 30 before"
+        "60 new leads in the 30 days to 2025-06-30, 60 in the 30 days before; 12 wins in the 30 "
+        "days to 2025-07-02, 12 in the 30 days before"
     )
 
 
@@ -294,3 +299,56 @@ def test_the_time_to_win_says_which_wins_it_counts(build: Build) -> None:
         "No source is clearly faster or slower than the others: half of the wins within 30 days "
         "come within 2 days"
     )
+
+
+# --- too little to say
+
+
+def test_leads_without_a_certain_outcome_are_not_called_alike(build: Build) -> None:
+    rows = build(first="2025-12-20", last="2025-12-31", freq="1h")
+    assert rows.rate == (0, 0)
+    sources = sources_page(rows)
+    assert figure(sources, "sources-won").finding == "Too few leads to compare: 0"
+    assert figure(age_page(rows), "age-months").finding.startswith("Too few months to tell")
+    assert needs(sources, "Time to win by source").endswith(
+        "None of the leads older than 30 days was won within 30 days."
+    )
+    assert needs(sources, "Revenue by source").endswith(
+        "No lead from a known source was won with an amount, among leads older than 30 days."
+    )
+    groups = Groups("size", ("1", "2"), np.arange(len(rows)) % 2)
+    assert (
+        reason_of_alike(groups, rows.is_mature) == "The outcome of these leads is not certain yet."
+    )
+
+
+def test_a_month_without_old_leads_names_no_newest_one(build: Build) -> None:
+    rows = build()
+    rows = replace(rows, horizon=300 * DAY, is_mature=np.zeros(len(rows), dtype=bool))
+    page = month_page(rows, [])
+    assert "No lead with a known outcome is 300 days old yet." in paragraphs(page)
+    assert "old enough were created up to" not in paragraphs(page)
+
+
+def test_a_column_with_one_value_has_nothing_to_compare(build: Build) -> None:
+    rows = build()
+    one = replace(rows, source=Groups("source", ("Fair",), np.zeros(len(rows), dtype=np.int64)))
+    assert figure(sources_page(one), "sources-won").finding == (
+        "There is nothing to compare: no two groups have enough leads"
+    )
+    everyone = np.ones(len(rows), dtype=bool)
+    assert one.source is not None
+    assert "have the same value" in reason_of_alike(one.source, everyone)
+    names = Groups("name", (OTHERS,), one.source.code)
+    assert "shared by 30 leads" in reason_of_alike(names, everyone)
+
+
+def test_revenue_is_unknown_for_its_own_reason(build: Build) -> None:
+    rows = build()
+    won = np.zeros(len(rows), dtype=bool)
+    coverage = replace(rows.coverage, n_wins=0, n_with_amount=0)
+    none_won = replace(rows, won=won, is_won=won, coverage=coverage)
+    assert needs(sources_page(none_won), "Revenue by source").endswith("No lead is won yet.")
+    newest = build(amounts=lambda n: np.where(np.arange(n) > n * 0.45, 1.0, 0.0))
+    assert newest.coverage.has_revenue
+    assert "wins have an amount." in needs(sources_page(newest), "Revenue by source")

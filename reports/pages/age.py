@@ -136,7 +136,11 @@ def _waiting(table: Sequence[AgeRow], horizon_days: float) -> tuple[str, list[Ta
     new = table[0].share
     judged = [row for row in table[1:] if row.share.n >= FEWEST_LEADS]
     apart = [row for row in judged if row.share.low > new.high or row.share.high < new.low]
-    if not apart or not new.value:
+    if not new.wins:
+        return f"None of the {new.n:,} leads is won", []
+    if not judged:
+        return "Too few leads are open long enough to tell how their chance changes with age", []
+    if not apart:
         return "The chance of a lead does not clearly change with its age", []
 
     def distance(row: AgeRow) -> float:
@@ -154,8 +158,8 @@ def _waiting(table: Sequence[AgeRow], horizon_days: float) -> tuple[str, list[Ta
     finding += f": {of_100(far.share.value, new.value)} ({counts})"
     if far.in_by is not None and far.x < horizon_days:
         sentence += (
-            f" By then {of_words(share_of(far.in_by_wins, far.in_by_n), 0)} of the wins that come "
-            f"within {horizon_days:g} days of creation are in."
+            f" By then {far.in_by_wins:,} of the {far.in_by_n:,} wins that come within "
+            f"{horizon_days:g} days of creation are in."
         )
     evidence = {**far.cells(), "new": new.value}
     return finding, [Takeaway(sentence, evidence, "won_at_age", "age-ages")]
@@ -252,9 +256,9 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
 
 def _trend(judged: Sequence[MonthRow]) -> tuple[str, list[Takeaway]]:
     """Return the title, and a takeaway if conversion rises or falls over the months."""
-    finding = "Conversion shows no lasting trend"
     if len(judged) < LEAST_MONTHS:
-        return finding, []
+        return "Too few months to tell whether conversion rises or falls", []
+    finding = "Conversion shows no lasting trend"
     wins = np.array([row.share.wins for row in judged])
     n = np.array([row.share.n for row in judged])
     z, p = lasting_trend(wins, n)

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import logit
 
-from crm.arrays import Bools, Ints
+from crm.arrays import Ints
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import NOT_ALIKE, Groups
 from features.intervals import wilson
@@ -18,7 +18,7 @@ from models.evaluation.two_way import additive_logit
 from reports.content import Column, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.averages import average_of, group_contrasts
-from reports.pages.not_compared import not_compared_section, reason_of_alike
+from reports.pages.not_compared import not_compared_section, reason_of_alike, values_of
 from reports.pages.phrases import (
     CHANCE_TITLE,
     MOST_TAKEAWAYS,
@@ -73,10 +73,12 @@ class _Group:
 
 def audience_page(rows: ReportRows) -> Page:
     """Build the page about the conversion of each value of each column."""
-    compared_columns = [groups for groups in rows.audience if _differs(groups, rows.is_mature)]
+    compared_columns = [
+        groups for groups in rows.audience if len(values_of(groups, rows.is_mature)) > 1
+    ]
     names = {groups.column for groups in compared_columns}
     alike = {
-        groups.column: reason_of_alike(groups)
+        groups.column: reason_of_alike(groups, rows.is_mature)
         for groups in rows.audience
         if groups.column not in names
     }
@@ -131,7 +133,7 @@ def audience_page(rows: ReportRows) -> Page:
                 metric="won_share",
                 ratio_metric="won_ratio",
             ),
-            base=average.share,
+            base=average.share.value,
             base_name=average.name,
         )
         sections.append(Section(column_label(groups.column), figures=(rates,)))
@@ -143,12 +145,6 @@ def audience_page(rows: ReportRows) -> Page:
         takeaways=(*(group.takeaway() for group in _clearest(compared)), *pair_takeaways),
         sections=(*sections, together, *not_compared),
     )
-
-
-def _differs(groups: Groups, of: Bools) -> bool:
-    """Return whether the counted leads are in at least two groups with a value."""
-    names = {groups.names[code] for code in np.unique(groups.code[of])} - {MISSING_GROUP}
-    return len(names) > 1
 
 
 def _clearest(groups: Sequence[_Group]) -> list[_Group]:

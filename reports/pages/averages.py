@@ -11,7 +11,7 @@ import numpy as np
 from crm.arrays import Bools, Ints
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import Groups
-from models.evaluation.comparisons import Contrast, contrast
+from models.evaluation.comparisons import Contrast, Share, contrast, share_of
 from models.evaluation.same_time import compare_within
 
 
@@ -32,9 +32,9 @@ class Average:
     n_missing: int
 
     @property
-    def share(self) -> float:
-        """The share of the leads with the result; 0 without leads."""
-        return self.wins / max(self.n, 1)
+    def share(self) -> Share:
+        """The share of the leads with the result."""
+        return share_of(self.wins, self.n)
 
     @property
     def words(self) -> str:

@@ -33,7 +33,9 @@ def amounts_words(rows: ReportRows) -> str:
 
 
 def no_revenue_words(rows: ReportRows) -> str:
-    """Say why the revenue is not known: no win has an amount, or too few have one."""
+    """Say why the revenue is not known: no lead is won, or too few wins have an amount."""
+    if not rows.coverage.n_wins:
+        return "No lead is won yet."
     if not rows.coverage.n_with_amount:
         return (
             "The outcomes have no amounts: name the column with [outcomes] amount, or [leads] "

@@ -14,11 +14,7 @@ from models.evaluation.differences import counts_differ, shares_differ
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Page, Section, TableRow, Takeaway, cells_of
 from reports.metrics import DEFINITIONS
-from reports.pages.coverage import (
-    last_days,
-    revenue_sentences,
-    unknown_words,
-)
+from reports.pages.coverage import last_days, revenue_sentences, unknown_words
 from reports.pages.phrases import CHANCE_TITLE, day_name, of_words, share_words
 from reports.pages.score.page import VERDICT
 from reports.rows.rows import ReportRows
@@ -211,8 +207,8 @@ def _finding(new_leads: MonthFigure, wins: MonthFigure) -> str:
         )
     return (
         f"{new_leads.value:,.0f} new leads in the {DAYS} days to {leads_to}, "
-        f"{new_leads.before:,.0f} in the {DAYS} before; {wins.value:,.0f} wins in the {DAYS} days "
-        f"to {wins_to}, {before} in the {DAYS} before"
+        f"{new_leads.before:,.0f} in the {DAYS} days before; {wins.value:,.0f} wins in the {DAYS} "
+        f"days to {wins_to}, {before} in the {DAYS} days before"
     )
 
 
@@ -224,16 +220,24 @@ def _paragraphs(rows: ReportRows) -> tuple[str, ...]:
             f"The newest lead was created on {day_name(rows.leads_until)}; other records go on to "
             f"{day_name(rows.as_of)}. New leads are counted up to the newest lead."
         )
-    became = _last_and_before(rows.created + rows.horizon, rows.as_of)[0]
-    if not (became & rows.is_mature).any():
-        paragraphs.append(
-            f"No lead became {rows.horizon_days:g} days old in the {DAYS} days to "
-            f"{day_name(rows.as_of)}. The newest leads that are old enough were created up to "
-            f"{day_name(int(rows.created[rows.is_mature].max(initial=rows.created.min())))}."
-        )
+    paragraphs += filter(None, [_no_lead_became_old(rows)])
     if rows.coverage.n_with_amount:
         paragraphs += revenue_sentences(rows, rows.earned(_won_in_days(rows, rows.as_of)))
     return tuple(paragraphs)
+
+
+def _no_lead_became_old(rows: ReportRows) -> str:
+    """Say that no lead became old enough in the newest days; empty if one did."""
+    became = _last_and_before(rows.created + rows.horizon, rows.as_of)[0] & rows.is_mature
+    if became.any():
+        return ""
+    if not rows.is_mature.any():
+        return f"No lead with a known outcome is {rows.horizon_days:g} days old yet."
+    return (
+        f"No lead became {rows.horizon_days:g} days old in the {DAYS} days to "
+        f"{day_name(rows.as_of)}. The newest leads that are old enough were created up to "
+        f"{day_name(int(rows.created[rows.is_mature].max()))}."
+    )
 
 
 def _won_in_days(rows: ReportRows, end: int) -> Bools:

@@ -2,16 +2,27 @@
 
 from collections.abc import Mapping
 
-from features.groups import FEWEST_LEADS, OTHERS, Groups
+import numpy as np
+
+from crm.arrays import Bools
+from features.attributes.attribute import MISSING_GROUP
+from features.groups import FEWEST_LEADS, NOT_ALIKE, Groups
 from reports.content import Section
 from reports.text import quoted_column
 
 
-def reason_of_alike(groups: Groups) -> str:
-    """Return why the groups of a column are not compared, if it has only one."""
-    if OTHERS in groups.names:
+def values_of(groups: Groups, of: Bools) -> set[str]:
+    """Return the names of the groups with a value that the counted leads are in."""
+    return {groups.names[code] for code in np.unique(groups.code[of])} - {MISSING_GROUP}
+
+
+def reason_of_alike(groups: Groups, of: Bools) -> str:
+    """Return why the groups of a column are not compared, if the counted leads are all in one."""
+    if not of.any():
+        return "The outcome of these leads is not certain yet."
+    if set(groups.names) <= {*NOT_ALIKE}:
         return f"None of its values is shared by {FEWEST_LEADS} leads or more."
-    return "All leads of this report have the same value in it, or none."
+    return "All leads with a certain outcome have the same value in it, or none."
 
 
 def not_compared_section(reasons: Mapping[str, str]) -> tuple[Section, ...]:

@@ -310,11 +310,11 @@ def finding_of(
     subject: str,
     names: Sequence[str],
     groups: Sequence[Contrast],
-    base: float,
+    base: Share,
     none: str = "No group",
     than: str = "the average",
 ) -> str:
-    """Format the title of a figure of groups: the most certain difference, or that none is clear.
+    r"""Format the title of a figure of groups: the most certain difference, or why there is none.
 
     Parameters
     ----------
@@ -322,8 +322,8 @@ def finding_of(
         The words before a name: "Leads from".
     names : sequence of str
     groups : sequence of Contrast
-    base : float
-        The share of all leads.
+    base : Share
+        The share of all leads that the groups are compared with.
     none : str
         The first words of the title if no difference is clear.
     than : str
@@ -333,16 +333,25 @@ def finding_of(
     --------
     >>> from models.evaluation.comparisons import contrast
     >>> fair, mail = contrast(150, 1_000, 1_000, 10_000), contrast(98, 1_000, 1_000, 10_000)
-    >>> finding_of("From", ["Fair", "Mail"], corrected([fair, mail]), 0.1)
+    >>> base = Share(n=10_000, wins=1_000, value=0.1, low=0.09, high=0.11)
+    >>> finding_of("From", ["Fair", "Mail"], corrected([fair, mail]), base)
     'From “Fair” are won 1.5 times as often as the average: 15 of 100 against 10 (150 of 1,000)'
+    >>> finding_of("From", ["Mail"], corrected([mail]), base).replace("\xa0", " ")
+    'No group differs clearly from the average: 10.0 % (1,000 of 10,000)'
     """
     significant = [
         (name, group)
         for name, group in zip(names, groups, strict=True)
         if group.is_significant and name not in NOT_ALIKE
     ]
+    if base.n < FEWEST_LEADS:
+        return f"Too few leads to compare: {base.n:,}"
+    if not base.wins:
+        return f"None of the {base.n:,} leads is won"
+    if all(group.p is None for group in groups):
+        return "There is nothing to compare: no two groups have enough leads"
     if not significant:
-        return f"{none} differs clearly from {than}, {percent(base)}"
+        return f"{none} differs clearly from {than}: {of_words(base)}"
     name, best = max(significant, key=lambda item: _certain_distance(item[1]))
     counts = f"{best.wins:,} of {best.n:,}"
     return f"{subject} {quoted_name(name)} are won {ratio_finding(best, than)} ({counts})"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.evaluation.comparisons import Contrast
+from models.evaluation.comparisons import Contrast, share_of
 from reports.content import Section, Takeaway
 from reports.pages.activities.looks import Look, Reported, twins
 from reports.pages.phrases import (
@@ -47,7 +47,7 @@ class Early:
         """Return the figure, the highest conversions first."""
         names, contrasts = self.names, self.look.contrasts
         prefix = f"{quoted_name(self.column)} " if self.column else ""
-        base = next((group.value / group.ratio for group in contrasts if group.ratio), 0.0)
+        base = share_of(self.look.wins, self.look.n)
         order = sorted(range(len(names)), key=lambda i: -(contrasts[i].ratio or 0))
         figure = rates_figure(
             self.slug,
@@ -60,7 +60,7 @@ class Early:
                 metric="with_activity_share",
                 ratio_metric="activity_ratio",
             ),
-            base=base,
+            base=base.value,
             note="An activity before a win need not be its cause: a lead that is about to buy also "
             "does more.",
         )

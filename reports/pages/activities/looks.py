@@ -32,13 +32,14 @@ class Look:
     ----------
     contrasts : list of Contrast, k long
         The leads with each activity, compared with all.
-    n : int
-        The number of leads that were open.
+    wins, n : int
+        The number of leads that were open, and the number of them with the result.
     had : ndarray of uint8, shape (k, ceil(n_leads / 8))
         The leads with each activity, one bit for each lead.
     """
 
     contrasts: list[Contrast]
+    wins: int
     n: int
     had: PackedBits
 
@@ -101,7 +102,7 @@ def look_at(rows: ReportRows, log: Log, since: Ints, at: Ints, code: Codes, code
             compare_within(group, own[i], own_wins[i], everyone, winners)
             for i, group in enumerate(contrasts)
         ]
-    return Look(contrasts=contrasts, n=all_n, had=np.packbits(had, axis=1))
+    return Look(contrasts=contrasts, n=all_n, wins=all_wins, had=np.packbits(had, axis=1))
 
 
 def twins(names: Sequence[str], had: PackedBits, i: int) -> str:

@@ -224,7 +224,8 @@ def _promised(rows: ReportRows) -> set[str]:
 
 def window_words(handovers: Handovers) -> str:
     """Describe the weeks shown."""
-    return f"{handovers.weeks} weeks from {day_name(handovers.first)} to {_last_day(handovers)}"
+    weeks = "week" if handovers.weeks == 1 else f"{handovers.weeks} weeks"
+    return f"{weeks} from {day_name(handovers.first)} to {_last_day(handovers)}"
 
 
 def _last_day(handovers: Handovers) -> str:
@@ -237,7 +238,8 @@ def coverage_sentences(handovers: Handovers) -> list[str]:
     known_from, first = handovers.known_from, handovers.first
     if handovers.weeks < WEEKS:
         sentences.append(
-            f"The records begin on {day_name(known_from)}, so {handovers.weeks} weeks are shown."
+            f"The records begin on {day_name(known_from)}, so {handovers.weeks} "
+            f"{'week is' if handovers.weeks == 1 else 'weeks are'} shown."
         )
     if known_from >= first + DAY:
         days = -(-(first + WEEK - known_from) // DAY)

@@ -55,7 +55,7 @@ def sources_page(rows: ReportRows) -> Page:
         RatesLabels(
             group="Source", value="Conversion", metric="won_share", ratio_metric="won_ratio"
         ),
-        base=average.share,
+        base=average.share.value,
         base_name=average.name,
     )
     origin = f"The source of a lead is the value of its column {quoted_column(groups.column)}."

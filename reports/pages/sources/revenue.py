@@ -12,8 +12,15 @@ from models.evaluation.comparisons import Contrast, corrected, mean_ratio
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.averages import Average, average_of, has_value
-from reports.pages.coverage import no_revenue_words, revenue_sentences
-from reports.pages.phrases import about_mature, interval_columns, ratio_interval_words, strongest
+from reports.pages.coverage import revenue_sentences
+from reports.pages.phrases import (
+    about_mature,
+    interval_columns,
+    mature_words,
+    ratio_interval_words,
+    strongest,
+)
+from reports.rows.coverage import Earned
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 
@@ -45,8 +52,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
     earned = rows.earned(rows.is_mature & rows.won)
     table = _revenue_rows(rows, groups) if earned.is_revenue else []
     if not table:
-        why = f" {no_revenue_words(rows)}" if not rows.coverage.has_revenue else ""
-        needs = f"Revenue and revenue per lead of each source.{why}"
+        needs = f"Revenue and revenue per lead of each source. {_why_unknown(rows, earned)}"
         return Section(heading, needs=needs), ()
     average = average_of(groups, rows.is_mature, rows.won)
     base = float(_earned(rows)[rows.is_mature & has_value(groups)].mean())
@@ -104,6 +110,13 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
     )
     sentences = tuple(revenue_sentences(rows, earned))
     return Section(heading, sentences, figures=(figure,)), takeaways
+
+
+def _why_unknown(rows: ReportRows, earned: Earned) -> str:
+    """Say why the revenue of sources is not shown."""
+    if not earned.is_revenue:
+        return " ".join(revenue_sentences(rows, earned))
+    return f"No lead from a known source was won with an amount, among {mature_words(rows)}."
 
 
 def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:

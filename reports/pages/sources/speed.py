@@ -38,10 +38,7 @@ def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Take
     wins = rows.is_old & rows.won & np.isfinite(rows.days_to_close)
     all_days = median_interval(rows.days_to_close[wins]) if rows.has_times else None
     if all_days is None:
-        needs = (
-            "The days from a lead's creation to its win, by source. This needs times: [leads] "
-            "created_at, and closed_at of the outcomes."
-        )
+        needs = f"The days from a lead's creation to its win, by source. {_why_unknown(rows)}"
         return Section(heading, needs=needs), ()
     table = _speed_rows(groups, wins, rows.days_to_close)
     known_days = median_interval(rows.days_to_close[wins & has_value(groups)])
@@ -79,6 +76,18 @@ def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Take
     return Section(heading, _all_wins(rows, all_days), (figure,)), takeaways
 
 
+def _wins(n: int) -> str:
+    return "1 win" if n == 1 else f"{n:,} wins"
+
+
+def _why_unknown(rows: ReportRows) -> str:
+    """Say why the time to win is not known."""
+    closed = rows.records.outcomes["closed_at"]
+    if not rows.has_times or (rows.is_won.any() and closed.isna().all()):
+        return "This needs times: [leads] created_at, and closed_at of the outcomes."
+    return f"None of the {mature_words(rows)} was won within {rows.horizon_days:g} days."
+
+
 def _all_wins(rows: ReportRows, all_days: MedianInterval) -> tuple[str, ...]:
     """Say how long all wins take, also those that the figure does not count."""
     every = median_interval(rows.days_to_close[rows.is_won & np.isfinite(rows.days_to_close)])
@@ -92,7 +101,7 @@ def _all_wins(rows: ReportRows, all_days: MedianInterval) -> tuple[str, ...]:
     early = rows.is_old & rows.won & ~rows.has_known_outcome
     if early.any():
         sentences.append(
-            f"It also counts {int(early.sum()):,} wins of leads created before the outcomes begin. "
+            f"{_wins(int(early.sum()))} of leads created before the outcomes begin also count. "
             "Faster wins of such leads are not known."
         )
     return tuple(sentences)
