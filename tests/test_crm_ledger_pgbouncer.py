@@ -1,6 +1,6 @@
 """The ledger through PgBouncer with transaction pooling, whose connections are shared.
 
-The tests of the ledger and of its faults run through PgBouncer too.
+Some tests of the ledger and of its faults run through PgBouncer too.
 """
 
 import contextlib

@@ -63,10 +63,12 @@ with Ledger(url) as ledger:
 """
 
 
-DIRECTLY = pytest.mark.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
+ALSO_PGBOUNCER = pytest.mark.parametrize(
+    "ledger_url", ["sqlite", "postgresql", "pgbouncer"], indirect=True
+)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database."""
     if request.param == "sqlite":
@@ -168,6 +170,7 @@ def acknowledged(ledger_url: str, kills: int) -> set[int]:
     return numbers
 
 
+@ALSO_PGBOUNCER
 def test_killed_writers_lose_and_repeat_nothing(
     ledger_url: str, acknowledged: set[int], kills: int
 ) -> None:
@@ -183,7 +186,6 @@ def test_killed_writers_lose_and_repeat_nothing(
         assert max(outcomes.values()) == 1
 
 
-@DIRECTLY
 def test_process_killed_while_opening_leaves_a_usable_ledger(ledger_url: str) -> None:
     generator = random.Random(6)
     for _ in range(5):
@@ -209,6 +211,7 @@ def test_concurrent_processes_write_each_id_once(ledger_url: str) -> None:
         assert max(stored_ids(ledger).values()) == 1
 
 
+@ALSO_PGBOUNCER
 def test_concurrent_threads_write_each_id_once(ledger: Ledger) -> None:
     rows = [call(number, f"L{number % 3}") for number in range(200)]
     statuses: list[str] = []
@@ -226,6 +229,7 @@ def test_concurrent_threads_write_each_id_once(ledger: Ledger) -> None:
     assert len(stored_ids(ledger)) == 200
 
 
+@ALSO_PGBOUNCER
 def test_erasure_with_concurrent_writers_leaves_nothing(ledger: Ledger) -> None:
     def add(start: int) -> None:
         for number in range(start, start + 40):
@@ -241,7 +245,6 @@ def test_erasure_with_concurrent_writers_leaves_nothing(ledger: Ledger) -> None:
     assert stored_ids(ledger) == Counter()
 
 
-@DIRECTLY
 def test_concurrent_openings_migrate_once(ledger_url: str) -> None:
     processes = [start_writer(ledger_url, 0, 1, f"p{i}") for i in range(4)]
     outputs = [process.communicate(timeout=120) for process in processes]
@@ -253,7 +256,6 @@ def test_concurrent_openings_migrate_once(ledger_url: str) -> None:
         assert keys == 1
 
 
-@DIRECTLY
 def test_tables_that_another_process_creates_during_the_opening_are_used(
     ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +317,7 @@ def test_unavailable_database_is_not_tried_again_at_once(ledger: Ledger, tmp_pat
     assert attempts == []
 
 
+@ALSO_PGBOUNCER
 def test_ledger_works_again_after_an_outage(ledger: Ledger, tmp_path: Path) -> None:
     ledger.add("activities", [call(1)], 0)
     with outage(ledger, tmp_path), pytest.raises(LedgerError, match="cannot be reached"):
@@ -607,6 +610,7 @@ def test_read_only_database_is_read_and_refuses_writes(ledger: Ledger) -> None:
     assert stored_ids(ledger) == {"1": 1}
 
 
+@ALSO_PGBOUNCER
 def test_locked_database_is_read_and_refuses_writes_after_a_timeout(ledger: Ledger) -> None:
     ledger.add("activities", [call(1)], 0)
     is_locked, may_unlock = threading.Event(), threading.Event()
