@@ -30,7 +30,18 @@ def counted_share(share: float, x: float | None, n: float | None, digits: int = 
     ('25.0 % (10 of 40)', '25.0\xa0%')
     """
     text = percent(share, digits)
-    return text if x is None or n is None else f"{text} ({x:,.0f} of {n:,.0f})"
+    return text if x is None or n is None else f"{text} ({x_of_n(x, n)})"
+
+
+def x_of_n(x: float, n: float) -> str:
+    """Write the two counts of a share; parts of a win, as attribution divides it, in tenths.
+
+    Examples
+    --------
+    >>> x_of_n(10, 1_200), x_of_n(2.5, 8)
+    ('10 of 1,200', '2.5 of 8')
+    """
+    return f"{x:,.{0 if float(x).is_integer() else 1}f} of {n:,.0f}"
 
 
 def two_digits(value: float) -> str:

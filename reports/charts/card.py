@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from models.evaluation.comparisons import FEWEST_LEADS
-from reports.numbers import age_of, percent
+from reports.numbers import age_of, percent, x_of_n
 
 BLUE, GREY, ORANGE = "#0072B2", "#767676", "#D55E00"  # colour-blind people can tell them apart
 CLEAR, UNCLEAR = "clear difference", "no clear difference"
@@ -331,14 +331,14 @@ def counts(x: float | None, n: float | None) -> str:
 
     Examples
     --------
-    >>> counts(10, 1_200), counts(None, 40), counts(2.5, 8), counts(None, None)
-    ('10 of 1,200', 'n = 40', '2.5 of 8', '')
+    >>> counts(10, 1_200), counts(None, 40), counts(None, None)
+    ('10 of 1,200', 'n = 40', '')
     """
     if n is None or pd.isna(n):
         return ""
     if x is None or pd.isna(x):
         return f"n = {n:,.0f}"
-    return f"{x:,.{0 if float(x).is_integer() else 1}f} of {n:,.0f}"
+    return x_of_n(x, n)
 
 
 def _title(text: str, subtitle: str) -> alt.TitleParams:

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.content import Column, Figure, Row
-from reports.numbers import duration, percent, signed, two_digits
+from reports.numbers import duration, percent, signed, two_digits, x_of_n
 from reports.text import MOST_CHARACTERS, MOST_PROSE, printable
 
 WORDS = ("text", "prose", "time")  # forms that are aligned left
@@ -88,15 +88,10 @@ def cell_of(figure: Figure, row: Row, column: Column) -> str:
     x, n = (row.get(key) for key in column.of or ("", ""))
     if n is None or x is None or not is_number(row.get(column.key)):
         return text
-    counts = f"{_counted(x)} of {_counted(n)}"
+    counts = x_of_n(x, n)
     if n < FEWEST_LEADS:
         return counts
     return text if figure.has_columns(column.of or ()) else f"{text} ({counts})"
-
-
-def _counted(count: Any) -> str:
-    """Format a count; parts of a win, as attribution divides it, with one decimal."""
-    return f"{count:,.0f}" if float(count).is_integer() else f"{count:,.1f}"
 
 
 def _free(number: float) -> str:

@@ -11,7 +11,7 @@ from features.groups import NOT_ALIKE
 from models.evaluation.comparisons import FEWEST_LEADS, Contrast, Share, corrected
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Row, Takeaway
-from reports.numbers import percent
+from reports.numbers import counted_share, percent, x_of_n
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 
@@ -129,8 +129,9 @@ def of_words(share: Share, digits: int = 1) -> str:
     >>> of_words(Share(n=4, wins=1, value=0.25, low=0.0, high=0.7))
     '1 of 4'
     """
-    counts = f"{share.wins:,} of {share.n:,}"
-    return counts if share.n < FEWEST_LEADS else f"{percent(share.value, digits)} ({counts})"
+    if share.n < FEWEST_LEADS:
+        return x_of_n(share.wins, share.n)
+    return counted_share(share.value, share.wins, share.n, digits)
 
 
 def interval_words(low: float, high: float) -> str:
@@ -353,7 +354,7 @@ def finding_of(
     if not significant:
         return f"{none} differs clearly from {than}: {of_words(base)}"
     name, best = max(significant, key=lambda item: _certain_distance(item[1]))
-    counts = f"{best.wins:,} of {best.n:,}"
+    counts = x_of_n(best.wins, best.n)
     return f"{subject} {quoted_name(name)} are won {ratio_finding(best, than)} ({counts})"
 
 
