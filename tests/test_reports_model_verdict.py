@@ -31,7 +31,7 @@ from tests.made_reports import made_report
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-REASONS = ["It ranks leads no better than chance: ROC AUC 0.520 (0.470 to 0.570).", "Another."]
+REASONS = ["It ranks leads no better than chance.", "Another."]
 BESIDE = "Verdict of the model: not ready."
 
 

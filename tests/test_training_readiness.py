@@ -79,11 +79,12 @@ def test_good_model_is_ready_for_three_reasons() -> None:
     assert assess() == Readiness(
         "ready",
         [
-            "It is better than the base rate beyond chance: log loss 0.400 against 0.500, a "
-            "difference of -0.1000 (-0.1200 to -0.0800).",
-            "It ranks leads better than chance: ROC AUC 0.800 (0.770 to 0.830); chance is 0.5.",
-            "Predicted probabilities are off by only 2.0 points on average (0.0 to 10.0); perfect "
-            "probabilities would seem to be off by 3.0.",
+            "Its predicted chances are clearly better than the same chance for all leads: an error "
+            "of 0.400 against 0.500, a difference of -0.1000 (-0.1200 to -0.0800).",
+            "It ranks leads better than chance: 80.0 of 100 pairs of a won and a lost lead are in "
+            "order (77.0 to 83.0); by chance, 50 are.",
+            "Predicted chances are off by only 2.0 points on average (0.0 to 10.0); perfect ones "
+            "would seem to be off by 3.0.",
         ],
     )
 
@@ -104,7 +105,8 @@ def test_good_model_is_ready_for_three_reasons() -> None:
         (
             {"test": evaluation(roc_auc=(0.55, 0.49, 0.61))},
             "not ready",
-            "It ranks leads no better than chance: ROC AUC 0.550 (0.490 to 0.610).",
+            "It ranks leads no better than chance: 55.0 of 100 pairs of a won and a lost lead are "
+            "in order (49.0 to 61.0).",
         ),
         (
             {"test": evaluation(roc_auc=(0.55, 0.5, 0.60))},
@@ -125,18 +127,18 @@ def test_good_model_is_ready_for_three_reasons() -> None:
         (
             {"gained": {"base_rate": (-0.1, -0.21, 0.01)}},
             "usable",
-            "not better than the base rate beyond chance: log loss 0.400 against 0.500, a "
-            "difference of -0.1000 (-0.2100 to +0.0100).",
+            "not clearly better than the same chance for all leads: an error of 0.400 against "
+            "0.500, a difference of -0.1000 (-0.2100 to +0.0100).",
         ),
         (
             {"gained": {"base_rate": (-0.1, -0.2, 0.0)}},
             "usable",
-            "not better than the base rate beyond chance",
+            "not clearly better than the same chance for all leads",
         ),
         (
             {"gained": {"logistic": (0.01, 0.002, 0.018)}},
             "usable",
-            "A simpler model (logistic) is better beyond chance: log loss 0.400 against 0.390, "
+            "A simpler model (logistic) is clearly better: an error of 0.400 against 0.390, "
             "a difference of +0.0100 (+0.0020 to +0.0180).",
         ),
         (
@@ -158,13 +160,13 @@ def test_good_model_is_ready_for_three_reasons() -> None:
         (
             {"test": evaluation(ece=0.07)},
             "usable",
-            "Predicted probabilities are off by 7.0 points on average (0.0 to 10.0); perfect "
-            "probabilities would seem to be off by 3.0.",
+            "Predicted chances are off by 7.0 points on average (0.0 to 10.0); perfect ones would "
+            "seem to be off by 3.0.",
         ),
         (
             {"test": evaluation(roc_auc=(0.98, 0.97, 0.99))},
             "usable",
-            "A ROC AUC of 0.980 is too good to be true",
+            "It ranks leads too well to be true in most sales: 98.0 of 100 pairs",
         ),
         (
             {"split": Split(TRAIN, moments_of(200, 1_000, has_times=False), 0, "")},
@@ -200,7 +202,7 @@ def test_one_reason_decides_the_verdict(
     assert readiness.verdict == verdict
     assert reason in readiness.reasons[0]
     assert not any(reason in later_reason for later_reason in readiness.reasons[1:])
-    supports = "It is better than|It ranks leads better|Predicted .* by only"
+    supports = "Its predicted chances are clearly|It ranks leads better|Predicted .* by only"
     reservations = [text for text in readiness.reasons if not re.match(supports, text)]
     assert len(reservations) == 1
 
@@ -231,11 +233,11 @@ def test_model_at_the_limit_of_a_rule_is_ready(arguments: dict[str, Any]) -> Non
 def test_calibration_error_is_compared_with_chance() -> None:
     readiness = assess(evaluation(ece=0.06, error_by_chance=0.025))
     assert readiness.verdict == "usable"
-    assert "perfect probabilities would seem to be off by 2.5." in readiness.reasons[0]
+    assert "perfect ones would seem to be off by 2.5." in readiness.reasons[0]
 
 
 def test_large_calibration_error_does_not_support_a_model() -> None:
-    supports = "Predicted probabilities are off by only"
+    supports = "Predicted chances are off by only"
     assert any(reason.startswith(supports) for reason in assess(evaluation(ece=0.05)).reasons)
     assert not any(reason.startswith(supports) for reason in assess(evaluation(ece=0.06)).reasons)
 
@@ -307,3 +309,17 @@ def test_reason_names_the_rarer_outcome() -> None:
 def test_reason_counts_the_evaluated_leads() -> None:
     readiness = assess(dataclasses.replace(evaluation(), n_leads=77), split_of((40, 400), (9, 77)))
     assert "Only 9 of the 77 test leads" in readiness.reasons[0]
+
+
+def test_reasons_have_no_term_of_statistics() -> None:
+    # Marketers read them on the first page of the report.
+    bad = assess(
+        evaluation(roc_auc=(0.55, 0.49, 0.61), ece=0.07),
+        split_of((36, 4_000), (9, 1_000)),
+        gained={"base_rate": (-0.1, -0.21, 0.01), "logistic": (0.01, 0.002, 0.018)},
+    )
+    too_good = assess(evaluation(roc_auc=(0.98, 0.97, 0.99)))
+    reasons = [*bad.reasons, *too_good.reasons, *assess().reasons]
+    assert len(reasons) > 8
+    for reason in reasons:
+        assert not re.search(r"log loss|AUC|base rate|beyond chance|calibrat", reason), reason

@@ -107,8 +107,8 @@ def assess_readiness(
     >>> readiness = assess_readiness(chance, {"base_rate": chance},
     ...                             {"base_rate": (0.0, -0.01, 0.01)},
     ...                             Split(moments, moments, 0, ""), in_order=True)
-    >>> readiness.verdict, readiness.reasons[0]
-    ('not ready', 'It ranks leads no better than chance: ROC AUC 0.500 (0.420 to 0.580).')
+    >>> readiness.verdict, readiness.reasons[0][:78] + "..."
+    ('not ready', 'It ranks leads no better than chance: 50.0 of 100 pairs of a won and a lost...')
     """
     fatal = list(_fatal(test, split))
     reservations = list(_reservations(test, baselines, gained, split, in_order))
@@ -142,7 +142,7 @@ def _fatal(test: Evaluation, split: Split) -> Iterator[str]:
             "are needed to evaluate it."
         )
     if not _ranks(test):
-        yield f"It ranks leads no better than chance: ROC AUC {_with_interval(test)}."
+        yield f"It ranks leads no better than chance: {_pairs_in_order(test)}."
 
 
 def _reservations(
@@ -159,23 +159,23 @@ def _reservations(
     losses = {name: _losses(test, baseline, gained[name]) for name, baseline in baselines.items()}
     if not _is_better(gained["base_rate"]):
         yield (
-            "Its probabilities are not better than the base rate beyond chance: "
+            "Its predicted chances are not clearly better than the same chance for all leads: "
             f"{losses['base_rate']}."
         )
     for name, (_, low, _) in gained.items():
         if name != "base_rate" and low > 0:
-            yield f"A simpler model ({name}) is better beyond chance: {losses[name]}."
+            yield f"A simpler model ({name}) is clearly better: {losses[name]}."
     shift = _shift(split)
     if shift:
         ranking = ", but the ranking still holds" if _ranks(test) else ""
         yield f"{shift}, so its probabilities are out of date{ranking}."
     error = test.values["ece"]
     if error > CALIBRATED and error > CHANCE_TIMES * test.error_by_chance:
-        yield f"Predicted probabilities are off by {_error(test)}."
+        yield f"Predicted chances are off by {_error(test)}."
     if test.values["roc_auc"] >= TOO_GOOD:
         yield (
-            f"A ROC AUC of {test.values['roc_auc']:.3f} is too good to be true in most sales: "
-            "look for a column that is filled after the outcome."
+            f"It ranks leads too well to be true in most sales: {_pairs_in_order(test)}. Look for "
+            "a column that is filled after the outcome."
         )
     if not split.test.has_times:
         yield NO_TIMES
@@ -195,11 +195,14 @@ def _supports(
     """Return what speaks for a model."""
     if _is_better(gained["base_rate"]):
         losses = _losses(test, baselines["base_rate"], gained["base_rate"])
-        yield f"It is better than the base rate beyond chance: {losses}."
+        yield (
+            "Its predicted chances are clearly better than the same chance for all leads: "
+            f"{losses}."
+        )
     if _ranks(test):
-        yield (f"It ranks leads better than chance: ROC AUC {_with_interval(test)}; chance is 0.5.")
+        yield f"It ranks leads better than chance: {_pairs_in_order(test)}; by chance, 50 are."
     if test.values["ece"] <= CALIBRATED:
-        yield f"Predicted probabilities are off by only {_error(test)}."
+        yield f"Predicted chances are off by only {_error(test)}."
     yield from _leaks(left_out)
 
 
@@ -217,9 +220,10 @@ def _is_better(gained: Difference) -> bool:
 
 
 def _losses(test: Evaluation, baseline: Evaluation, gained: Difference) -> str:
+    """Format the log loss of a model and of a baseline in words without a term of statistics."""
     value, low, high = gained
     return (
-        f"log loss {test.values['log_loss']:.3f} against {baseline.values['log_loss']:.3f}, "
+        f"an error of {test.values['log_loss']:.3f} against {baseline.values['log_loss']:.3f}, "
         f"a difference of {value:+.4f} ({low:+.4f} to {high:+.4f})"
     )
 
@@ -228,9 +232,13 @@ def _ranks(test: Evaluation) -> bool:
     return test.intervals["roc_auc"][0] > 0.5
 
 
-def _with_interval(test: Evaluation) -> str:
+def _pairs_in_order(test: Evaluation) -> str:
+    """Format the ROC AUC by its meaning: the share of pairs of a win and a loss in order."""
     low, high = test.intervals["roc_auc"]
-    return f"{test.values['roc_auc']:.3f} ({low:.3f} to {high:.3f})"
+    return (
+        f"{100 * test.values['roc_auc']:.1f} of 100 pairs of a won and a lost lead are in order "
+        f"({100 * low:.1f} to {100 * high:.1f})"
+    )
 
 
 def _rarer(split: Split) -> tuple[int, str]:
@@ -264,5 +272,5 @@ def _error(test: Evaluation) -> str:
     low, high = test.intervals["ece"]
     return (
         f"{100 * test.values['ece']:.1f} points on average ({100 * low:.1f} to {100 * high:.1f}); "
-        f"perfect probabilities would seem to be off by {100 * test.error_by_chance:.1f}"
+        f"perfect ones would seem to be off by {100 * test.error_by_chance:.1f}"
     )
