@@ -1,5 +1,6 @@
 """Tests of connections: bounded heads, invalid HTTP, and answers in one packet."""
 
+import asyncio
 import logging
 import socket
 import struct
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from serving.http import connection as serving_connection
 from serving.http.connection import BoundedConnection
@@ -207,3 +210,48 @@ def test_answer_is_sent_in_one_packet(port: int, packets: list[bytes]) -> None:
     assert response == b"".join(packets)
     assert [packet.endswith(b'{"alive":true}') for packet in packets] == [False, True]
     assert all(packet.startswith(b"HTTP/1.1 200 ") for packet in packets)
+
+
+class TlsTransport:
+    """A transport that, as those of TLS, cannot end one direction of its connection."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.is_closed = False
+
+    def get_extra_info(self, _: str) -> None:
+        return None
+
+    def set_protocol(self, _: Any) -> None:
+        raise AssertionError("no other protocol is used")
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def write_eof(self) -> None:
+        raise NotImplementedError
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_invalid_http_over_tls_is_answered() -> None:
+    async def send_nonsense() -> TlsTransport:
+        config = uvicorn.Config(echo_service(), log_config=None, lifespan="off")
+        config.load()
+        connection = BoundedConnection(config, ServerState(), {})
+        transport = TlsTransport()
+        connection.connection_made(transport)  # type: ignore[arg-type]
+        connection.data_received(b"\x00\x01\r\n\r\n")
+        connection.connection_lost(None)
+        return transport
+
+    transport = asyncio.run(send_nonsense())
+    assert transport.sent.startswith(b"HTTP/1.1 400 ")
+    assert transport.is_closed

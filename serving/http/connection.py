@@ -319,7 +319,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.transport.write(answer)
-        if self._has_ended:
+        if self._has_ended or not self.transport.can_write_eof():  # TLS cannot end one direction
             self.transport.close()
             return
         self.transport.write_eof()
