@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from crm.errors import LeadScoringError, LedgerError
 
 Work = Literal["opened", "read", "written", "erased"]
-WORKS: Final[tuple[Work, ...]] = ("opened", "read", "written", "erased")
+WORKS: Final[tuple[Work, ...]] = get_args(Work)
 
 log = logging.getLogger("leadscore")
 
