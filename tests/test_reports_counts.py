@@ -3,24 +3,22 @@
 import datetime
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from crm.project import load_project
-from crm.reading import read_records
 from models.evaluation.comparisons import FEWEST_LEADS, share_of
 from models.evaluation.metrics import gains, reliability
 from reports.content import Column, Figure, Page
 from reports.forms.cells import cell_of
 from reports.forms.csv import csv_of
+from reports.metrics import DEFINITIONS
+from reports.pages.activities.attribution import AttributionRow, _finding
 from reports.pages.phrases import of_words
 from reports.pages.service_levels.page import service_page
 from reports.report import PAGES, _plain
-from reports.rows.building import make_rows
+from reports.rows.attribution import WAYS
 from reports.rows.rows import ReportRows
-from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 NOT_OF_LEADS = {  # shares that no count of leads stands behind
@@ -36,14 +34,8 @@ NOT_OF_LEADS = {  # shares that no count of leads stands behind
 
 
 @pytest.fixture(scope="module")
-def rows(simulated_crm: Path, trained: Trained) -> ReportRows:
-    project = load_project(simulated_crm)
-    return make_rows(project, read_records(project, NOW), NOW, trained.scorer)
-
-
-@pytest.fixture(scope="module")
-def pages(rows: ReportRows) -> list[Page]:
-    return [_plain(page(rows)) for page in PAGES]
+def pages(scored_rows: ReportRows) -> list[Page]:
+    return [_plain(page(scored_rows)) for page in PAGES]
 
 
 def shares(pages: list[Page]) -> Iterator[tuple[Figure, Column]]:
@@ -93,16 +85,35 @@ def test_a_share_of_few_leads_is_written_as_its_counts() -> None:
     assert cell_of(alone, {"value": 0.5, "wins": 20.5, "n": 41}, column).endswith("(20.5 of 41)")
 
 
-def test_a_heading_of_few_leads_says_counts_and_no_share(rows: ReportRows) -> None:
+def test_a_heading_of_few_leads_says_counts_and_no_share() -> None:
     assert of_words(share_of(0, 1)) == "0 of 1"
     assert of_words(share_of(15, FEWEST_LEADS)) == "50.0\u00a0% (15 of 30)"
 
 
-def test_a_week_of_few_leads_shows_its_counts(rows: ReportRows) -> None:
-    page = service_page(rows)
+def test_a_week_of_few_leads_shows_its_counts(scored_rows: ReportRows) -> None:
+    page = service_page(scored_rows)
     (weeks,) = (f for s in page.sections for f in s.figures if f.name == "service-weeks")
     column = next(column for column in weeks.columns if column.key == "value")
     few = [row for row in weeks.rows if row["n"] and row["n"] < FEWEST_LEADS]
     assert few
     for row in few:
         assert cell_of(weeks, row, column) == f"{row['wins']} of {row['n']}"
+
+
+def attributed(n: int, *shares: float) -> AttributionRow:
+    return AttributionRow(name="Mail", shares=dict(zip(WAYS, shares, strict=True)), n=n)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (attributed(400, 1.0, 1.0, 1.0, 1.0), "All four ways agree: “Mail” gets 100.0 % of"),
+        (attributed(400, 0.25, 0.2503, 0.25, 0.2501), "All four ways agree: “Mail” gets 25.0 %"),
+        (attributed(400, 0.25, 0.5, 0.3, 0.3), "“Mail” gets 50.0 % of the 400 wins by last touch"),
+        (attributed(29, 0.2, 0.5, 0.3, 0.3), "Too few won leads with an activity to compare"),
+    ],
+)
+def test_ways_of_attribution_that_agree_are_said_once(row: AttributionRow, words: str) -> None:
+    finding = _finding(row, {way: DEFINITIONS[way].title for way in WAYS})
+    assert finding.replace("\u00a0", " ").startswith(words)
+    assert finding.count("%") <= len({round(share, 3) for share in row.shares.values()})

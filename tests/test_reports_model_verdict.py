@@ -24,7 +24,6 @@ from reports.pages.features import pairs
 from reports.pages.score.page import VERDICT, score_page
 from reports.pages.verdicts import LEARNED_FROM
 from reports.report import build_report
-from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from
 from tests.made_reports import made_report
@@ -121,10 +120,9 @@ def learned_from_all(rows: ReportRows) -> ReportRows:
 
 
 def test_new_leads_are_shown_instead_of_learned_ones_if_there_are_enough(
-    simulated_crm: Path, trained: Trained
+    scored_rows: ReportRows, trained: Trained
 ) -> None:
-    project = load_project(simulated_crm)
-    rows = make_rows(project, read_records(project), NOW, trained.scorer)
+    rows = scored_rows
     unseen = not_learned_from(rows.created, trained.scorer.card)
     names = ("capacity-week", "score-bands", "score-back-grades", "capacity-check")
     for page in (capacity_page(learned_from_all(rows)), score_page(learned_from_all(rows))):

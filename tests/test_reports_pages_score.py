@@ -2,27 +2,16 @@
 
 import datetime
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crm.project import load_project
-from crm.reading import read_records
 from features.intervals import wilson
 from reports.content import Section
 from reports.pages.score.page import score_page
-from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
-from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-
-
-@pytest.fixture(scope="module")
-def rows(simulated_crm: Path, trained: Trained) -> ReportRows:
-    project = load_project(simulated_crm)
-    return make_rows(project, read_records(project), NOW, trained.scorer)
 
 
 def page_of(rows: ReportRows, *grades: dict[str, Any]) -> tuple[Section, list[str]]:
@@ -53,9 +42,9 @@ def grade(name: str, wins: int, n: int, *, n_leads: int = 0, stated: float = 0.0
     }
 
 
-def test_a_lead_scored_at_several_ages_counts_as_one_lead(rows: ReportRows) -> None:
+def test_a_lead_scored_at_several_ages_counts_as_one_lead(scored_rows: ReportRows) -> None:
     section, takeaways = page_of(
-        rows, grade("A", 300, 500, n_leads=200), grade("D", 50, 500, n_leads=300)
+        scored_rows, grade("A", 300, 500, n_leads=200), grade("D", 50, 500, n_leads=300)
     )
     assert takeaways[0].startswith(
         "Grade A leads are won 6.0 times as often as grade D leads: 60.0 % (300 of 500 scores "
@@ -65,44 +54,46 @@ def test_a_lead_scored_at_several_ages_counts_as_one_lead(rows: ReportRows) -> N
     assert titles[:4] == ["Grade", "Scores", "Leads", "Before a win"]
 
 
-def test_more_scores_of_the_same_leads_are_not_more_evidence(rows: ReportRows) -> None:
-    _, from_one_score = page_of(rows, grade("A", 18, 40), grade("D", 10, 40))
+def test_more_scores_of_the_same_leads_are_not_more_evidence(scored_rows: ReportRows) -> None:
+    _, from_one_score = page_of(scored_rows, grade("A", 18, 40), grade("D", 10, 40))
     grades = grade("A", 180, 400, n_leads=40), grade("D", 100, 400, n_leads=40)
-    _, from_ten_scores = page_of(rows, *grades)
+    _, from_ten_scores = page_of(scored_rows, *grades)
     assert from_one_score == from_ten_scores == []
 
 
 @pytest.mark.parametrize(("n_leads", "n_takeaways"), [(30, 1), (29, 0)])
 def test_grades_of_fewer_than_30_leads_are_not_compared(
-    rows: ReportRows, n_leads: int, n_takeaways: int
+    scored_rows: ReportRows, n_leads: int, n_takeaways: int
 ) -> None:
-    _, takeaways = page_of(rows, grade("A", 25, n_leads), grade("D", 10, 300))
+    _, takeaways = page_of(scored_rows, grade("A", 25, n_leads), grade("D", 10, 300))
     assert len(takeaways) == n_takeaways
 
 
-def test_a_report_of_some_leads_does_not_show_the_test(rows: ReportRows) -> None:
+def test_a_report_of_some_leads_does_not_show_the_test(scored_rows: ReportRows) -> None:
     grades = grade("A", 100, 200), grade("D", 10, 200)
-    assert page_of(rows, *grades)[1]
-    section, takeaways = page_of(replace(rows, is_part=True), *grades)
+    assert page_of(scored_rows, *grades)[1]
+    section, takeaways = page_of(replace(scored_rows, is_part=True), *grades)
     assert takeaways == []
     assert section.figures == ()
     assert "about some of the leads only" in section.paragraphs[0]
 
 
-def test_predicted_chances_that_are_too_low_are_a_takeaway(rows: ReportRows) -> None:
+def test_predicted_chances_that_are_too_low_are_a_takeaway(scored_rows: ReportRows) -> None:
     grades = (
         grade("A", 1_342, 2_372, stated=0.495),
         grade("B", 763, 2_357, stated=0.176),
         grade("C", 403, 3_141, stated=0.076),
         grade("D", 32, 368, stated=0.086),
     )
-    assert page_of(rows, *grades)[1][1] == (
+    assert page_of(scored_rows, *grades)[1][1] == (
         "The predicted chances of grade B are 15 points too low: 17.6 % predicted, 32.4 % (763 "
         "of 2,357 leads; between 30.5 and 34.3 %) won. The chances of 3 of 4 grades are too low. "
         "Use the order of the leads, not the percentages. Measured on the newest leads."
     )
 
 
-def test_predicted_chances_that_differ_by_chance_only_are_not_a_takeaway(rows: ReportRows) -> None:
+def test_predicted_chances_that_differ_by_chance_only_are_not_a_takeaway(
+    scored_rows: ReportRows,
+) -> None:
     grades = grade("A", 550, 1_000, stated=0.53), grade("D", 50, 1_000)
-    assert len(page_of(rows, *grades)[1]) == 1
+    assert len(page_of(scored_rows, *grades)[1]) == 1
