@@ -13,6 +13,9 @@ from models.evaluation.trends import lasting_trend
 from models.evaluation.two_way import additive_logit
 from reports.charts.report import lines_chart, months_chart
 from reports.content import Column, Comparison, Figure, Page, Section, ShareRow, Takeaway, cells_of
+from reports.pages.groups import (
+    share_columns,
+)
 from reports.pages.phrases import (
     about_mature,
     day_name,
@@ -20,7 +23,6 @@ from reports.pages.phrases import (
     months_of,
     of_100,
     of_words,
-    share_columns,
     share_words,
 )
 from reports.rows.rows import ReportRows

@@ -18,19 +18,21 @@ from models.evaluation.two_way import additive_logit
 from reports.content import Column, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.averages import average_of, group_contrasts
-from reports.pages.not_compared import not_compared_section, reason_of_alike, values_of
-from reports.pages.phrases import (
+from reports.pages.groups import (
     CHANCE_TITLE,
     MOST_TAKEAWAYS,
     RatesLabels,
-    about_mature,
     contrast_rows,
     correct_families,
     evidence_of,
     finding_of,
     rates_figure,
-    ratio_words,
     share_columns,
+)
+from reports.pages.not_compared import not_compared_section, reason_of_alike, values_of
+from reports.pages.phrases import (
+    about_mature,
+    ratio_words,
     share_words,
 )
 from reports.rows.rows import ReportRows

@@ -15,14 +15,16 @@ from models.evaluation.differences import means_differ
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.averages import average_of, group_contrasts, has_value
-from reports.pages.phrases import (
+from reports.pages.groups import (
     CHANCE_TITLE,
     compared_columns,
     correct_families,
     evidence_of,
+    share_columns,
+)
+from reports.pages.phrases import (
     mature_words,
     ratio_words,
-    share_columns,
 )
 from reports.rows.journeys import Funnel, Log
 from reports.rows.rows import ReportRows

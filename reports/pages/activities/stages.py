@@ -8,13 +8,15 @@ import numpy as np
 from models.evaluation.comparisons import Contrast
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.activities.looks import Look, Reported, twins
-from reports.pages.phrases import (
+from reports.pages.groups import (
     CHANCE_TITLE,
     compared_columns,
     interval_columns,
-    ratio_words,
     share_columns,
     strongest,
+)
+from reports.pages.phrases import (
+    ratio_words,
 )
 from reports.text import quoted_name
 

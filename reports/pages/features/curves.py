@@ -14,7 +14,9 @@ from models.signal_words import CODED, measured, range_words, value_words
 from reports.charts.report import MOST_BARS, lines_chart, rates_chart
 from reports.content import Column, Figure, TableRow, cells_of
 from reports.numbers import signed
-from reports.pages.phrases import interval_columns
+from reports.pages.groups import (
+    interval_columns,
+)
 from reports.text import printable, quoted_name
 
 MOST_CURVES = 6

@@ -18,7 +18,9 @@ from reports.numbers import percent
 from reports.pages.features.curves import curve_figures
 from reports.pages.features.labels import with_labels
 from reports.pages.features.pairs import ScoredLeads, pairs_section
-from reports.pages.phrases import interval_columns
+from reports.pages.groups import (
+    interval_columns,
+)
 from reports.rows.rows import ReportRows
 from reports.rows.scored import features_of, records_of, sample
 from reports.text import column_label, quoted_column, quoted_name

@@ -15,7 +15,12 @@ from models.evaluation.intervals import holm
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.features.left_out import columns_not_used
-from reports.pages.phrases import CHANCE_TITLE, of_words
+from reports.pages.groups import (
+    CHANCE_TITLE,
+)
+from reports.pages.phrases import (
+    of_words,
+)
 from reports.rows.rows import ReportRows
 from reports.text import column_label, quoted_name
 

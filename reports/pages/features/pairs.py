@@ -19,7 +19,10 @@ from models.scorer import LeadScorer
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import signed
-from reports.pages.phrases import CHANCE_TITLE, interval_columns
+from reports.pages.groups import (
+    CHANCE_TITLE,
+    interval_columns,
+)
 from reports.text import column_label, printable
 
 HEADING = "How signals combine"

@@ -8,14 +8,16 @@ from models.evaluation.comparisons import Contrast
 from reports.content import Column, Figure, TableRow, Takeaway, cells_of
 from reports.pages.averages import average_of, group_contrasts
 from reports.pages.funnel.steps import Steps
-from reports.pages.phrases import (
+from reports.pages.groups import (
     CHANCE_TITLE,
-    about_mature,
     compared_columns,
     correct_families,
     evidence_of,
-    ratio_words,
     share_columns,
+)
+from reports.pages.phrases import (
+    about_mature,
+    ratio_words,
 )
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name

@@ -12,7 +12,12 @@ from models.evaluation.intervals import MedianInterval, median_interval
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import duration
-from reports.pages.phrases import interval_columns, mature_words
+from reports.pages.groups import (
+    interval_columns,
+)
+from reports.pages.phrases import (
+    mature_words,
+)
 from reports.rows.journeys import Funnel
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name

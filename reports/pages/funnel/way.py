@@ -14,7 +14,14 @@ from reports.charts.report import funnel_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
 from reports.pages.funnel.sources import steps_by_source
 from reports.pages.funnel.steps import Steps
-from reports.pages.phrases import about_mature, of_words, share_columns, share_words
+from reports.pages.groups import (
+    share_columns,
+)
+from reports.pages.phrases import (
+    about_mature,
+    of_words,
+    share_words,
+)
 from reports.rows.journeys import Funnel
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name

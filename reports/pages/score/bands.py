@@ -7,7 +7,13 @@ from models.card import ModelCard
 from models.evaluation.comparisons import FEWEST_LEADS, share_of
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
-from reports.pages.phrases import mature_words, of_words, share_columns
+from reports.pages.groups import (
+    share_columns,
+)
+from reports.pages.phrases import (
+    mature_words,
+    of_words,
+)
 from reports.rows.rows import ReportRows
 from reports.rows.scored import Scored, has_enough, not_learned_from
 

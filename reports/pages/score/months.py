@@ -13,11 +13,13 @@ from models.evaluation.intervals import holm
 from models.evaluation.trends import lasting_trend
 from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
+from reports.pages.groups import (
+    share_columns,
+)
 from reports.pages.phrases import (
     month_name,
     months_of,
     of_words,
-    share_columns,
     share_words,
 )
 from reports.pages.score.bands import at_creation

@@ -7,7 +7,9 @@ from typing import Any
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Section
-from reports.pages.phrases import day_name
+from reports.pages.phrases import (
+    day_name,
+)
 from reports.pages.service_levels.handovers import (
     ALL,
     NOT_SCORED,

@@ -2,15 +2,17 @@
 
 from reports.content import Page, Section
 from reports.pages.averages import average_of
-from reports.pages.not_compared import not_compared_section
-from reports.pages.phrases import (
+from reports.pages.groups import (
     RatesLabels,
-    about_mature,
     contrast_rows,
     finding_of,
     rates_figure,
-    ratio_words,
     strongest,
+)
+from reports.pages.not_compared import not_compared_section
+from reports.pages.phrases import (
+    about_mature,
+    ratio_words,
 )
 from reports.pages.sources.revenue import revenue_section
 from reports.pages.sources.speed import speed_section

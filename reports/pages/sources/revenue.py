@@ -13,12 +13,14 @@ from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.averages import Average, average_of, has_value
 from reports.pages.coverage import revenue_sentences
+from reports.pages.groups import (
+    interval_columns,
+    strongest,
+)
 from reports.pages.phrases import (
     about_mature,
-    interval_columns,
     mature_words,
     ratio_interval_words,
-    strongest,
 )
 from reports.rows.coverage import Earned
 from reports.rows.rows import ReportRows

@@ -16,7 +16,13 @@ from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import duration
 from reports.pages.averages import has_value
-from reports.pages.phrases import evidence_of, interval_columns, mature_words
+from reports.pages.groups import (
+    evidence_of,
+    interval_columns,
+)
+from reports.pages.phrases import (
+    mature_words,
+)
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 
