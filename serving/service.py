@@ -43,7 +43,7 @@ from serving.http.prometheus import QueuedScores, publish, published
 from serving.http.security import is_loopback
 from serving.settings import Settings, check_keys_file, keys_file, read_settings
 
-COUNTS = "LEADSCORE_WORKERS_COUNTS"  # the folder that the workers share
+SHARED = "LEADSCORE_SHARED_FOLDER"  # that of the workers: counts, waiting entries, keys needed
 TICK_SECONDS = 0.5
 SWITCH_SECONDS = 0.001  # a thread that scores delays the event loop by at most about this
 
@@ -106,8 +106,8 @@ class Leadscore:
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     def check() -> None:
         """Check settings, keys, ledger and model. If one is invalid, end with one message."""
-        os.environ[COUNTS] = tempfile.mkdtemp(prefix="leadscore-counts-")
-        atexit.register(shutil.rmtree, os.environ[COUNTS], ignore_errors=True)
+        os.environ[SHARED] = tempfile.mkdtemp(prefix="leadscore-shared-")
+        atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)
         try:
             settings = read_settings(os.environ)
             check_keys_file(settings)
@@ -154,12 +154,13 @@ class Leadscore:
 
 def _key_ring(settings: Settings) -> KeyRing:
     """Read the keys. A worker that starts later needs keys if an earlier one needed them."""
-    marker = Path(os.environ[COUNTS]) / "keys-needed" if COUNTS in os.environ else None
+    shared = _shared_folder()
+    marker = shared / "keys-needed" if shared is not None else None
     return KeyRing(keys_file(settings), bool(settings.keys_file), marker)
 
 
 def _shared_folder() -> Path | None:
-    return Path(os.environ[COUNTS]) if COUNTS in os.environ else None
+    return Path(os.environ[SHARED]) if SHARED in os.environ else None
 
 
 def _open_ledger(url: str) -> None:
@@ -181,7 +182,7 @@ class _Upkeep:
         self._app = app
         self._keys = keys
         self._settings = settings
-        self._counts = _shared_folder()
+        self._shared = _shared_folder()
         self._tasks: list[asyncio.Task[None]] = []
         self._takeover = TakeOver(
             champion_tag=partial(named_champion, str(pinned.info.metadata["name"])),
@@ -190,10 +191,10 @@ class _Upkeep:
             current_tag=str(pinned.tag),
             count=app.metrics.count_event,
         )
-        if self._counts is not None:
-            app.other_workers = partial(published, self._counts)
+        if self._shared is not None:
+            app.other_workers = partial(published, self._shared)
             if app.calls.score_writer is not None:
-                app.calls.score_writer.on_queued = QueuedScores(self._counts).write
+                app.calls.score_writer.on_queued = QueuedScores(self._shared).write
 
     async def begin(self) -> None:
         if self._settings.takeover:
@@ -239,5 +240,5 @@ class _Upkeep:
         self._publish()
 
     def _publish(self) -> None:
-        if self._counts is not None:
-            publish(self._counts, self._app.series())
+        if self._shared is not None:
+            publish(self._shared, self._app.series())
