@@ -6,46 +6,42 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 import msgspec
 
 from crm.cells import cell_text
-from crm.ledger.entries import Batch, GivenScore, SentLead, StoredLead
+from crm.ledger.entries import StoredLead
 from crm.ledger.ledger import Ledger
 from crm.ledger.long_history import HistoryQuestion
 from crm.times import NOT_A_TIME
 from features.activity import WINDOWS_DAYS
 from features.times import cell_time, time_text
-from models.scorer import LeadScorer, Score
 from serving.batching import MicroBatcher, cost_in_leads
 from serving.errors import RequestError
+from serving.lead_results import LeadResult, paired, with_event_warnings
 from serving.ledger.calls import LedgerCalls
-from serving.ledger.joining import JoinedLead, as_sent, join, used_events, with_history
-from serving.ledger.late import late_leads, with_late
+from serving.ledger.joining import JoinedLead, as_sent, join, with_history
 from serving.ledger.pending import PendingWrites
+from serving.ledger.recording import batch_of
 from serving.ledger.score_writer import ScoreWriter
+from serving.ledger.unwritten import unwritten_leads, with_unwritten
 from serving.payloads.answers import (
     ErasedAnswer,
     FlatAnswer,
-    ItemWarning,
     LeadAnswer,
     ModelAnswer,
     ScoreAnswer,
     ScoredLead,
     StoredAnswer,
-    Used,
     item_error,
-    item_warning,
-    reason_answer,
     scored_lead,
 )
 from serving.payloads.fields import LocalTimes
 from serving.payloads.flat_lead import MAX_REASONS, flat_answer, read_flat
 from serving.payloads.json_body import read_body
-from serving.payloads.plausibility import lead_warnings
 from serving.payloads.score import (
     LARGE_BODY,
     LeadPayload,
@@ -61,15 +57,6 @@ Call = Callable[[ServedModel, bytes, datetime.datetime, str], Awaitable[msgspec.
 Result = TypeVar("Result")
 
 THREAD_FROM_COST = 128  # in leads; cheaper requests block the event loop only briefly
-
-
-class LeadResult(NamedTuple):
-    """A scored lead: the lead as it was joined, its score, and what the answer adds to it."""
-
-    lead: JoinedLead
-    score: Score
-    used: Used
-    warnings: list[ItemWarning]
 
 
 class Calls:
@@ -149,7 +136,7 @@ class Calls:
             )
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
         results = await self._score(model, leads, moment, n_reasons)
-        results = _with_event_warnings(model.scorer, results, cell_time(now))
+        results = with_event_warnings(model.scorer, results, cell_time(now))
         scored = [result for result in results if isinstance(result, LeadResult)]
         errors = [result for result in results if isinstance(result, RequestError)]
         if errors and not scored:
@@ -170,7 +157,7 @@ class Calls:
         lead, as_of = read_flat(body, self.settings, model.names_by_identifier)
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
         results = await self._score(model, [lead], moment, MAX_REASONS, is_batch=False)
-        (result,) = _with_event_warnings(model.scorer, results, cell_time(now))
+        (result,) = with_event_warnings(model.scorer, results, cell_time(now))
         if isinstance(result, RequestError):
             raise result
         self._record(model, [result], moment, cell_time(now), request_id)
@@ -227,25 +214,27 @@ class Calls:
             else lead
             for lead in leads
         ]
-        late: set[str] = set()
+        unwritten: set[str] = set()
         stored = None
         if self.score_writer is not None:
-            late = await late_leads(self.ledger, leads)
+            unwritten = await unwritten_leads(self.ledger, leads)
             stored = await self._stored(leads)
         if _cost(leads, stored) < THREAD_FROM_COST:
-            joined = self._join(model, leads, stored, late, is_batch)
+            joined = self._join(model, leads, stored, unwritten, is_batch)
             if stored is not None:
                 joined = await self._with_histories(model, joined, stored, moment)
             cells = [lead.joined for lead in joined if isinstance(lead, JoinedLead)]
             scores = await self._batcher.score(model.scorer, cells, moment, n_reasons)
-            return _results(joined, scores, moment)
+            return paired(joined, scores, moment)
 
         def score(joined: list[JoinedLead | RequestError]) -> list[LeadResult | RequestError]:
             cells = [lead.joined for lead in joined if isinstance(lead, JoinedLead)]
             scores = model.scorer.score_leads(cells, moment, n_reasons)
-            return _results(joined, scores, moment)
+            return paired(joined, scores, moment)
 
-        joined = await self._in_thread(partial(self._join, model, leads, stored, late, is_batch))
+        joined = await self._in_thread(
+            partial(self._join, model, leads, stored, unwritten, is_batch)
+        )
         if stored is not None:
             joined = await self._with_histories(model, joined, stored, moment)
         return await self._in_thread(partial(score, joined))
@@ -275,7 +264,7 @@ class Calls:
         model: ServedModel,
         leads: Sequence[LeadPayload | RequestError],
         stored: Mapping[str, StoredLead] | None,
-        late: Set[str],
+        unwritten: Set[str],
         is_batch: bool,
     ) -> list[JoinedLead | RequestError]:
         """Join each lead with what the ledger stores about it, if there is a ledger."""
@@ -289,7 +278,8 @@ class Calls:
                     joined.append(lead)
                 elif has_ledger:
                     known = model.known_columns
-                    joined.append(with_late(join(lead, where, roles, known, stored, local), late))
+                    with_stored = join(lead, where, roles, known, stored, local)
+                    joined.append(with_unwritten(with_stored, unwritten))
                 else:
                     joined.append(as_sent(lead, where, roles, model.known_columns, local))
             except RequestError as error:
@@ -322,67 +312,9 @@ class Calls:
             self.count_score(result.score.grade, warnings)
         if self.score_writer is None:
             return
-        with_id = [result for result in results if result.lead.lead_id is not None]
-        batch = Batch(
-            scores=[
-                GivenScore(
-                    lead_id=str(lead.lead_id),
-                    score_id=next(self._score_ids),
-                    as_of=moment,
-                    probability=score.probability,
-                    score=score.score,
-                    grade=score.grade,
-                    model=model.scorer.card.name,
-                    version=model.version,
-                    digest=model.short_digest,
-                    reasons=[
-                        msgspec.structs.asdict(reason_answer(reason)) for reason in score.reasons
-                    ],
-                    request_id=request_id,
-                    recorded_at=now,
-                )
-                for lead, score, _, _ in with_id
-            ],
-            leads=[
-                (_sent_lead(result.lead, model.scorer), now)
-                for result in with_id
-                if result.lead.has_attributes
-            ],
-            activities=[row for result in with_id for row in result.lead.sent.activities],
-            stages=[row for result in with_id for row in result.lead.sent.stages],
-        )
+        batch = batch_of(model, results, self._score_ids, moment, now, request_id)
         if len(batch):
             self.score_writer.put(batch, now)
-
-
-def _results(
-    joined: Sequence[JoinedLead | RequestError], scores: Sequence[Score], moment: int
-) -> list[LeadResult | RequestError]:
-    """Pair each lead that could be joined with its score, and keep the errors in their places."""
-    remaining = iter(scores)
-    results: list[LeadResult | RequestError] = []
-    for lead in joined:
-        if isinstance(lead, RequestError):
-            results.append(lead)
-        else:
-            score = next(remaining)
-            warnings = [*map(item_warning, score.warnings), *lead.warnings]
-            results.append(LeadResult(lead, score, used_events(lead.joined, moment), warnings))
-    return results
-
-
-def _with_event_warnings(
-    scorer: LeadScorer, results: list[LeadResult | RequestError], now: int
-) -> list[LeadResult | RequestError]:
-    """Add the warnings about the events that were sent with leads; most leads have none."""
-    for i, result in enumerate(results):
-        if isinstance(result, RequestError):
-            continue
-        sent = result.lead.sent
-        if sent.activities or sent.stages:
-            warnings = lead_warnings(sent, scorer.created_at_of(result.lead.joined), now)
-            results[i] = result._replace(warnings=[*result.warnings, *warnings])
-    return results
 
 
 def _cost(
@@ -408,13 +340,4 @@ def _question(model: ServedModel, lead: JoinedLead, moment: int) -> HistoryQuest
         windows_days=WINDOWS_DAYS,
         activities=lead.sent.activities,
         stages=lead.sent.stages,
-    )
-
-
-def _sent_lead(lead: JoinedLead, scorer: LeadScorer) -> SentLead:
-    created_at, id_column = scorer.created_at_of(lead.joined), scorer.roles["lead_id"]
-    return SentLead(
-        str(lead.lead_id),
-        None if created_at == NOT_A_TIME else created_at,
-        {name: cell for name, cell in lead.sent.cells.items() if name != id_column},
     )

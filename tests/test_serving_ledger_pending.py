@@ -19,9 +19,9 @@ from crm.ledger.ledger import Ledger
 from serving.calls import Calls
 from serving.errors import RequestError
 from serving.ledger.calls import LedgerCalls
-from serving.ledger.late import late_leads
 from serving.ledger.pending import ATTRIBUTES, EVENTS, EVERYTHING, SCORES, PendingWrites
 from serving.ledger.score_writer import ScoreWriter
+from serving.ledger.unwritten import unwritten_leads
 from serving.payloads.score import LeadPayload
 from serving.served_model import ServedModel
 from serving.settings import Settings
@@ -99,7 +99,7 @@ def test_lead_with_its_own_events_does_not_wait_and_gets_a_warning(
         return 0
 
     monkeypatch.setattr(Ledger, "add_batch", write_after_the_answer)
-    monkeypatch.setattr(PendingWrites, "settle", never_called)
+    monkeypatch.setattr(PendingWrites, "wait_until_written", never_called)
     send("/score", WITH_A_CALL)
     scored = score_of(ask("/score", WITH_A_CALL))
     has_answered.set()
@@ -109,7 +109,7 @@ def test_lead_with_its_own_events_does_not_wait_and_gets_a_warning(
 def test_repeated_scores_of_a_lead_do_not_wait(
     workers: list[Ask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PendingWrites, "settle", never_called)
+    monkeypatch.setattr(PendingWrites, "wait_until_written", never_called)
     for _ in range(3):
         for ask in workers:
             assert "not_yet_written" not in codes_of(score_of(ask("/score", AT_ONCE)))
@@ -127,14 +127,14 @@ def test_request_waits_for_attributes_and_events_at_the_same_time(
     calls.pending.add(batch(1))
     begun: list[int] = []
 
-    async def settle(_: Sequence[str], kinds: Sequence[int]) -> bool:
+    async def wait(_: Sequence[str], kinds: Sequence[int]) -> bool:
         begun.extend(kinds)
         while len(begun) < 2:
             await asyncio.sleep(0)
         return EVENTS not in kinds
 
-    monkeypatch.setattr(calls, "settle", settle)
-    waiting = late_leads(calls, [LeadPayload(lead_id="L1")])
+    monkeypatch.setattr(calls, "wait_until_written", wait)
+    waiting = unwritten_leads(calls, [LeadPayload(lead_id="L1")])
     assert asyncio.run(asyncio.wait_for(waiting, 5)) == {"L1"}
     assert sorted(begun) == [ATTRIBUTES, EVENTS]
 
@@ -220,11 +220,11 @@ def test_killed_worker_is_not_waited_for(tmp_path: Path) -> None:
     pending = PendingWrites(tmp_path)
     pending.find_others()
     assert pending.is_waiting("L1", EVERYTHING)
-    assert not asyncio.run(pending.settle(["L1"], EVERYTHING, seconds=0.02))
+    assert not asyncio.run(pending.wait_until_written(["L1"], EVERYTHING, seconds=0.02))
     process.kill()
     process.communicate()
     pending.find_others()
-    assert asyncio.run(pending.settle(["L1"], EVERYTHING, seconds=0.02))
+    assert asyncio.run(pending.wait_until_written(["L1"], EVERYTHING, seconds=0.02))
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:

@@ -164,7 +164,7 @@ class LedgerCalls:
         """
         ledger = self._open()
         lead_id = read_lead_id(body)
-        is_complete = await self.settle([lead_id], EVERYTHING)
+        is_complete = await self.wait_until_written([lead_id], EVERYTHING)
 
         def read() -> tuple[LeadOverview, list[GivenScore], list[tuple[int, int]]]:
             stored = ledger.overview(lead_id)
@@ -215,13 +215,13 @@ class LedgerCalls:
         deleted = await self._run(lambda: ledger.forget(lead_id, now), "erased")
         return ErasedAnswer(lead_id, True, deleted, request_id, model.identity)
 
-    async def settle(self, lead_ids: Sequence[str], kinds: Sequence[int]) -> bool:
+    async def wait_until_written(self, lead_ids: Sequence[str], kinds: Sequence[int]) -> bool:
         """Wait until what was sent about leads before is written; return whether it is.
 
         While this worker cannot write, this does not wait.
         """
         seconds = 0.0 if "written" in self.faults.causes else WAIT_SECONDS
-        return await self.pending.settle(lead_ids, kinds, seconds)
+        return await self.pending.wait_until_written(lead_ids, kinds, seconds)
 
     async def stored_leads(self, lead_ids: Sequence[str]) -> dict[str, StoredLead] | None:
         """Read what the ledger stores about leads to be scored; None if it cannot be read now.

@@ -96,7 +96,7 @@ class PendingWrites:
         """Check whether entries of these kinds about a lead wait in some worker."""
         return bool(self._unwritten([lead_id], kinds))
 
-    async def settle(
+    async def wait_until_written(
         self, lead_ids: Sequence[str], kinds: Iterable[int], seconds: float = WAIT_SECONDS
     ) -> bool:
         """Wait until the entries about leads that wait now are written.

@@ -1,4 +1,4 @@
-"""Leads to score about which something waits to be written to the ledger."""
+"""Finds leads to score whose earlier entries are not written to the ledger yet."""
 
 import asyncio
 from collections.abc import Sequence, Set
@@ -20,15 +20,17 @@ NOT_YET_WRITTEN: Final = ItemWarning(
 )
 
 
-async def late_leads(ledger: LedgerCalls, leads: Sequence[LeadPayload | RequestError]) -> set[str]:
-    """Wait for what was sent about leads before; return those for which it is not written.
+async def unwritten_leads(
+    ledger: LedgerCalls, leads: Sequence[LeadPayload | RequestError]
+) -> set[str]:
+    """Wait until what was sent about leads before is written; return the ids of the others.
 
-    A lead that was sent without activities and stages waits for those that were sent before, and
-    without attributes also for its last ones. A lead with events of its own, as a CRM sends that
-    always sends all of them, does not wait.
+    A lead that is sent without activities and stages waits for those that were sent before. A lead
+    that is sent without attributes waits for its last ones. A lead that is sent with activities or
+    stages does not wait for earlier ones: many CRMs send all of them each time.
     """
     waiting: dict[int, list[str]] = {}
-    late: set[str] = set()
+    unwritten: set[str] = set()
     for lead in leads:
         lead_id = cell_text(lead.lead_id) if isinstance(lead, LeadPayload) else None
         if not isinstance(lead, LeadPayload) or lead_id is None:
@@ -38,20 +40,20 @@ async def late_leads(ledger: LedgerCalls, leads: Sequence[LeadPayload | RequestE
             waiting.setdefault(ATTRIBUTES, []).append(lead_id)
         if ledger.pending.is_waiting(lead_id, [EVENTS]):
             if has_events:
-                late.add(lead_id)
+                unwritten.add(lead_id)
             else:
                 waiting.setdefault(EVENTS, []).append(lead_id)
     are_written = await asyncio.gather(
-        *(ledger.settle(lead_ids, [kind]) for kind, lead_ids in waiting.items())
+        *(ledger.wait_until_written(lead_ids, [kind]) for kind, lead_ids in waiting.items())
     )
     for lead_ids, is_written in zip(waiting.values(), are_written, strict=True):
         if not is_written:
-            late.update(lead_ids)
-    return late
+            unwritten.update(lead_ids)
+    return unwritten
 
 
-def with_late(lead: JoinedLead, late: Set[str]) -> JoinedLead:
+def with_unwritten(lead: JoinedLead, unwritten: Set[str]) -> JoinedLead:
     """Add a warning to a lead if something that was sent about it is not written yet."""
-    if lead.lead_id not in late:
+    if lead.lead_id not in unwritten:
         return lead
     return lead._replace(warnings=[*lead.warnings, NOT_YET_WRITTEN])
