@@ -18,7 +18,9 @@ from models.evaluation.comparisons import (
     mean_ratio,
     share_of,
 )
-from reports.charts.report import rates_chart
+from reports.charts.groups import (
+    rates_chart,
+)
 from reports.report import build_report
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -12,7 +12,9 @@ from crm.project import load_project
 from crm.reading import read_records
 from crm.times import DAY
 from features.groups import Groups
-from reports.charts.report import lines_chart
+from reports.charts.lines import (
+    lines_chart,
+)
 from reports.content import Figure, Page
 from reports.pages.activities.page import activities_page
 from reports.pages.audience import audience_page
@@ -166,8 +168,9 @@ def test_months_with_few_leads_of_a_grade_are_drawn_together() -> None:
         {"x": f"2025-0{i}", "series": "grade A", "n": n, "value": value}
         for i, (n, value) in enumerate(months, start=1)
     ]
-    chart = lines_chart(rows, "", "", x="Month", y="Conversion").to_dict()
-    (data,) = chart["datasets"].values()
+    chart = lines_chart(rows, "", "", x="Month", y="Conversion")
+    assert chart is not None
+    (data,) = chart.to_dict()["datasets"].values()
     points = {row["span"]: (row["n"], row["value"]) for row in data}
     assert points.pop("2025-04") == (12, None)
     assert points == {

@@ -11,7 +11,10 @@ from crm.times import DAY, MONTHS
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of
 from models.evaluation.trends import lasting_trend
 from models.evaluation.two_way import additive_logit
-from reports.charts.report import lines_chart, months_chart
+from reports.charts.lines import (
+    lines_chart,
+    months_chart,
+)
 from reports.content import Column, Comparison, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.pages.groups import (
     share_columns,

@@ -9,7 +9,9 @@ from crm.times import DAY
 from models.card import ModelCard
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
-from reports.charts.report import lines_chart
+from reports.charts.lines import (
+    lines_chart,
+)
 from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of
 from reports.pages.groups import (
     share_columns,

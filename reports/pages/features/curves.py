@@ -11,7 +11,13 @@ from features.feature import Feature, in_words
 from features.intervals import Z
 from models.reasons import Parts, Reasoner
 from models.signal_words import CODED, measured, range_words, value_words
-from reports.charts.report import MOST_BARS, lines_chart, rates_chart
+from reports.charts.groups import (
+    MOST_BARS,
+    rates_chart,
+)
+from reports.charts.lines import (
+    lines_chart,
+)
 from reports.content import Column, Figure, TableRow, cells_of
 from reports.numbers import signed
 from reports.pages.groups import (

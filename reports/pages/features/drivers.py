@@ -12,7 +12,9 @@ from features.intervals import Z
 from models.evaluation.importance import rank_signals
 from models.reasons import Parts, Reasoner
 from models.scorer import LeadScorer
-from reports.charts.report import rates_chart
+from reports.charts.groups import (
+    rates_chart,
+)
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.features.curves import curve_figures

@@ -12,7 +12,9 @@ from crm.project import role_columns
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm
-from reports.charts.report import series_chart
+from reports.charts.groups import (
+    series_chart,
+)
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.features.left_out import columns_not_used
 from reports.pages.groups import (

@@ -16,7 +16,9 @@ from models.evaluation.two_way import effects_differ
 from models.reasons import Reasoner
 from models.scale import POINTS
 from models.scorer import LeadScorer
-from reports.charts.report import series_chart
+from reports.charts.groups import (
+    series_chart,
+)
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import signed
 from reports.pages.groups import (

@@ -9,7 +9,9 @@ from crm.times import DAY
 from features.events import NEVER
 from models.evaluation.comparisons import FEWEST_LEADS
 from models.evaluation.intervals import MedianInterval, median_interval
-from reports.charts.report import rates_chart
+from reports.charts.groups import (
+    rates_chart,
+)
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import duration
 from reports.pages.groups import (

@@ -10,7 +10,9 @@ from features.events import NEVER
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm, median_interval
-from reports.charts.report import funnel_chart
+from reports.charts.groups import (
+    funnel_chart,
+)
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
 from reports.pages.funnel.sources import steps_by_source
 from reports.pages.funnel.steps import Steps

@@ -5,7 +5,9 @@ import numpy as np
 from crm.arrays import Bools
 from models.card import ModelCard
 from models.evaluation.comparisons import FEWEST_LEADS, share_of
-from reports.charts.report import rates_chart
+from reports.charts.groups import (
+    rates_chart,
+)
 from reports.content import Column, Figure, Section, ShareRow, cells_of
 from reports.pages.groups import (
     share_columns,

@@ -11,7 +11,9 @@ from models.card import ModelCard
 from models.evaluation.comparisons import CHANCE, Share, share_of
 from models.evaluation.intervals import holm
 from models.evaluation.trends import lasting_trend
-from reports.charts.report import lines_chart
+from reports.charts.lines import (
+    lines_chart,
+)
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
 from reports.pages.groups import (
     share_columns,

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from crm.times import HOUR
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
-from reports.charts.report import rates_chart
+from reports.charts.groups import (
+    rates_chart,
+)
 from reports.content import Column, Figure, Takeaway, cells_of
 from reports.pages.groups import (
     interval_columns,

@@ -9,7 +9,9 @@ from features.attributes.attribute import MISSING_GROUP
 from features.coverage import dominant_deal
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, corrected, mean_ratio
-from reports.charts.report import rates_chart
+from reports.charts.groups import (
+    rates_chart,
+)
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.averages import Average, average_of, has_value
 from reports.pages.coverage import revenue_sentences

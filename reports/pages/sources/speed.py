@@ -12,7 +12,9 @@ from features.groups import Groups
 from models.evaluation.comparisons import Contrast, corrected
 from models.evaluation.differences import ranks_differ
 from models.evaluation.intervals import MedianInterval, median_interval
-from reports.charts.report import rates_chart
+from reports.charts.groups import (
+    rates_chart,
+)
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import duration
 from reports.pages.averages import has_value

@@ -6,7 +6,9 @@ import numpy as np
 
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, Share, corrected, share_of
-from reports.charts.report import series_chart
+from reports.charts.groups import (
+    series_chart,
+)
 from reports.content import Column, Figure, Section, ShareRow, cells_of
 from reports.pages.averages import group_contrasts
 from reports.pages.groups import (

@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 
 from models.evaluation.comparisons import FEWEST_LEADS, Verdict
-from reports.charts.report import (
+from reports.charts.groups import (
     MOST_BARS,
     funnel_chart,
-    lines_chart,
-    months_chart,
     rates_chart,
     series_chart,
+)
+from reports.charts.lines import (
+    lines_chart,
+    months_chart,
 )
 
 
@@ -129,3 +131,12 @@ def test_series_without_a_value_are_not_drawn() -> None:
     series = [("won", "won"), ("qualified", "qualified")]
     chart = series_chart(rows, "finding", "all leads", what="Share", series=series)
     assert [row["series"] for row in data_of(chart, "series")] == ["won"]
+
+
+def test_lines_of_too_few_leads_are_not_drawn() -> None:
+    point = {"series": "grade A", "value": 0.5, "n": FEWEST_LEADS - 1}
+    names, numbers = [{**point, "x": "2025-01"}], [{**point, "x": 7.0}]
+    for rows in (names, numbers):
+        assert lines_chart(rows, "Finding", "leads", x="Month", y="Won") is None
+        enough = [{**row, "n": FEWEST_LEADS} for row in rows]
+        assert lines_chart(enough, "Finding", "leads", x="Month", y="Won") is not None
