@@ -153,13 +153,13 @@ def save_artifact(
     return str(manifest["model"])
 
 
-def load_artifact(folder: Path, promised: Sequence[str] = ()) -> LoadedModel:
+def load_artifact(folder: Path, expected: Sequence[str] = ()) -> LoadedModel:
     """Load a saved model and verify it.
 
     Parameters
     ----------
     folder : Path
-    promised : sequence of str
+    expected : sequence of str
         Digests, or the first characters of digests, under which the model is stored. The digest
         of the files must agree with each of them.
 
@@ -167,7 +167,7 @@ def load_artifact(folder: Path, promised: Sequence[str] = ()) -> LoadedModel:
     ------
     ArtifactError
         If a file is missing, too large, altered or unreadable, if the format is unknown, if the
-        files are those of another model than promised, or if a golden lead scores differently.
+        files are those of another model than expected, or if a golden lead scores differently.
     """
     manifest = _parse(_read(folder, MANIFEST), MANIFEST)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
@@ -194,7 +194,7 @@ def load_artifact(folder: Path, promised: Sequence[str] = ()) -> LoadedModel:
             "other files. Fetch the model again from the registry."
         )
     digest = str(expected_manifest["model"])
-    _check_digest(digest, promised, f"the files in {folder.name}")
+    _check_digest(digest, expected, f"the files in {folder.name}")
     try:
         scorer = _build(contents, version)
         golden = _parse(contents["golden.json"], "golden.json")
@@ -222,14 +222,14 @@ def load_artifact(folder: Path, promised: Sequence[str] = ()) -> LoadedModel:
     return LoadedModel(scorer=scorer, digest=digest)
 
 
-def _check_digest(digest: str, promised: Sequence[str], where: str) -> None:
+def _check_digest(digest: str, expected: Sequence[str], where: str) -> None:
     """Check that the files of a model are those under whose digest the model is stored.
 
     Parameters
     ----------
     digest : str
         The digest of the files.
-    promised : sequence of str
+    expected : sequence of str
         Digests, or the first characters of digests.
     where : str
         The files, for the message.
@@ -237,7 +237,7 @@ def _check_digest(digest: str, promised: Sequence[str], where: str) -> None:
     Raises
     ------
     ArtifactError
-        If a promised digest is empty or differs.
+        If an expected digest is empty or differs.
 
     Examples
     --------
@@ -248,12 +248,12 @@ def _check_digest(digest: str, promised: Sequence[str], where: str) -> None:
     crm.errors.ArtifactError: These are the files of another model: the files in scorer have the \
 digest 15847aa0d60b, and the model that is stored under this name has f00. Restore its files.
     """
-    for expected in promised:
-        if not expected or not digest.startswith(expected):
+    for stored in expected:
+        if not stored or not digest.startswith(stored):
             raise ArtifactError(
                 f"These are the files of another model: {where} have the digest "
                 f"{digest[:SHOWN_DIGITS]}, and the model that is stored under this name has "
-                f"{expected[:SHOWN_DIGITS] or 'none'}. Restore its files."
+                f"{stored[:SHOWN_DIGITS] or 'none'}. Restore its files."
             )
 
 

@@ -1,7 +1,7 @@
 """Finds attributes that leads lack, or whose values are new, more often than in training.
 
-A change is a difference of shares that is both large and beyond chance, so that neither a million
-leads make a small difference a finding, nor a hundred attributes a chance one.
+A change is a difference of shares that is both large and beyond chance. A small difference is not a
+change, even among a million leads. The limit for chance depends on the number of attributes.
 """
 
 import math
@@ -15,7 +15,7 @@ from models.attribute_counts import AttributeTally
 
 FEWEST_LEADS: Final = 30
 LEAST_RISE: Final = 0.1  # a share that rises by less is not a change
-LEAST_LOSS: Final = 0.5  # or the attribute is filled for less than this part of the leads as before
+LEAST_LOSS: Final = 0.5  # of the share of filled cells; a smaller rest is a change too
 ERROR_RATE: Final = 0.001  # of finding a change in any attribute where there is none
 
 State = Literal["missing", "unseen"]
@@ -95,10 +95,11 @@ def attribute_changes(
 ) -> list[AttributeChange]:
     """Find the columns that are missing or unseen more often than in earlier leads.
 
-    A change is reported if the share rises by at least `LEAST_RISE`, or if the share of filled
-    cells falls to less than `LEAST_LOSS` of what it was, and if this is true for the end of
-    Newcombe's interval of the difference, or of Wilson's intervals. Their level is set so that in
-    all columns together the rate of errors is at most `ERROR_RATE`.
+    A change is reported in two cases. The share rises by more than `LEAST_RISE`, also at the lower
+    end of Newcombe's interval of the difference. Or the share of filled cells falls below
+    `LEAST_LOSS` times its earlier value, also at the nearest ends of Wilson's intervals of both.
+    The level of the intervals is set so that the rate of errors in all columns together is at most
+    `ERROR_RATE`.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ import msgspec
 from crm.cells import cell_text
 from crm.ledger.entries import StoredLead
 from crm.ledger.ledger import Ledger
-from crm.ledger.long_history import HistoryQuestion
+from crm.ledger.long_history import HistoryQuery
 from crm.times import NOT_A_TIME
 from features.activity import WINDOWS_DAYS
 from features.times import cell_time, time_text
@@ -253,7 +253,7 @@ class Calls:
         if not any(lead.is_long for lead in stored.values()):
             return joined
         return [
-            with_history(lead, await self.ledger.long_history(_question(model, lead, moment)))
+            with_history(lead, await self.ledger.long_history(_history_query(model, lead, moment)))
             if isinstance(lead, JoinedLead) and lead.is_long
             else lead
             for lead in joined
@@ -330,10 +330,10 @@ def _cost(
     return cost_in_leads(len(leads), n_events)
 
 
-def _question(model: ServedModel, lead: JoinedLead, moment: int) -> HistoryQuestion:
+def _history_query(model: ServedModel, lead: JoinedLead, moment: int) -> HistoryQuery:
     cells = model.scorer.column_names.of_lead(lead.joined.cells)
     named = msgspec.structs.replace(lead.joined, cells=cells)  # as the scorer names the columns
-    return HistoryQuestion(
+    return HistoryQuery(
         lead_id=str(lead.lead_id),
         as_of=moment,
         created_at=model.scorer.created_at_of(named),

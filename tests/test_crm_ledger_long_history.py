@@ -16,7 +16,7 @@ from crm.errors import LedgerError
 from crm.ledger import long_history, reading
 from crm.ledger.deduplication import distinct
 from crm.ledger.ledger import Ledger
-from crm.ledger.long_history import MANY_FORMS, MANY_TYPES, SAME_TIMES, HistoryQuestion, LongHistory
+from crm.ledger.long_history import MANY_FORMS, MANY_TYPES, SAME_TIMES, HistoryQuery, LongHistory
 from crm.ledger.schema import EVENTS
 from crm.times import DAY, NOT_A_TIME
 from features.activity import WINDOWS_DAYS
@@ -60,10 +60,8 @@ def all_events(ledger: Ledger, forms: tuple[str, ...], sent: dict[str, Any]) -> 
     return joined
 
 
-def question(lead_id: str, as_of: int, created: int, sent: dict[str, Any]) -> HistoryQuestion:
-    return HistoryQuestion(
-        lead_id, as_of, created, WINDOWS_DAYS, sent["activities"], sent["stages"]
-    )
+def query(lead_id: str, as_of: int, created: int, sent: dict[str, Any]) -> HistoryQuery:
+    return HistoryQuery(lead_id, as_of, created, WINDOWS_DAYS, sent["activities"], sent["stages"])
 
 
 def with_some_ids(event: Any, name: str) -> Any:
@@ -104,7 +102,7 @@ def test_totals_give_the_features_of_all_events(ledger: Ledger, has_forms: bool)
             kind: distinct(kind, [ledger_row(row, forms[0]) for row in sent[kind]]) for kind in sent
         }
         everything = all_events(ledger, forms, rows)
-        history = ledger.long_history(question(forms[0], as_of, created, rows))
+        history = ledger.long_history(query(forms[0], as_of, created, rows))
         problems[history.problem] += 1
         if history.problem:
             return
@@ -129,9 +127,7 @@ def insert(rows: Any, connection: sa.Connection) -> None:
 
 
 def asked(ledger: Ledger, lead_id: str = "7") -> LongHistory:
-    return ledger.long_history(
-        question(lead_id, NOW, NOW - 9 * DAY, {"activities": [], "stages": []})
-    )
+    return ledger.long_history(query(lead_id, NOW, NOW - 9 * DAY, {"activities": [], "stages": []}))
 
 
 def test_more_types_than_have_totals_are_a_problem(
@@ -157,9 +153,9 @@ def test_too_many_events_at_the_same_time_are_a_problem(
 ) -> None:
     add(ledger, "7", {"activities": [CALL | {"activity_id": str(i)} for i in range(3)]})
     sent = {"activities": [ledger_row(CALL | {"activity_id": None}, "7")], "stages": []}
-    assert ledger.long_history(question("7", NOW, 0, sent)).problem == ""
+    assert ledger.long_history(query("7", NOW, 0, sent)).problem == ""
     monkeypatch.setattr(long_history, "MOST_SIMILAR", 2)
-    assert ledger.long_history(question("7", NOW, 0, sent)).problem == SAME_TIMES
+    assert ledger.long_history(query("7", NOW, 0, sent)).problem == SAME_TIMES
 
 
 def test_two_long_histories_of_one_lead_are_a_problem(

@@ -31,7 +31,7 @@ AWAY: Final[tuple[Cause, ...]] = (  # causes that another attempt at once does n
     "too_many_connections",
 )
 OLDEST_SERVER: Final = {"sqlite": (3, 35), "postgresql": (10,)}  # RETURNING; what psycopg supports
-NO_ANSWER: Final = "NoAnswerError"  # of crm.ledger.postgres; a second attempt would wait again
+NO_ANSWER: Final = "NoAnswerError"  # of crm.ledger.postgres: a second attempt would wait as long
 
 Result = TypeVar("Result")
 
@@ -176,7 +176,10 @@ class LedgerDatabase:
 
     @contextmanager
     def _ledger_errors(self) -> Iterator[None]:
-        """Turn the driver's errors into a `LedgerError`; repeat it for a while without a try."""
+        """Turn the driver's errors into a `LedgerError`.
+
+        After a failed connection, raise the same error for `AWAY_SECONDS` without connecting.
+        """
         if self._last_error is not None and time.monotonic() < self._away_until:
             raise LedgerError(*self._last_error)
         try:

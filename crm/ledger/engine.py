@@ -117,9 +117,10 @@ def _connect_to_postgres(_: Any, __: Any, arguments: list[Any], named: dict[str,
 def _prepare_if_direct(connection: Any, _: Any) -> None:
     """Let the driver prepare repeated statements if no program pools the connections.
 
-    Preparing saves half of the time of a short read, but another connection of a pool does not
-    know the statement. PgBouncer makes up the process id that the server tells at the start of a
-    connection; without it, the id is that of the process that answers.
+    Preparing saves half of the time of a short read. Behind PgBouncer, the next transaction may use
+    another connection to the server, which does not know the statement. A server sends its process
+    id when a client connects, and PgBouncer sends an invented one. So the connection is direct if
+    this id is that of the process that answers.
     """
     (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
     if process == connection.info.backend_pid:

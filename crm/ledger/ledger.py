@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from crm.lead_ids import id_forms
 from crm.ledger.database import LedgerDatabase
 from crm.ledger.entries import Added, Batch, GivenScore, LeadOverview, Row, StoredLead
-from crm.ledger.long_history import HistoryQuestion, LongHistory, long_history
+from crm.ledger.long_history import HistoryQuery, LongHistory, long_history
 from crm.ledger.reading import (
     erased_leads,
     erasure_key,
@@ -172,7 +172,7 @@ class Ledger:
 
         return self.database.read(work)
 
-    def long_history(self, question: HistoryQuestion) -> LongHistory:
+    def long_history(self, query: HistoryQuery) -> LongHistory:
         """Compute the totals of a lead whose events are too many to read.
 
         Raises
@@ -180,7 +180,7 @@ class Ledger:
         LedgerError
             If the database cannot be read now, or needs too much time.
         """
-        return self.database.read(lambda connection: long_history(connection, question))
+        return self.database.read(lambda connection: long_history(connection, query))
 
     def overview(self, lead_id: str) -> LeadOverview:
         """Read what is stored about a lead: as it was sent last, and its newest events."""

@@ -23,7 +23,7 @@ from crm.totals import ActivityGroup, ActivityTotals, EventTotals
 
 MOST_GROUPS: Final = 2_000  # of one type and one channel
 MOST_SIMILAR: Final = 20_000  # stored events at the times of those that were sent
-SECONDS: Final = 5.0  # for the totals of one lead
+SECONDS: Final = 5.0  # in SQLite for the totals of one lead, in PostgreSQL for each statement
 EARLIER_DAYS: Final = 100_000  # added before a division, which rounds negative numbers up
 STEPS: Final = 100_000  # of SQLite between two looks at the clock
 
@@ -52,8 +52,8 @@ class LongHistory:
 
 
 @dataclass(frozen=True)
-class HistoryQuestion:
-    """A question for the history of one lead.
+class HistoryQuery:
+    """The lead and the moment of a long history to compute.
 
     Attributes
     ----------
@@ -76,8 +76,8 @@ class HistoryQuestion:
     stages: Sequence[Row] = ()
 
 
-def long_history(connection: sa.Connection, question: HistoryQuestion) -> LongHistory:
-    """Compute the totals of a lead within `SECONDS`.
+def long_history(connection: sa.Connection, query: HistoryQuery) -> LongHistory:
+    """Compute the totals of a lead, unless this takes longer than `SECONDS`.
 
     Stored and sent events count once each, as `crm.ledger.deduplication` defines it.
 
@@ -87,10 +87,10 @@ def long_history(connection: sa.Connection, question: HistoryQuestion) -> LongHi
         If the time is not enough.
     """
     with _at_most(connection, SECONDS):
-        form, new, problem = _new_events(connection, "activities", question)
-        activities, has_all_groups = _activity_totals(connection, form, question, new)
-        stage_form, new_stages, stage_problem = _new_events(connection, "stages", question)
-        n_stages, newest_stages = _stage_totals(connection, stage_form, question.as_of)
+        form, new, problem = _new_events(connection, "activities", query)
+        activities, has_all_groups = _activity_totals(connection, form, query, new)
+        stage_form, new_stages, stage_problem = _new_events(connection, "stages", query)
+        n_stages, newest_stages = _stage_totals(connection, stage_form, query.as_of)
     problems = [problem, stage_problem, "" if has_all_groups else MANY_TYPES]
     return LongHistory(
         EventTotals(activities, n_stages),
@@ -101,14 +101,14 @@ def long_history(connection: sa.Connection, question: HistoryQuestion) -> LongHi
 
 
 def _new_events(
-    connection: sa.Connection, kind: str, question: HistoryQuestion
+    connection: sa.Connection, kind: str, query: HistoryQuery
 ) -> tuple[str, list[Row], str]:
     """Return the form of the id with the most events, and the events that it does not contain.
 
     These are the sent events, and those that are stored under another form of the id.
     """
     event = EVENTS[kind]
-    main, *others = _by_size(connection, event, question.lead_id)
+    main, *others = _by_size(connection, event, query.lead_id)
     rows: list[Row] = []
     problem = ""
     if others:
@@ -116,7 +116,7 @@ def _new_events(
         if len(rows) > MOST_EVENTS:
             rows, problem = [], MANY_FORMS
     n_stored = len(rows)
-    rows = [{**row, "lead_id": main} for row in [*rows, *getattr(question, kind)]]
+    rows = [{**row, "lead_id": main} for row in [*rows, *getattr(query, kind)]]
     seen = SeenEvents(event)
     similar = similar_events(connection, event, rows, MOST_SIMILAR + 1)
     if len(similar) > MOST_SIMILAR:
@@ -147,17 +147,17 @@ def _by_size(connection: sa.Connection, event: EventTable, lead_id: str) -> list
 
 
 def _activity_totals(
-    connection: sa.Connection, form: str, question: HistoryQuestion, listed: Sequence[Row]
+    connection: sa.Connection, form: str, query: HistoryQuery, listed: Sequence[Row]
 ) -> tuple[ActivityTotals, bool]:
     """Compute the totals of stored activities, and whether each type has its own."""
-    table, as_of = EVENTS["activities"].table.c, question.as_of
+    table, as_of = EVENTS["activities"].table.c, query.as_of
     at = table.occurred_at
     is_counted = sa.and_(table.lead_id == form, at <= as_of)
     numbers = [
         sa.func.count(),
         *(
             sa.func.coalesce(sa.func.sum(sa.case((at > as_of - days * DAY, 1), else_=0)), 0)
-            for days in question.windows_days
+            for days in query.windows_days
         ),
         sa.func.min(at),
         sa.func.max(at),
@@ -187,12 +187,12 @@ def _activity_totals(
     )
     n_days = sa.select(sa.func.count(day.distinct())).where(is_counted, day.not_in(sorted(days)))
     first = None
-    if question.created_at != NOT_A_TIME:
-        since = sa.select(sa.func.min(at)).where(is_counted, at >= question.created_at)
+    if query.created_at != NOT_A_TIME:
+        since = sa.select(sa.func.min(at)).where(is_counted, at >= query.created_at)
         first = connection.scalar(since)
     totals = ActivityTotals(
         as_of=as_of,
-        created_at=question.created_at,
+        created_at=query.created_at,
         groups=tuple(groups),
         n_contents=connection.scalar(n_contents) or 0,
         n_days=connection.scalar(n_days) or 0,
@@ -232,7 +232,10 @@ def _stage_totals(connection: sa.Connection, form: str, as_of: int) -> tuple[int
 
 @contextmanager
 def _at_most(connection: sa.Connection, seconds: float) -> Iterator[None]:
-    """End statements that take longer in total; the database then raises an error."""
+    """End statements that take too long: in SQLite in total, in PostgreSQL each for itself.
+
+    The database then raises an error.
+    """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(1_000 * seconds)}")
         yield

@@ -42,7 +42,7 @@ ROLE_AND_SCHEMA: Final = sa.text(
 
 
 class MissingRights(NamedTuple):
-    """Rights that a role needs, and what gives them to it.
+    """Rights that a role lacks, and the statements that grant them.
 
     Attributes
     ----------

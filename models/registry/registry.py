@@ -320,11 +320,11 @@ class Registry:
             registered = {tags.get("digest"), (logged or {}).get("digest")} - {None}
             fetched = model_digest(Path(path))
             if registered - {fetched}:
-                promised = " and ".join(sorted(digest[:SHOWN_DIGITS] for digest in registered))
+                expected = " and ".join(sorted(digest[:SHOWN_DIGITS] for digest in registered))
                 raise ArtifactError(
                     f"Version {version} of `{self.name}` is not the model that was registered: "
                     f"its files have the digest {fetched[:SHOWN_DIGITS]}, the registry has "
-                    f"{promised}. Restore the files that were registered."
+                    f"{expected}. Restore the files that were registered."
                 )
             yield Path(path)
 

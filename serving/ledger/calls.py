@@ -19,7 +19,7 @@ from msgspec import UNSET
 from crm.errors import LeadScoringError, LedgerError
 from crm.ledger.entries import GivenScore, LeadOverview, NewestEvents, StoredLead
 from crm.ledger.ledger import Ledger
-from crm.ledger.long_history import HistoryQuestion, LongHistory
+from crm.ledger.long_history import HistoryQuery, LongHistory
 from crm.ledger.trend import trend
 from crm.tables import EVENT_TABLES
 from features.times import time_text
@@ -258,16 +258,14 @@ class LedgerCalls:
             self._newest_read = read
             return await read
 
-    async def long_history(self, question: HistoryQuestion) -> LongHistory | None:
+    async def long_history(self, query: HistoryQuery) -> LongHistory | None:
         """Read the totals of a lead with very many events; None if they cannot be read now.
 
         Few of these reads run at once, so that they leave connections to other work.
         """
         assert self.ledger is not None
         try:
-            return await self._in_thread(
-                partial(self.ledger.long_history, question), self._long_reads
-            )
+            return await self._in_thread(partial(self.ledger.long_history, query), self._long_reads)
         except LeadScoringError as error:
             log.warning("the history of a lead cannot be read", extra={"fault": str(error)})
             return None

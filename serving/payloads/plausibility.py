@@ -1,7 +1,8 @@
 """Warnings about events that are stored or scored although they are unlikely.
 
-What can never be right is refused: a time before 1970 or after 2099, and text in place of a number
-that is not one number. A CRM may have reasons for the rest, such as planned meetings and refunds.
+Impossible values are refused elsewhere: times before 1970 or after 2099, and texts in place of a
+number that do not mean one number. Unlikely values may be right, such as planned meetings and
+refunds.
 """
 
 from collections.abc import Mapping, Sequence
