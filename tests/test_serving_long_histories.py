@@ -14,6 +14,7 @@ from crm.times import DAY
 from features.times import cell_time
 from serving.calls import Calls
 from serving.ledger import calls as ledger_calls
+from serving.ledger.calls import LedgerCalls
 from serving.payloads import score as score_payload
 from serving.payloads.event_rows import ledger_row
 from serving.served_model import ServedModel
@@ -183,6 +184,30 @@ def test_read_without_an_end_is_given_up(
         return answer.scores[0].warnings[-1].code
 
     assert asyncio.run(score()) == "ledger_unavailable"
+
+
+def test_leads_do_not_wait_or_collect_while_reads_have_no_end(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_calls, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(ledger_calls, "SLOW_SECONDS", 0.0)
+    reads = SlowReads(ledger, monkeypatch)
+    calls = LedgerCalls(ledger)
+
+    async def read() -> None:
+        for _ in range(ledger_calls.READS + 1):
+            assert await calls.stored_leads(["slow"]) is None
+        await asyncio.sleep(0.01)
+        asked = [asyncio.create_task(calls.stored_leads([f"L{i}"])) for i in range(20)]
+        await asyncio.sleep(0)
+        assert all(task.done() and task.result() is None for task in asked)
+        reads.may_read.set()
+        async with asyncio.timeout(10):
+            while await calls.stored_leads(["L1"]) is None:
+                await asyncio.sleep(0.01)
+        assert calls.faults.message is None
+
+    asyncio.run(read())
 
 
 def test_large_body_is_read_like_a_small_one(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ database delays no other request.
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -85,6 +86,7 @@ class LedgerCalls:
         self._threads = anyio.CapacityLimiter(THREADS)
         self._next_lead_ids: dict[str, None] = {}  # an ordered set
         self._next_read: asyncio.Task[dict[str, StoredLead]] | None = None
+        self._next_since = 0.0
         self._newest_read: asyncio.Future[dict[str, StoredLead]] | None = None
         self._few_reads = asyncio.Semaphore(READS)
         self._long_reads = anyio.CapacityLimiter(LONG_READS)
@@ -228,12 +230,16 @@ class LedgerCalls:
 
         Requests that arrive during a read share the next one: reading many leads takes little
         longer than reading one. So the result may contain the leads of other requests too. A read
-        that takes longer than `SLOW_SECONDS` does not hold up the next one.
+        that takes longer than `SLOW_SECONDS` does not hold up the next one. If the next one cannot
+        begin for `READ_SECONDS`, because no read ends, further requests do not wait for it.
         """
         if self.ledger is None or not lead_ids:
             return {}
+        if self._next_read is not None and time.monotonic() - self._next_since > READ_SECONDS:
+            return None
         self._next_lead_ids |= dict.fromkeys(lead_ids)
         if self._next_read is None:
+            self._next_since = time.monotonic()
             self._next_read = asyncio.create_task(self._read_next(self.ledger))
             self._next_read.add_done_callback(_retrieve_exception)
         try:
