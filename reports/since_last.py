@@ -19,10 +19,7 @@ from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm
 from reports.content import ChangeKind, ChangeNote, Comparison, Figure, Page
 from reports.metrics import DEFINITIONS
-from reports.pages.phrases import (
-    of_words,
-    share_words,
-)
+from reports.pages.phrases import of_words, share_words
 from reports.text import printable, quoted_name
 
 MOST_CHANGES = 8  # on a page

@@ -5,16 +5,8 @@ from typing import Any
 import pytest
 
 from models.evaluation.comparisons import FEWEST_LEADS, Verdict
-from reports.charts.groups import (
-    MOST_BARS,
-    funnel_chart,
-    rates_chart,
-    series_chart,
-)
-from reports.charts.lines import (
-    lines_chart,
-    months_chart,
-)
+from reports.charts.groups import MOST_BARS, funnel_chart, rates_chart, series_chart
+from reports.charts.lines import lines_chart, months_chart
 
 
 def group(name: str, n: int = 100, **cells: Any) -> dict[str, Any]:

@@ -14,9 +14,7 @@ from reports.forms.cells import cell_of
 from reports.forms.csv import csv_of
 from reports.metrics import DEFINITIONS
 from reports.pages.activities.attribution import AttributionRow, _finding
-from reports.pages.phrases import (
-    of_words,
-)
+from reports.pages.phrases import of_words
 from reports.pages.service_levels.page import service_page
 from reports.report import PAGES, _plain
 from reports.rows.attribution import WAYS

@@ -12,9 +12,7 @@ from crm.project import load_project
 from crm.reading import read_records
 from crm.times import DAY
 from features.groups import Groups
-from reports.charts.lines import (
-    lines_chart,
-)
+from reports.charts.lines import lines_chart
 from reports.content import Figure, Page
 from reports.pages.activities.page import activities_page
 from reports.pages.audience import audience_page

@@ -6,12 +6,7 @@ from markupsafe import Markup
 
 from crm.left_out import listed_lines
 from crm.text import counted, number_text
-from features.record_checks.result import (
-    CheckedColumn,
-    CheckedTable,
-    RecordsCheck,
-    RecordWarning,
-)
+from features.record_checks.result import CheckedColumn, CheckedTable, RecordsCheck, RecordWarning
 from reports.forms.html_page import (
     Section,
     bullets,

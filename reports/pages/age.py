@@ -11,14 +11,9 @@ from crm.times import DAY, MONTHS
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of
 from models.evaluation.trends import lasting_trend
 from models.evaluation.two_way import additive_logit
-from reports.charts.lines import (
-    lines_chart,
-    months_chart,
-)
+from reports.charts.lines import lines_chart, months_chart
 from reports.content import Column, Comparison, Figure, Page, Section, ShareRow, Takeaway, cells_of
-from reports.pages.groups import (
-    share_columns,
-)
+from reports.pages.groups import share_columns
 from reports.pages.phrases import (
     about_mature,
     day_name,

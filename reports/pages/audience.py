@@ -30,11 +30,7 @@ from reports.pages.groups import (
     share_columns,
 )
 from reports.pages.not_compared import not_compared_section, reason_of_alike, values_of
-from reports.pages.phrases import (
-    about_mature,
-    ratio_words,
-    share_words,
-)
+from reports.pages.phrases import about_mature, ratio_words, share_words
 from reports.rows.rows import ReportRows
 from reports.text import column_label, quoted_column, quoted_name
 

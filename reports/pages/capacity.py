@@ -9,18 +9,10 @@ from crm.times import DAY
 from models.card import ModelCard
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
-from reports.charts.lines import (
-    lines_chart,
-)
+from reports.charts.lines import lines_chart
 from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of
-from reports.pages.groups import (
-    share_columns,
-)
-from reports.pages.phrases import (
-    GRADES,
-    day_name,
-    share_words,
-)
+from reports.pages.groups import share_columns
+from reports.pages.phrases import GRADES, day_name, share_words
 from reports.rows.rows import ReportRows
 from reports.rows.scored import has_enough, not_learned_from
 from reports.text import NO_BREAK

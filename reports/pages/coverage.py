@@ -6,9 +6,7 @@ from crm.times import DAY
 from features.coverage import ENOUGH_AMOUNTS
 from features.events import NEVER
 from reports.numbers import percent
-from reports.pages.phrases import (
-    day_name,
-)
+from reports.pages.phrases import day_name
 from reports.rows.coverage import Earned
 from reports.rows.rows import ReportRows
 

@@ -8,9 +8,7 @@ import numpy as np
 
 from features.groups import NOT_ALIKE
 from models.evaluation.comparisons import FEWEST_LEADS, Contrast, Share, corrected
-from reports.charts.groups import (
-    rates_chart,
-)
+from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Row, Takeaway
 from reports.numbers import x_of_n
 from reports.pages.phrases import of_words, ratio_finding

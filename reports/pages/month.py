@@ -15,14 +15,8 @@ from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Page, Section, TableRow, Takeaway, cells_of
 from reports.metrics import DEFINITIONS
 from reports.pages.coverage import last_days, revenue_sentences, unknown_words
-from reports.pages.groups import (
-    CHANCE_TITLE,
-)
-from reports.pages.phrases import (
-    day_name,
-    of_words,
-    share_words,
-)
+from reports.pages.groups import CHANCE_TITLE
+from reports.pages.phrases import day_name, of_words, share_words
 from reports.pages.score.page import VERDICT
 from reports.rows.rows import ReportRows
 

@@ -20,12 +20,8 @@ from features.groups import Groups
 from models.evaluation.same_time import periods_of
 from models.scorer import LeadScorer
 from reports.model_verdict import NO_MODEL, ModelVerdict
-from reports.rows.closing_columns import (
-    AuditedRecords,
-)
-from reports.rows.columns import (
-    ReportColumns,
-)
+from reports.rows.closing_columns import AuditedRecords
+from reports.rows.columns import ReportColumns
 from reports.rows.coverage import Coverage, Earned, earned_by
 from reports.rows.journeys import ENDING, Funnel, Log, is_at_closing
 from reports.rows.scored import Scored

@@ -8,9 +8,7 @@ import numpy as np
 
 from crm.arrays import Floats
 from models.evaluation.comparisons import FEWEST_LEADS
-from reports.charts.groups import (
-    series_chart,
-)
+from reports.charts.groups import series_chart
 from reports.content import Column, Figure, Section, TableRow, cells_of
 from reports.metrics import DEFINITIONS
 from reports.numbers import percent

@@ -5,16 +5,8 @@ from dataclasses import dataclass
 from models.evaluation.comparisons import Contrast, share_of
 from reports.content import Section, Takeaway
 from reports.pages.activities.looks import Look, Reported, twins
-from reports.pages.groups import (
-    RatesLabels,
-    contrast_rows,
-    finding_of,
-    rates_figure,
-    strongest,
-)
-from reports.pages.phrases import (
-    ratio_words,
-)
+from reports.pages.groups import RatesLabels, contrast_rows, finding_of, rates_figure, strongest
+from reports.pages.phrases import ratio_words
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 

@@ -22,10 +22,7 @@ from reports.pages.groups import (
     evidence_of,
     share_columns,
 )
-from reports.pages.phrases import (
-    mature_words,
-    ratio_words,
-)
+from reports.pages.phrases import mature_words, ratio_words
 from reports.rows.journeys import Funnel, Log
 from reports.rows.rows import ReportRows
 from reports.text import column_label, quoted_column, quoted_name

@@ -18,9 +18,7 @@ from reports.pages.activities.looks import (
     most_frequent,
 )
 from reports.pages.activities.stages import stages_section
-from reports.pages.groups import (
-    correct_families,
-)
+from reports.pages.groups import correct_families
 from reports.rows.attribution import touches
 from reports.rows.journeys import Log
 from reports.rows.rows import ReportRows

@@ -15,9 +15,7 @@ from reports.pages.groups import (
     share_columns,
     strongest,
 )
-from reports.pages.phrases import (
-    ratio_words,
-)
+from reports.pages.phrases import ratio_words
 from reports.text import quoted_name
 
 MOST_STAGE_TAKEAWAYS = 2

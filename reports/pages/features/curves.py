@@ -11,18 +11,11 @@ from features.feature import Feature, in_words
 from features.intervals import Z
 from models.reasons import Parts, Reasoner
 from models.signal_words import CODED, measured, range_words, value_words
-from reports.charts.groups import (
-    MOST_BARS,
-    rates_chart,
-)
-from reports.charts.lines import (
-    lines_chart,
-)
+from reports.charts.groups import MOST_BARS, rates_chart
+from reports.charts.lines import lines_chart
 from reports.content import Column, Figure, TableRow, cells_of
 from reports.numbers import signed
-from reports.pages.groups import (
-    interval_columns,
-)
+from reports.pages.groups import interval_columns
 from reports.text import printable, quoted_name
 
 MOST_CURVES = 6

@@ -12,17 +12,13 @@ from features.intervals import Z
 from models.evaluation.importance import rank_signals
 from models.reasons import Parts, Reasoner
 from models.scorer import LeadScorer
-from reports.charts.groups import (
-    rates_chart,
-)
+from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.features.curves import curve_figures
 from reports.pages.features.labels import with_labels
 from reports.pages.features.pairs import ScoredLeads, pairs_section
-from reports.pages.groups import (
-    interval_columns,
-)
+from reports.pages.groups import interval_columns
 from reports.rows.rows import ReportRows
 from reports.rows.scored import features_of, records_of, sample
 from reports.text import column_label, quoted_column, quoted_name

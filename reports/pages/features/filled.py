@@ -12,17 +12,11 @@ from crm.project import role_columns
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm
-from reports.charts.groups import (
-    series_chart,
-)
+from reports.charts.groups import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.features.left_out import columns_not_used
-from reports.pages.groups import (
-    CHANCE_TITLE,
-)
-from reports.pages.phrases import (
-    of_words,
-)
+from reports.pages.groups import CHANCE_TITLE
+from reports.pages.phrases import of_words
 from reports.rows.rows import ReportRows
 from reports.text import column_label, quoted_name
 

@@ -4,9 +4,7 @@ from reports.content import Page, Section, Takeaway
 from reports.pages.features.drivers import DRIVERS, drivers_sections
 from reports.pages.features.filled import filled_section
 from reports.pages.features.left_out import left_out_section
-from reports.pages.phrases import (
-    GRADES,
-)
+from reports.pages.phrases import GRADES
 from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "features", "Features"

@@ -16,15 +16,10 @@ from models.evaluation.two_way import effects_differ
 from models.reasons import Reasoner
 from models.scale import POINTS
 from models.scorer import LeadScorer
-from reports.charts.groups import (
-    series_chart,
-)
+from reports.charts.groups import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import signed
-from reports.pages.groups import (
-    CHANCE_TITLE,
-    interval_columns,
-)
+from reports.pages.groups import CHANCE_TITLE, interval_columns
 from reports.text import column_label, printable
 
 HEADING = "How signals combine"

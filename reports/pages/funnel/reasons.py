@@ -6,16 +6,10 @@ import pandas as pd
 from features.attributes.attribute import spellings
 from models.evaluation.comparisons import CHANCE, share_of
 from models.evaluation.differences import counts_differ
-from reports.charts.groups import (
-    rates_chart,
-)
+from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
-from reports.pages.groups import (
-    share_columns,
-)
-from reports.pages.phrases import (
-    of_words,
-)
+from reports.pages.groups import share_columns
+from reports.pages.phrases import of_words
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 

@@ -15,10 +15,7 @@ from reports.pages.groups import (
     evidence_of,
     share_columns,
 )
-from reports.pages.phrases import (
-    about_mature,
-    ratio_words,
-)
+from reports.pages.phrases import about_mature, ratio_words
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 

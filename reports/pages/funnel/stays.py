@@ -9,17 +9,11 @@ from crm.times import DAY
 from features.events import NEVER
 from models.evaluation.comparisons import FEWEST_LEADS
 from models.evaluation.intervals import MedianInterval, median_interval
-from reports.charts.groups import (
-    rates_chart,
-)
+from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import duration
-from reports.pages.groups import (
-    interval_columns,
-)
-from reports.pages.phrases import (
-    mature_words,
-)
+from reports.pages.groups import interval_columns
+from reports.pages.phrases import mature_words
 from reports.rows.journeys import Funnel
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name

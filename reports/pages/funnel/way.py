@@ -10,20 +10,12 @@ from features.events import NEVER
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm, median_interval
-from reports.charts.groups import (
-    funnel_chart,
-)
+from reports.charts.groups import funnel_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
 from reports.pages.funnel.sources import steps_by_source
 from reports.pages.funnel.steps import Steps
-from reports.pages.groups import (
-    share_columns,
-)
-from reports.pages.phrases import (
-    about_mature,
-    of_words,
-    share_words,
-)
+from reports.pages.groups import share_columns
+from reports.pages.phrases import about_mature, of_words, share_words
 from reports.rows.journeys import Funnel
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name

@@ -16,11 +16,7 @@ from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, gains, reliabil
 from reports.charts.card import grades_chart
 from reports.content import Section, Takeaway
 from reports.numbers import percent
-from reports.pages.phrases import (
-    day_name,
-    of_words,
-    share_words,
-)
+from reports.pages.phrases import day_name, of_words, share_words
 from reports.pages.score.grades import GradeRow, best_and_worst, curves, grades_figure
 from reports.rows.rows import ReportRows
 from reports.rows.scored import has_enough, not_learned_from

@@ -5,17 +5,10 @@ import numpy as np
 from crm.arrays import Bools
 from models.card import ModelCard
 from models.evaluation.comparisons import FEWEST_LEADS, share_of
-from reports.charts.groups import (
-    rates_chart,
-)
+from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
-from reports.pages.groups import (
-    share_columns,
-)
-from reports.pages.phrases import (
-    mature_words,
-    of_words,
-)
+from reports.pages.groups import share_columns
+from reports.pages.phrases import mature_words, of_words
 from reports.rows.rows import ReportRows
 from reports.rows.scored import Scored, has_enough, not_learned_from
 

@@ -12,14 +12,8 @@ from models.evaluation.intervals import holm
 from reports.charts.card import gains_chart, reliability_chart
 from reports.content import Column, Figure, Row, TableRow, Takeaway
 from reports.numbers import percent
-from reports.pages.groups import (
-    interval_columns,
-    share_columns,
-)
-from reports.pages.phrases import (
-    interval_words,
-    share_words,
-)
+from reports.pages.groups import interval_columns, share_columns
+from reports.pages.phrases import interval_words, share_words
 
 LEAST_FACTOR = 1.1  # between predicted and true chance; a smaller one is not a takeaway
 

@@ -11,19 +11,10 @@ from models.card import ModelCard
 from models.evaluation.comparisons import CHANCE, Share, share_of
 from models.evaluation.intervals import holm
 from models.evaluation.trends import lasting_trend
-from reports.charts.lines import (
-    lines_chart,
-)
+from reports.charts.lines import lines_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
-from reports.pages.groups import (
-    share_columns,
-)
-from reports.pages.phrases import (
-    month_name,
-    months_of,
-    of_words,
-    share_words,
-)
+from reports.pages.groups import share_columns
+from reports.pages.phrases import month_name, months_of, of_words, share_words
 from reports.pages.score.bands import at_creation
 from reports.rows.rows import ReportRows
 from reports.rows.scored import Scored, not_learned_from

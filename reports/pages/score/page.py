@@ -1,9 +1,7 @@
 """Does the score work? Conversion by grade and score, predicted chances, gains, and inflation."""
 
 from reports.content import Page, Section, Takeaway
-from reports.pages.phrases import (
-    GRADES,
-)
+from reports.pages.phrases import GRADES
 from reports.pages.score.back_test import back_test_section
 from reports.pages.score.bands import bands_section
 from reports.pages.score.hold_out import hold_out_section

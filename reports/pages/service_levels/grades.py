@@ -5,18 +5,10 @@ from collections.abc import Sequence
 from crm.times import HOUR
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
 from models.evaluation.differences import shares_differ
-from reports.charts.groups import (
-    rates_chart,
-)
+from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Takeaway, cells_of
-from reports.pages.groups import (
-    interval_columns,
-    share_columns,
-)
-from reports.pages.phrases import (
-    of_words,
-    share_words,
-)
+from reports.pages.groups import interval_columns, share_columns
+from reports.pages.phrases import of_words, share_words
 from reports.pages.service_levels.handovers import (
     SALES_COLUMNS,
     TO_WORK,

@@ -12,10 +12,7 @@ from features.events import NEVER
 from models.evaluation.comparisons import Share, share_of
 from models.evaluation.intervals import MedianInterval, median_interval
 from reports.content import TableRow
-from reports.pages.phrases import (
-    day_name,
-    finite,
-)
+from reports.pages.phrases import day_name, finite
 from reports.pages.sources.qualified import qualified_stage
 from reports.rows.rows import ReportRows
 from reports.rows.scored import score_moments

@@ -1,9 +1,7 @@
 """Service levels: what marketing hands over and how sales works it, by grade and week."""
 
 from reports.content import Page, Section, Takeaway
-from reports.pages.phrases import (
-    day_name,
-)
+from reports.pages.phrases import day_name
 from reports.pages.service_levels.grades import basis_sentences, best_grade_takeaway, grades_figure
 from reports.pages.service_levels.handovers import (
     ALL,

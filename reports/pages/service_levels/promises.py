@@ -12,15 +12,8 @@ from models.evaluation.comparisons import FEWEST_LEADS, Share
 from models.evaluation.intervals import median_interval
 from reports.content import Column, Figure, Section, TableRow, cells_of
 from reports.pages.coverage import revenue_sentences
-from reports.pages.phrases import (
-    finite,
-)
-from reports.pages.service_levels.handovers import (
-    TO_WORK,
-    HandedRow,
-    Handovers,
-    window_words,
-)
+from reports.pages.phrases import finite
+from reports.pages.service_levels.handovers import TO_WORK, HandedRow, Handovers, window_words
 
 
 class Kept(StrEnum):

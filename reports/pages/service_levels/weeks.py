@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.evaluation.comparisons import FEWEST_LEADS
-from reports.charts.lines import (
-    lines_chart,
-)
+from reports.charts.lines import lines_chart
 from reports.content import Column, Figure, Section
-from reports.pages.phrases import (
-    day_name,
-)
+from reports.pages.phrases import day_name
 from reports.pages.service_levels.handovers import (
     ALL,
     NOT_SCORED,

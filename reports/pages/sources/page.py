@@ -2,18 +2,9 @@
 
 from reports.content import Page, Section
 from reports.pages.averages import average_of
-from reports.pages.groups import (
-    RatesLabels,
-    contrast_rows,
-    finding_of,
-    rates_figure,
-    strongest,
-)
+from reports.pages.groups import RatesLabels, contrast_rows, finding_of, rates_figure, strongest
 from reports.pages.not_compared import not_compared_section
-from reports.pages.phrases import (
-    about_mature,
-    ratio_words,
-)
+from reports.pages.phrases import about_mature, ratio_words
 from reports.pages.sources.revenue import revenue_section
 from reports.pages.sources.speed import speed_section
 from reports.pages.sources.way import source_contrasts, way_section

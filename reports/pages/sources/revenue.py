@@ -9,21 +9,12 @@ from features.attributes.attribute import MISSING_GROUP
 from features.coverage import dominant_deal
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, corrected, mean_ratio
-from reports.charts.groups import (
-    rates_chart,
-)
+from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.averages import Average, average_of, has_value
 from reports.pages.coverage import revenue_sentences
-from reports.pages.groups import (
-    interval_columns,
-    strongest,
-)
-from reports.pages.phrases import (
-    about_mature,
-    mature_words,
-    ratio_interval_words,
-)
+from reports.pages.groups import interval_columns, strongest
+from reports.pages.phrases import about_mature, mature_words, ratio_interval_words
 from reports.rows.coverage import Earned
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name

@@ -12,19 +12,12 @@ from features.groups import Groups
 from models.evaluation.comparisons import Contrast, corrected
 from models.evaluation.differences import ranks_differ
 from models.evaluation.intervals import MedianInterval, median_interval
-from reports.charts.groups import (
-    rates_chart,
-)
+from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import duration
 from reports.pages.averages import has_value
-from reports.pages.groups import (
-    evidence_of,
-    interval_columns,
-)
-from reports.pages.phrases import (
-    mature_words,
-)
+from reports.pages.groups import evidence_of, interval_columns
+from reports.pages.phrases import mature_words
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 

@@ -6,20 +6,11 @@ import numpy as np
 
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, Share, corrected, share_of
-from reports.charts.groups import (
-    series_chart,
-)
+from reports.charts.groups import series_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
 from reports.pages.averages import group_contrasts
-from reports.pages.groups import (
-    correct_families,
-)
-from reports.pages.phrases import (
-    about_mature,
-    finite,
-    means_by,
-    of_words,
-)
+from reports.pages.groups import correct_families
+from reports.pages.phrases import about_mature, finite, means_by, of_words
 from reports.pages.sources.qualified import qualified_leads, qualified_stage
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
