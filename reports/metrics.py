@@ -19,8 +19,8 @@ before then ended. They are not mature either. Where leads have no time of creat
 outcome count as mature, and the definitions in the report do not mention time.
 
 Intervals are at 95 %. A difference is called clear only if it is more than chance after Holm's
-correction for all values compared together, and only among groups of at least 30 leads. A share
-stands in a heading only if it is of at least 30 leads, and always has its counts beside it.
+correction for all values compared together, and only among groups of at least 30 leads. A heading
+contains a share only if it is of at least 30 leads. Each share has its counts beside it.
 """
 
 

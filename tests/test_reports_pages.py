@@ -227,7 +227,7 @@ def test_the_bank_report_finds_the_narrowest_step(bank_report: Report) -> None:
 def test_the_bank_report_shows_no_trend_of_one_exceptional_month(bank_report: Report) -> None:
     (waiting,) = takeaways_of(bank_report, "age")
     assert (waiting.evidence["n"], waiting.evidence["wins"]) == (4_414, 1_714)
-    assert waiting.sentence.endswith("of the wins that come within 30 days of creation are in.")
+    assert waiting.sentence.endswith(" wins that come within 30 days of creation are in.")
 
 
 def test_promises_are_compared_with_results(simulated_crm: Path, tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def _month_rows(rows: ReportRows) -> list[MonthRow]:
 
 
 def _days_of_month(rows: ReportRows, month: int) -> str:
-    """Say which days of a month the leads cover: all, or not those at the ends of the records."""
+    """Format the days of a month that the leads cover; fewer at the ends of the records."""
     begin, end = (
         int(np.datetime64(month + i, "M").astype("datetime64[us]").astype(np.int64)) for i in (0, 1)
     )

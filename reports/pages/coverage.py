@@ -1,4 +1,4 @@
-"""Says on the pages what the records cover: unknown outcomes, missing amounts, and windows."""
+"""Sentences of the pages about what the records cover: outcomes, amounts, and windows."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from reports.rows.rows import ReportRows
 
 
 def unknown_words(rows: ReportRows) -> str:
-    """Say which leads have no known outcome; empty if all outcomes are known.
+    """Describe the leads without a known outcome; empty if all outcomes are known.
 
     The counts are of all leads, also of those outside a segment.
     """
@@ -27,13 +27,13 @@ def unknown_words(rows: ReportRows) -> str:
 
 
 def amounts_words(rows: ReportRows) -> str:
-    """Say how many wins have an amount."""
+    """Format the number of wins with an amount, and of all wins."""
     coverage = rows.coverage
     return f"{coverage.n_with_amount:,} of {coverage.n_wins:,} wins have an amount"
 
 
 def no_revenue_words(rows: ReportRows) -> str:
-    """Say why the revenue is not known: no lead is won, or too few wins have an amount."""
+    """Explain why the revenue is not known: no lead is won, or too few wins have an amount."""
     if not rows.coverage.n_wins:
         return "No lead is won yet."
     if not rows.coverage.n_with_amount:
@@ -48,7 +48,7 @@ def no_revenue_words(rows: ReportRows) -> str:
 
 
 def largest_deal_words(earned: Earned) -> str:
-    """Say which deal is most of a sum, and the sum without it; empty if no deal is."""
+    """Describe the deal that is most of a sum, and the sum without it; empty if no deal is."""
     if earned.largest is None:
         return ""
     when = "" if earned.closed == NEVER else f", won on {day_name(earned.closed)},"
@@ -59,7 +59,7 @@ def largest_deal_words(earned: Earned) -> str:
 
 
 def revenue_sentences(rows: ReportRows, earned: Earned) -> list[str]:
-    """Say what a sum of amounts leaves out, or why it is not known as a revenue."""
+    """Describe what a sum of amounts leaves out, or explain why it is not the revenue."""
     if not rows.coverage.has_revenue:
         return [no_revenue_words(rows)]
     counted = f"{earned.n_with_amount:,} of the {earned.n_wins:,} wins have an amount"
@@ -70,7 +70,7 @@ def revenue_sentences(rows: ReportRows, earned: Earned) -> list[str]:
 
 
 def last_days(end: int, days: int) -> str:
-    """Name the days, or the moments, between which a window of whole days lies, UTC.
+    """Format the first and the last day, or moment, of a window of whole days, UTC.
 
     Parameters
     ----------

@@ -141,7 +141,7 @@ def compared_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
 
 
 def _same_time_note(rows: Sequence[Row]) -> str:
-    """Say which groups are compared with leads of the same time; empty if none is."""
+    """Name the groups that are compared with leads of the same time; empty if none is."""
     names = [quoted_name(row["name"]) for row in rows if row.get("compared")]
     if not names:
         return ""

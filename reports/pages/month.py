@@ -198,7 +198,7 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
 
 
 def _finding(new_leads: MonthFigure, wins: MonthFigure) -> str:
-    """Say how many leads came and how many were won, each with its days."""
+    """Format the title: the new leads and the wins, each with its days."""
     leads_to, wins_to = day_name(new_leads.end), day_name(wins.end)
     before = "not known" if wins.before is None else f"{wins.before:,.0f}"
     if leads_to == wins_to:
@@ -214,7 +214,7 @@ def _finding(new_leads: MonthFigure, wins: MonthFigure) -> str:
 
 
 def _paragraphs(rows: ReportRows) -> tuple[str, ...]:
-    """Say which days the figures are about, and what they leave out."""
+    """Describe the days that the figures are about, and what they leave out."""
     paragraphs = []
     if rows.leads_end_early:
         paragraphs.append(
@@ -228,7 +228,7 @@ def _paragraphs(rows: ReportRows) -> tuple[str, ...]:
 
 
 def _no_lead_became_old(rows: ReportRows) -> str:
-    """Say that no lead became old enough in the newest days; empty if one did."""
+    """Return a sentence if no lead became old enough in the newest days; else nothing."""
     became = _last_and_before(rows.created + rows.horizon, rows.as_of)[0] & rows.is_mature
     if became.any():
         return ""

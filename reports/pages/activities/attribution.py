@@ -104,7 +104,7 @@ def _attribution_figure(
 
 
 def _finding(widest: AttributionRow, titles: Mapping[str, str]) -> str:
-    """Say how far the ways disagree about the row with the widest disagreement."""
+    """Format the title: how far the ways disagree about the row with the widest disagreement."""
     most = max(WAYS, key=lambda way: widest.shares[way])
     least = min(WAYS, key=lambda way: widest.shares[way])
     if widest.n < FEWEST_LEADS:

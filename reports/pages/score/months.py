@@ -51,7 +51,7 @@ def months_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Tak
         return Section(heading, needs=needs), []
     shares, conversions = _month_rows(rows, scored, mature, won)
     unseen = not_learned_from(rows.created[scored.lead], card)[mature]
-    is_learned = not unseen.mean() >= 0.5 if len(unseen) else True
+    is_learned = not len(unseen) or bool(unseen.mean() < 0.5)
     best = min(row.grade for row in shares)
     share_trend, won_trend = _trends(
         [row for row in shares if row.grade == best],

@@ -233,7 +233,7 @@ def _last_day(handovers: Handovers) -> str:
 
 
 def coverage_sentences(handovers: Handovers) -> list[str]:
-    """Say which of the weeks the records do not cover."""
+    """Describe the weeks that the records do not cover."""
     sentences = []
     known_from, first = handovers.known_from, handovers.first
     if handovers.weeks < WEEKS:

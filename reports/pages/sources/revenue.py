@@ -108,7 +108,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
 
 
 def _why_unknown(rows: ReportRows, earned: Earned) -> str:
-    """Say why the revenue of sources is not shown."""
+    """Explain why the revenue of sources is not shown."""
     if not earned.is_revenue:
         return " ".join(revenue_sentences(rows, earned))
     return f"No lead from a known source was won with an amount, among {mature_words(rows)}."

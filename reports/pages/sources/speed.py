@@ -82,7 +82,7 @@ def _wins(n: int) -> str:
 
 
 def _why_unknown(rows: ReportRows) -> str:
-    """Say why the time to win is not known."""
+    """Explain why the time to win is not known."""
     closed = rows.records.outcomes["closed_at"]
     if not rows.has_times or (rows.is_won.any() and closed.isna().all()):
         return "This needs times: [leads] created_at, and closed_at of the outcomes."
@@ -90,7 +90,7 @@ def _why_unknown(rows: ReportRows) -> str:
 
 
 def _all_wins(rows: ReportRows, all_days: MedianInterval) -> tuple[str, ...]:
-    """Say how long all wins take, also those that the figure does not count."""
+    """Format the time that all wins take, also those that the figure does not count."""
     every = median_interval(rows.days_to_close[rows.is_won & np.isfinite(rows.days_to_close)])
     if every is None or every.n == all_days.n:
         return ()
