@@ -83,7 +83,8 @@ leads. Check that it is still exported and filled.
         if self.state == "missing":
             fact, advice = "is empty or unreadable", "that it is still exported and filled"
         else:
-            fact, advice = "has a rare or unseen value", "whether its values were renamed"
+            fact = "has a rare or unseen value"
+            advice = "that it is still filled, and whether its values were renamed"
         return (
             f"`{self.column}` {fact} in {_percent(self.share)} of {leads}, and in "
             f"{_percent(self.earlier_share)} of {earlier}. Check {advice}."

@@ -34,6 +34,7 @@ from crm.ledger.entries import Added, Batch, SentLead
 from crm.ledger.ledger import Ledger
 from serving.errors import RequestError
 from serving.ledger.calls import LedgerCalls
+from serving.ledger.faults import LedgerFaults
 from serving.ledger.score_writer import ScoreWriter
 from serving.served_model import ServedModel
 from tests.made_calls import given
@@ -406,6 +407,20 @@ def test_fault_shows_before_the_first_request_and_ends(
 
     asyncio.run(open_when_the_folder_exists())
     assert calls.faults.causes == {}
+
+
+def test_fault_may_end_while_its_message_is_built() -> None:
+    class Ending(dict[Any, str]):
+        """Causes that another thread removes after each look at them."""
+
+        def __contains__(self, work: object) -> bool:
+            is_failing = super().__contains__(work)
+            self.clear()
+            return is_failing
+
+    faults = LedgerFaults()
+    faults._causes = Ending(written="full")
+    assert faults.message == "The ledger cannot be written (full); the log says why."
 
 
 def test_missing_right_answers_503_and_keeps_scores_in_the_queue(

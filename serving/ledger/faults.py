@@ -40,10 +40,11 @@ class LedgerFaults:
     @property
     def message(self) -> str | None:
         """The problem with the ledger, without internals; None if everything works."""
+        causes = self.causes  # a copy: the thread that writes may change them meanwhile
         by_cause: dict[str, list[str]] = {}
         for work in WORKS:
-            if work in self._causes:
-                by_cause.setdefault(self._causes[work], []).append(work)
+            if work in causes:
+                by_cause.setdefault(causes[work], []).append(work)
         if not by_cause:
             return None
         parts = [f"{' or '.join(works)} ({cause})" for cause, works in by_cause.items()]
