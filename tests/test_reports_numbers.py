@@ -333,7 +333,7 @@ def test_bands_of_the_amount_at_the_bank(bank: Oracle) -> None:
     actual = figure(audience_page(bank.rows), "audience-1").rows
     assert len(actual) == 4
     for row in actual:
-        low, high = row["name"].split(" to ")
+        low, high = row["name"].replace(",", "").split(" to ")
         n, wins = bank.one(f"""SELECT count(*), sum(in_time::INT) FROM base
             WHERE mature AND amount_requested BETWEEN {low} AND {high}""")
         assert (row["n"], row["wins"]) == (n, wins)

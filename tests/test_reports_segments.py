@@ -90,7 +90,7 @@ def test_a_constant_does_not_move_the_score(
 def test_a_constant_is_no_kind_of_lead(software: ReportRows) -> None:
     page = audience_page(software)
     assert "Industry" not in [section.heading for section in page.sections]
-    assert "“Industry” is not compared. All leads of this report have" in texts_of(page)
+    assert "“Industry” is not compared. All leads with a certain outcome have" in texts_of(page)
 
 
 def test_figures_about_all_leads_are_not_shown(software: ReportRows) -> None:
