@@ -15,6 +15,7 @@ NOT_A_TIME: Final = np.iinfo(np.int64).min  # NumPy's own value of a missing tim
 HOUR: Final = 3_600_000_000  # in microseconds, like all durations between times
 DAY: Final = 24 * HOUR
 SECONDS_PER_DAY: Final = DAY // 1_000_000
+LONG_BEFORE: Final = 730 * DAY  # an event this much older than its lead is unlikely
 MONTHS: Final = (
     "January",
     "February",

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from crm.tables import EVENT_TABLES
-from crm.times import DAY, NOT_A_TIME
+from crm.times import DAY, LONG_BEFORE, NOT_A_TIME
 from models.scorer import LeadCells
 from serving.payloads.answers import ItemWarning
 
 AHEAD: Final = 2 * DAY  # an event of today, given as a day in any zone, is not this far ahead
-LONG_BEFORE: Final = 730 * DAY
 IN_FUTURE: Final = "is more than two days in the future, so it does not count before then"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from crm.formats.exchanged import EXPORT_AGAIN
 from crm.tables import EVENT_TABLES, TABLES
 from crm.text import counted, has_or_have, is_or_are, quote
-from crm.times import DAY, NOT_A_TIME
+from crm.times import DAY, LONG_BEFORE, NOT_A_TIME
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of, days_of
 from features.record_checks.tables import UNKNOWN_LEAD, ReadTables
@@ -19,7 +19,6 @@ MIN_EXPECTED: Final = 20  # leads that would have been created in a gap
 NEAR_WEEKS: Final = 8
 MIN_NEAR: Final = 10  # leads in the weeks before, and after
 ISOLATED_DAYS: Final = 3 * 365
-LONG_BEFORE_DAYS: Final = 730
 # What programs store in place of a missing date: the first days of Excel, Unix, SQL Server,
 # Windows and .NET, and the last days that people type.
 PLACEHOLDERS: Final = tuple(
@@ -74,7 +73,7 @@ def long_before_creation(tables: ReadTables) -> Iterator[Finding]:
         lead = tables.lead_rows(table)
         created = np.where(lead == UNKNOWN_LEAD, NOT_A_TIME, tables.created[lead])
         has_both = (times != NOT_A_TIME) & (created != NOT_A_TIME)
-        is_early = has_both & (times < created - LONG_BEFORE_DAYS * DAY)
+        is_early = has_both & (times < created - LONG_BEFORE)
         n_early = int(is_early.sum())
         if not n_early:
             continue
