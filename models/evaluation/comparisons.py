@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from crm.arrays import Bools, Floats
+from features import groups
 from features.intervals import LEVEL, Z, wilson
 from models.evaluation.differences import means_differ, shares_differ
 from models.evaluation.intervals import holm
 
-FEWEST_LEADS = 30  # of a value, to compare it: the share of fewer leads is too uncertain
+FEWEST_LEADS = groups.FEWEST_LEADS  # to compare a value: the share of fewer is too uncertain
 FEWEST_WINS = 10  # for an interval of a ratio on the log scale
 CHANCE = 1 - LEVEL
 

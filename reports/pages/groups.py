@@ -85,6 +85,20 @@ def correct_families(families: Sequence[list[Contrast]]) -> list[list[Contrast]]
     return [flat[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
 
+def clear_of(n_clear: int, groups: Iterable[Contrast], kind: str) -> str:
+    """Format how many of the compared groups are meant; groups with too few leads do not count.
+
+    Examples
+    --------
+    >>> from models.evaluation.comparisons import contrast
+    >>> few, enough = contrast(1, 9, 40, 400), contrast(10, 100, 40, 400)
+    >>> clear_of(0, [few, enough, enough], "pairs"), clear_of(1, [enough], "pairs")
+    ('None of 2 pairs with enough leads', '1 of 1 pairs with enough leads')
+    """
+    n = sum(group.verdict.is_judged for group in groups)
+    return f"{n_clear or 'None'} of {n:,} {kind} with enough leads"
+
+
 def contrast_rows(names: Sequence[str], groups: Sequence[Contrast]) -> tuple[dict[str, Any], ...]:
     """Build the rows of a table of groups, without groups that have no leads."""
     return tuple(

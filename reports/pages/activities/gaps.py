@@ -17,6 +17,7 @@ from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_o
 from reports.pages.averages import average_of, group_contrasts, has_value
 from reports.pages.groups import (
     CHANCE_TITLE,
+    clear_of,
     compared_columns,
     correct_families,
     evidence_of,
@@ -105,10 +106,10 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
     table = _gap_rows(rows, log, funnel, segments)
     gaps = sorted((row for row in table if row.is_gap), key=lambda row: row.share.ratio_high or 1)
     table.sort(key=lambda row: (not row.is_gap, row.share.ratio or 1))
+    clear_kinds = clear_of(len(gaps), [row.share for row in table], "kinds of leads in a stage")
     figure = Figure(
         name="activities-gaps",
-        finding=f"{len(gaps) or 'None'} of {len(table)} kinds of leads in a stage clearly go on "
-        "less often than the others and see less content",
+        finding=f"{clear_kinds} clearly go on less often than the others and see less content",
         about=f"{mature_words(rows)} that reached the stage within {rows.horizon_days:g} days; "
         "contents that leads saw while they were in it",
         columns=(

@@ -10,6 +10,7 @@ from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_o
 from reports.pages.activities.looks import Look, Reported, twins
 from reports.pages.groups import (
     CHANCE_TITLE,
+    clear_of,
     compared_columns,
     interval_columns,
     share_columns,
@@ -75,10 +76,12 @@ def stages_section(
             takeaways.append(takeaway)
     n_clear = sum(row.share.is_significant for row in table)
     table.sort(key=lambda row: row.order)
+    clear_pairs = clear_of(
+        n_clear, [row.share for row in table], "pairs of a stage and an activity"
+    )
     figure = Figure(
         name="activities-stages",
-        finding=f"{n_clear or 'None'} of {len(table)} pairs of a stage and an activity clearly go "
-        "with more wins, or with fewer",
+        finding=f"{clear_pairs} clearly go with more wins, or with fewer",
         about=f"leads still open {days:g} days after entering the stage, compared on that day",
         columns=(
             Column("name", "Stage and activity"),

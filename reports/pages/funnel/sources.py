@@ -10,6 +10,7 @@ from reports.pages.averages import average_of, group_contrasts
 from reports.pages.funnel.steps import Steps
 from reports.pages.groups import (
     CHANCE_TITLE,
+    clear_of,
     compared_columns,
     correct_families,
     evidence_of,
@@ -74,9 +75,10 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
         if group.n
     ]
     n_clear = sum(row.share.verdict.is_difference for row in table)
+    clear_pairs = clear_of(n_clear, [row.share for row in table], "pairs of a source and a step")
     figure = Figure(
         name="funnel-sources",
-        finding=f"{n_clear or 'None'} of {len(table)} pairs of a source and a step clearly "
+        finding=f"{clear_pairs} clearly "
         f"{'differs' if n_clear == 1 else 'differ'} from the other sources",
         about=about_mature(rows),
         columns=(
