@@ -90,6 +90,15 @@ def test_a_group_of_all_times_is_compared_with_all_leads(
     assert group == contrast(sum(own_wins), sum(own), sum(wins), sum(n))
 
 
+def test_a_group_without_wins_is_compared_with_its_own_time() -> None:
+    own, n, wins = [180] * 5 + [20] * 5, [200] * 10, [6] * 5 + [58] * 5
+    group = compared(own, [0] * 10, n, wins)
+    assert group.ratio == 0
+    assert group.ratio_high is not None
+    assert group.time_value == 0
+    assert group.time_average == pytest.approx(0.16, abs=0.01)
+
+
 def test_the_test_in_one_period_is_that_of_a_table_of_four_cells() -> None:
     own, n = [400, 30, 30, 30, 30], [500, 30, 30, 30, 30]
     group = compared(own, [40, 12, 12, 12, 12], n, [90, 12, 12, 12, 12])

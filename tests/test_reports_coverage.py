@@ -352,3 +352,10 @@ def test_revenue_is_unknown_for_its_own_reason(build: Build) -> None:
     newest = build(amounts=lambda n: np.where(np.arange(n) > n * 0.45, 1.0, 0.0))
     assert newest.coverage.has_revenue
     assert "wins have an amount." in needs(sources_page(newest), "Revenue by source")
+
+
+def test_report_of_leads_that_are_all_too_young(simulated_crm: Path) -> None:
+    project = load_project(simulated_crm)
+    since = NOW - datetime.timedelta(days=20)
+    report = build_report(project, read_records(project, NOW), NOW, since=since)
+    assert not any(page.slug == "sources" and page.takeaways for page in report.pages)

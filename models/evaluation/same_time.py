@@ -81,7 +81,7 @@ def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: In
     strata = _Strata(*(a[both].astype(np.float64) for a in (own, own_wins, rest, rest_wins)))
     value, average = strata.value, strata.average
     ratio = value / average
-    if 1 / LEAST_CHANGE < ratio / (group.ratio or ratio) < LEAST_CHANGE:
+    if group.ratio and 1 / LEAST_CHANGE < ratio / group.ratio < LEAST_CHANGE:
         return group
     low, high = group.low / average, group.high / average
     if group.wins >= FEWEST_WINS and value:

@@ -131,18 +131,20 @@ def way_section(rows: ReportRows, groups: Groups, families: Families) -> Section
             f"{of_words(share_of(n_qualified, rows.rate[1]))} of the leads come as far as "
             f"{quoted_name(qualified_stage(rows))}, {of_words(share_of(*rows.rate))} are won"
         )
-        chart = series_chart(
-            [row for row in cells if row["qualified_share"] is not None],
-            finding,
-            about_mature(rows),
-            what="Share of leads",
-            series=(
-                ("qualified_share", "qualified"),
-                ("qualified_won", "won of the qualified"),
-                ("value", "won"),
-            ),
-            of={column.key: column.of for column in columns if column.of},
-        )
+        drawn = [row for row in cells if row["qualified_share"] is not None]
+        if drawn:  # some leads are old enough
+            chart = series_chart(
+                drawn,
+                finding,
+                about_mature(rows),
+                what="Share of leads",
+                series=(
+                    ("qualified_share", "qualified"),
+                    ("qualified_won", "won of the qualified"),
+                    ("value", "won"),
+                ),
+                of={column.key: column.of for column in columns if column.of},
+            )
     else:
         paragraphs.append(
             "The number of qualified leads is not shown, because no stage is named for it. Name "
