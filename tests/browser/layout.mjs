@@ -22,8 +22,14 @@ for (const width of [390, 1280]) {
   const context = await browser.newContext({ viewport: { width, height: 900 }, offline: true });
   const page = await context.newPage();
   await page.goto(address);
-  // Shows all pages below each other. Measures each picture before its chart replaces it.
-  await page.evaluate(() => document.documentElement.classList.remove("paged"));
+  // Shows all pages below each other, with their folds open. Measures each picture before its
+  // chart replaces it.
+  await page.evaluate(() => {
+    document.documentElement.classList.remove("paged");
+    document.querySelectorAll("details:has(figure)").forEach((fold) => {
+      fold.open = true;
+    });
+  });
   measures[width] = await page.evaluate(async (slack) => {
     await document.fonts.ready;
     const charts = [];

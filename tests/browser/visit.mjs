@@ -92,8 +92,14 @@ async function audit(page, where) {
   }
 }
 
-// Scrolls through the open page, so that every chart is drawn. Returns facts of each figure.
+// Opens the folds of the open page, and scrolls through it, so that every chart is drawn. Returns
+// facts of each figure.
 async function drawCharts(page) {
+  await page.evaluate(() =>
+    document.querySelectorAll(".page.is-open details:has(figure)").forEach((fold) => {
+      fold.open = true;
+    }),
+  );
   const figures = page.locator(".page.is-open figure[data-live]");
   for (const figure of await figures.all()) {
     await figure.scrollIntoViewIfNeeded();
@@ -261,7 +267,7 @@ for (const [name, size] of Object.entries(sizes)) {
         )
       : [];
     await page.evaluate(() =>
-      document.querySelectorAll("figure details[open]").forEach((fold) => {
+      document.querySelectorAll("figure details, details:has(figure)").forEach((fold) => {
         fold.open = false;
       }),
     );
@@ -345,8 +351,8 @@ for (const [name, size] of Object.entries(sizes)) {
   observed.bare = {
     shown: await page.locator(".page:visible").count(),
     all: await page.locator(".page").count(),
-    still: await page.locator("figure .still:visible").count(),
-    figures: await page.locator("figure").count(),
+    still: await page.locator("figure:not(details figure) .still:visible").count(),
+    figures: await page.locator("figure:not(details figure)").count(),
   };
   await context.close();
 }
