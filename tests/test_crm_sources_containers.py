@@ -378,7 +378,7 @@ def test_lists_and_objects_of_parquet_are_read(tmp_path: Path) -> None:
     notes: list[str] = []
     table = read_table(TableKeys(source="leads.parquet"), tmp_path, notes=notes)
     assert list(table.columns) == ["id", "owner.name", "tags", "items"]
-    assert cell_texts(table) == [["1", "A", '["x", "y"]', None], ["2", None, None, None]]
+    assert cell_texts(table) == [["1", "A", '["x","y"]', None], ["2", None, None, None]]
     assert notes == ['leads.parquet: "items" contains objects; they count as missing.']
 
 

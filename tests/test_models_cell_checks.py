@@ -49,12 +49,12 @@ def warnings_of(
     return [(warning.code, warning.column) for warning in warnings]
 
 
-@pytest.mark.parametrize("size", [-25, 0, 50, "100", 125, None, "", "-", "-1", -1, True, "true"])
+@pytest.mark.parametrize("size", [0, 50, "100", 125, None, "", "-", "-1", -1, True, "true"])
 def test_usual_number_has_no_warning(size: Any) -> None:
     assert warnings_of({"Size": size, "Created": "x"}) == []
 
 
-@pytest.mark.parametrize("size", [-25.1, 125.1, "1e9", "-1000", 10**30])
+@pytest.mark.parametrize("size", [-25, 125.1, "1e9", "-1000", 10**30])
 def test_number_far_outside_the_training_range_has_a_warning(size: Any) -> None:
     assert warnings_of({"Size": size, "Created": "x"}) == [("outside_training", "Size")]
 

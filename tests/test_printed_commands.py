@@ -42,6 +42,8 @@ NOT_RUN = {
     "make bench-serving": "a benchmark",
     "make fuzz": "it takes minutes",
     "make lock": "it needs a package index",
+    "make client-tools": "it installs packages; CI runs it",
+    "make clients": "it installs packages, and takes minutes",
     "make check-web": "it installs packages; `make check` runs it in CI",
     "make picture": "it needs Chromium, and runs the demo a second time",
 }

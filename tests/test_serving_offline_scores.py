@@ -257,20 +257,20 @@ ODD_LEAD = LEAD | {"lead_id": "L9", "attributes": WITHOUT_EMPLOYEES | ODD_NAMES}
 
 
 @pytest.mark.parametrize(
-    ("attributes", "message"),
+    ("attributes", "name", "message"),
     [
-        ({" employees": 1, "employees": 2}, "is sent twice"),
-        ({" \n": 1}, "is blank"),
-        ({"x" * 1_001: 1}, "has 1,001 characters"),
+        ({" employees": 1, "employees": 2}, " employees", "is sent twice"),
+        ({" \n": 1}, " \n", "is blank"),
+        ({"x" * 1_001: 1}, "x" * 100, "has 1,001 characters"),
     ],
 )
 def test_invalid_attribute_names_are_refused(
-    ask: Ask, attributes: dict[str, Any], message: str
+    ask: Ask, attributes: dict[str, Any], name: str, message: str
 ) -> None:
     lead = LEAD | {"attributes": LEAD["attributes"] | attributes}
     _, refused = ask("/score", {"leads": [LEAD, lead]})["scores"]
     assert message in refused["error"]["message"]
-    assert refused["error"]["field"] == "leads[1].attributes"
+    assert refused["error"]["field"] == f"leads[1].attributes.{name}"
 
 
 def test_white_space_around_attribute_names_does_not_count(ask: Ask) -> None:
