@@ -114,4 +114,4 @@ def test_summary_shows_how_good_the_model_is_at_each_age() -> None:
     by_age = [{"age_days": days, "n": 9, "verdict": "too few"} for days in (0, 1 / 24, 1, 7)]
     text = summary(test={**TEST, "by_age": by_age})
     for age in ("at creation", "after 1 hour", "after 1 day", "after 7 days"):
-        assert re.search(rf"(?m)^ {age} +9 +too few", text), text
+        assert re.search(rf"(?m)^{age} +9 +too few", text), text

@@ -50,7 +50,11 @@ NOT_RUN = {
 NOT_RUN_PAGES = {
     "docs/commands.md": "Typer generates these usage lines; tests/test_house.py compares them",
 }
-EXAMPLE_ADDRESS = "https://scores.example.com"  # tests/test_serving_contract.py makes these calls
+NOT_RUN_PARTS = (
+    "https://scores.example.com",  # tests/test_serving_contract.py makes these calls
+    "mlflow models serve",  # tests/test_models_pyfunc.py calls this server within its process
+    "127.0.0.1:5001",
+)
 
 BLOCK = re.compile(r"(?ms)^```(sh|bash|console)\n(.*?)^```$")
 TARGET = re.compile(r"(?m)^([a-z-]+):.*  ## ")
@@ -266,7 +270,7 @@ def pages() -> list[str]:
 
 
 def can_run(command: str) -> bool:
-    return command not in NOT_RUN and EXAMPLE_ADDRESS not in command
+    return command not in NOT_RUN and not any(part in command for part in NOT_RUN_PARTS)
 
 
 def make_targets() -> list[str]:

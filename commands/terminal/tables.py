@@ -17,7 +17,7 @@ def new_table(*headings: str, right: Sequence[int] = ()) -> Table:
     right : sequence of int
         Positions of columns of numbers, which are aligned right and never wrapped.
     """
-    table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
+    table = Table(box=rich.box.SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True)
     for i, heading in enumerate(headings):
         is_right = i in right
         table.add_column(heading, justify="right" if is_right else "left", no_wrap=is_right)
