@@ -57,8 +57,16 @@ def test_large_head_in_one_write_is_refused(port: int, before: bytes) -> None:
         return start + b"x" * (size - len(start) - len(end)) + end
 
     assert answers(port, before + head(56_000))[-1].status == 200
-    too_large = serving_connection.HEAD_BYTES + serving_connection.PART_BYTES + 1
-    assert answers(port, before + head(too_large))[-1].status == 431
+    assert answers(port, before + head(serving_connection.HEAD_BYTES + 1))[-1].status == 431
+
+
+@pytest.mark.parametrize("first", [100, 5_000, 8_192, 60_000, 65_000])
+def test_large_head_in_two_writes_is_refused(port: int, first: int) -> None:
+    start, end = GET + b"Connection: close\r\nX: ", b"\r\n\r\n"
+    size = serving_connection.HEAD_BYTES + 1
+    head = start + b"x" * (size - len(start) - len(end)) + end
+    (answer,) = answers(port, head[:first], head[first:])
+    assert answer.status == 431
 
 
 def test_head_after_a_large_body_is_not_counted_with_the_body(port: int) -> None:

@@ -250,6 +250,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Note that the head is complete, and have the answer sent in one packet."""
+        may_be_large = self._bytes_outside_body > HEAD_BYTES - 2 * PART_BYTES
+        if may_be_large and len(self._head_without_offer()) > HEAD_BYTES:
+            raise RefusedRequestError(431, LARGE_HEAD)
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 raise RefusedRequestError(405, NO_PROXY, b"allow: GET, HEAD, POST\r\n")
