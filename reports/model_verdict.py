@@ -38,7 +38,7 @@ class RefusedModel:
 
 @dataclass(frozen=True)
 class ModelVerdict:
-    """What is known about how good the model is.
+    """The verdict about the quality of the model.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ def verdict_of(
     card : ModelCard or None
         The card of the champion; None if there is none.
     refused : RefusedModel or None
-        The newest model that was trained, if there is no champion.
+        The newest trained model. Given only if there is no champion.
     is_part : bool
         True if the report is about some of the leads only.
 

@@ -71,7 +71,7 @@ def build_report(
     previous : mapping, optional
         The last report's `report.json`, to compare with.
     refused : RefusedModel, optional
-        The newest model that was trained, if there is no champion.
+        The newest trained model. Given only if there is no champion.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Connects to the ledger's database, and begins its transactions.
 
-PostgreSQL may be behind PgBouncer with transaction pooling, so a connection keeps no state: there
-are no options at its start, and statements are prepared only on a direct connection. Each
-transaction sets its own time-outs.
+PostgreSQL may be behind PgBouncer with transaction pooling, so a connection keeps no state. It
+starts without options, and statements are prepared only on a direct connection. Each transaction
+sets its own time-outs.
 """
 
 import os

@@ -79,7 +79,7 @@ class NewestEvents:
 
 @dataclass(frozen=True)
 class LeadOverview:
-    """What is stored about one lead. `sent` is the lead as it was sent last, or None."""
+    """The stored records of one lead. `sent` is the lead as it was sent last, or None."""
 
     sent: SentLead | None
     activities: NewestEvents

@@ -141,9 +141,9 @@ class _Strata:
     def spread(self) -> float:
         """The factor between the ratio and the ends of its interval, by the delta method.
 
-        The variance in each period is that of the shares which the period has if the ratio is the
-        same in all. The share of one or two leads of a period is no measure of its own variance:
-        it is 0 or 1 for one lead.
+        The variance in each period is computed from the shares that the period would have if all
+        periods had the same ratio. The observed share of one or two leads cannot be used: for one
+        lead it is 0 or 1, and its variance would be 0.
         """
         n = self.own + self.rest
         part, share = self.own / n, (self.own_wins + self.rest_wins) / n

@@ -43,8 +43,8 @@ def additive_logit(wins: Ints, n: Ints) -> AdditiveFit:
     ----------
     Agresti, "Categorical Data Analysis", 2013, sections 5.3 and 6.2: Pearson residuals. Adjusted
     residuals are larger: they are divided by the spread that the fit leaves, which is close to 0
-    for a pair with most of the leads of its row and its column. Such a pair has its expected
-    share to a tenth of a point, and is no finding.
+    for a pair with most of the leads of its row and its column. The share of such a pair differs
+    from the expected share by less than a tenth of a point, so it must not be reported.
 
     Examples
     --------

@@ -15,7 +15,7 @@ COUNTS = {
 }
 LEVELS = WORDS | {
     "not assessed": "not assessed",
-    "refused": "trained and refused, so there are no scores",
+    "refused": "trained and refused; no scores are shown",
     "none": "no model was trained",
 }
 WITHOUT_TIMES = {"mature": "With an outcome", "won": "Won"}

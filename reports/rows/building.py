@@ -53,7 +53,7 @@ def make_rows(
         A column of the leads table, by its name or label, and its value, or a group of the report
         such as a band of numbers; case does not matter.
     refused : RefusedModel, optional
-        The newest model that was trained, if there is no scorer.
+        The newest trained model. Given only if there is no scorer.
 
     Returns
     -------

@@ -18,7 +18,7 @@ from features.events import NEVER, places
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """What the records cover.
+    """The times and the amounts that the records contain.
 
     Attributes
     ----------
