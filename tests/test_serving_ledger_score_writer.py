@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from crm.errors import LedgerError
-from crm.ledger.entries import Batch
+from crm.ledger.entries import Batch, SentLead
 from crm.ledger.ledger import Ledger
-from serving.ledger.score_writer import ScoreWriter
+from serving.ledger.pending import EVERYTHING, PendingWrites
+from serving.ledger.score_writer import ROWS_AT_ONCE, ScoreWriter
 from tests.made_calls import Away, given, many_calls
 
 
@@ -40,6 +41,77 @@ def test_large_request_is_written_whole(ledger: Ledger) -> None:
     writer.close()
     assert (writer.written, writer.dropped, writer.queued) == (1, 100, 0)
     assert sum(map(len, ledger.rows("activities"))) == 2_500
+
+
+REFUSALS = {  # what the database refuses, and the rows of 100 leads that remain
+    "a score": ("scores", "NEW.score_id = 's50'", (99, 100, 100)),
+    "two scores": ("scores", "NEW.score_id IN ('s0', 's99')", (98, 100, 100)),
+    "a lead": ("leads", "NEW.lead_id = 'L50'", (100, 99, 100)),
+    "an activity": ("activities", "NEW.lead_id = 'L50'", (100, 100, 99)),
+    "all scores": ("scores", "true", (0, 100, 100)),
+}
+
+
+@pytest.mark.parametrize("is_one_request", [True, False])
+@pytest.mark.parametrize(("table", "condition", "remaining"), REFUSALS.values(), ids=REFUSALS)
+def test_refused_row_is_dropped_alone(
+    ledger: Ledger,
+    caplog: pytest.LogCaptureFixture,
+    table: str,
+    condition: str,
+    remaining: tuple[int, int, int],
+    is_one_request: bool,
+) -> None:
+    ledger.database.prepare()
+    with ledger.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER refuse BEFORE INSERT ON {table} WHEN {condition} "
+            "BEGIN SELECT RAISE(ABORT, 'the company allows no such row'); END"
+        )
+    rows = [
+        (given(n), (SentLead(f"L{n}", None, {"a": n}), 0), {**many_calls(1)[0], "lead_id": f"L{n}"})
+        for n in range(100)
+    ]
+    pending = PendingWrites()
+    writer = ScoreWriter(ledger, pending=pending)
+    requests = [rows] if is_one_request else [[row] for row in rows]
+    for request in requests:
+        scores, leads, activities = zip(*request, strict=True)
+        writer.put(Batch(scores, leads, activities), 0)
+    writer.close(seconds=30)
+    assert (writer.written, writer.dropped, writer.queued) == (remaining[0], 100 - remaining[0], 0)
+    stored = [sum(map(len, ledger.rows(name))) for name in ("scores", "leads", "activities")]
+    assert tuple(stored) == remaining
+    assert not any(pending.is_waiting(f"L{n}", EVERYTHING) for n in range(100))
+    lines = [record for record in caplog.records if "refused" in record.message]
+    assert len(lines) == 300 - sum(remaining)
+    assert {record.message for record in lines} == {
+        f"a row of the table {table} was refused and dropped"
+    }
+    assert "the company allows no such row" in lines[0].fault  # type: ignore[attr-defined]
+    assert all(hasattr(record, "request_id") == (table == "scores") for record in lines)
+
+
+def test_rows_after_a_refused_one_are_written_together_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    add_batch = ledger.add_batch
+
+    def refuse_score_0(batch: Batch, now: int) -> int:
+        sizes.append(len(batch))
+        if any(score.score_id == "s0" for score in batch.scores):
+            raise LedgerError("never", is_passing=False)
+        return add_batch(batch, now)
+
+    monkeypatch.setattr(ledger, "add_batch", refuse_score_0)
+    writer = ScoreWriter(ledger)
+    writer.put(Batch(scores=[given(number) for number in range(ROWS_AT_ONCE)]), 0)
+    writer.put(Batch(scores=[given(number) for number in range(ROWS_AT_ONCE, 9_000)]), 0)
+    writer.close(seconds=30)
+    assert (writer.written, writer.dropped) == (8_999, 1)
+    assert max(sizes[-5:]) > ROWS_AT_ONCE / 2
+    assert len(sizes) < 60
 
 
 def test_rejected_batch_does_not_block_the_queue(

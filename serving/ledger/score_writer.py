@@ -24,6 +24,8 @@ ROWS_AT_ONCE: Final = 1_000  # in one transaction
 GATHER_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 
+TABLES: Final = ("leads", "activities", "stages", "scores")  # in the order of writing
+
 log = logging.getLogger("leadscore")
 
 
@@ -52,8 +54,8 @@ class ScoreWriter:
     ----------
     written, dropped : int
         Number of scores written, and of scores lost: the queue was full, the database refused
-        them for good, or the service ended while the database was unavailable. Scores of erased
-        leads count as neither.
+        the score for good, or the service ended while the database was unavailable. Scores of
+        erased leads count as neither.
     on_queued : callable
         Called with the number of queued scores whenever it changes.
     """
@@ -74,6 +76,7 @@ class ScoreWriter:
         self._pending = pending or PendingWrites()
         self._pending.hurry = self.hurry
         self._is_hurried = False
+        self._rows_at_once = ROWS_AT_ONCE  # fewer while the writer looks for a refused row
         self._waiting: deque[Waiting] = deque()
         self._rows = self._queued = 0
         self._load = 0.0
@@ -105,14 +108,14 @@ class ScoreWriter:
                 self.dropped += len(batch.scores)
                 return
             number = self._pending.add(batch)
-            self._waiting.extend(Waiting(piece, now, number) for piece in _pieces(batch))
+            self._waiting.extend(Waiting(piece, now, number) for piece in _pieces(batch, ROWS_AT_ONCE))
             self._rows += len(batch)
             self._load += _load(batch)
             self._count_queued(len(batch.scores))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="score-writer", daemon=True)
                 self._thread.start()
-            if len(self._waiting) == 1 or self._rows >= ROWS_AT_ONCE:
+            if len(self._waiting) == 1 or self._rows >= self._rows_at_once:
                 self._changed.notify()
 
     def hurry(self) -> None:
@@ -161,27 +164,32 @@ class ScoreWriter:
                 time.sleep(0.1)
 
     def _write(self, taken: list[Waiting]) -> bool:
-        """Write some batches. Return whether they are finished: written, or refused for good."""
+        """Write some batches in one transaction. Return whether the database could be used.
+
+        If the database refuses the batches for good, the next transactions are smaller, until the
+        refused row is alone in one. Only this row is dropped.
+        """
         joined = Batch(
             scores=[score for batch, _, _ in taken for score in batch.scores],
             leads=[lead for batch, _, _ in taken for lead in batch.leads],
             activities=[row for batch, _, _ in taken for row in batch.activities],
             stages=[row for batch, _, _ in taken for row in batch.stages],
         )
-        written = 0
+        written = lost = 0
         try:
             written = self._ledger.add_batch(joined, taken[-1].now)
-            lost = 0
             self._faults.worked("written")
-        except LeadScoringError as error:
-            if not isinstance(error, LedgerError) or error.is_passing:
-                self._faults.failed("written", error)
-                return False
-            lost = len(joined.scores)
-            log.error("scores were refused", extra={"count": lost, "fault": str(error)})
         except Exception as error:
+            if isinstance(error, LeadScoringError):
+                if not isinstance(error, LedgerError) or error.is_passing:
+                    self._faults.failed("written", error)
+                    return False
+            if len(joined) > 1:
+                self._rows_at_once = len(joined) // 2
+                return True
             lost = len(joined.scores)
-            log.error("scores were refused", extra={"count": lost, "fault": type(error).__name__})
+            _log_refused(joined, error)
+        self._rows_at_once = min(2 * self._rows_at_once, ROWS_AT_ONCE)
         with self._changed:
             if self._is_closed:  # `close` did not wait, and has counted these scores as dropped
                 return True
@@ -201,12 +209,16 @@ class ScoreWriter:
         self.on_queued(self._queued)
 
     def _taken(self) -> list[Waiting]:
-        """Return the oldest batches, as many as fit one transaction, but at least one."""
+        """Return the oldest batches that fit one transaction, or a piece of the oldest batch."""
+        if self._waiting and len(self._waiting[0].batch) > self._rows_at_once:
+            batch, now, number = self._waiting.popleft()
+            pieces = [Waiting(piece, now, number) for piece in _pieces(batch, self._rows_at_once)]
+            self._waiting.extendleft(reversed(pieces))
         taken: list[Waiting] = []
         rows = 0
         for waiting in self._waiting:
             rows += len(waiting.batch)
-            if taken and rows > ROWS_AT_ONCE:
+            if rows > self._rows_at_once:
                 break
             taken.append(waiting)
         return taken
@@ -215,7 +227,7 @@ class ScoreWriter:
         return self._end_by is not None
 
     def _is_batch_ready(self) -> bool:
-        return self._rows >= ROWS_AT_ONCE or self._is_hurried or self._is_ending()
+        return self._rows >= self._rows_at_once or self._is_hurried or self._is_ending()
 
 
 def _load(batch: Batch) -> float:
@@ -224,12 +236,23 @@ def _load(batch: Batch) -> float:
     return len(batch.scores) + len(batch.leads) + events / EVENTS_PER_SCORE
 
 
-def _pieces(batch: Batch) -> Iterator[Batch]:
-    """Split a batch that is too large for one transaction."""
-    if len(batch) <= ROWS_AT_ONCE:
+def _pieces(batch: Batch, most: int) -> Iterator[Batch]:
+    """Split a batch that has more than `most` rows, which is too large for one transaction."""
+    if len(batch) <= most:
         yield batch
         return
-    for table in ("leads", "activities", "stages", "scores"):
+    for table in TABLES:
         rows = getattr(batch, table)
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            yield Batch(**{table: rows[start : start + ROWS_AT_ONCE]})
+        for start in range(0, len(rows), most):
+            yield Batch(**{table: rows[start : start + most]})
+
+
+def _log_refused(batch: Batch, error: Exception) -> None:
+    """Log why the database refused a row for good, its table, and the request that it is from."""
+    (table,) = (name for name in TABLES if getattr(batch, name))
+    extra = {"fault": str(error) if isinstance(error, LedgerError) else type(error).__name__}
+    if isinstance(error, LedgerError):
+        extra["cause"] = error.cause
+    for score in batch.scores:
+        extra["request_id"] = score.request_id
+    log.error("a row of the table %s was refused and dropped", table, extra=extra)
