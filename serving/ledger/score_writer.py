@@ -108,7 +108,8 @@ class ScoreWriter:
                 self.dropped += len(batch.scores)
                 return
             number = self._pending.add(batch)
-            self._waiting.extend(Waiting(piece, now, number) for piece in _pieces(batch, ROWS_AT_ONCE))
+            pieces = _pieces(batch, ROWS_AT_ONCE)
+            self._waiting.extend(Waiting(piece, now, number) for piece in pieces)
             self._rows += len(batch)
             self._load += _load(batch)
             self._count_queued(len(batch.scores))
@@ -180,10 +181,9 @@ class ScoreWriter:
             written = self._ledger.add_batch(joined, taken[-1].now)
             self._faults.worked("written")
         except Exception as error:
-            if isinstance(error, LeadScoringError):
-                if not isinstance(error, LedgerError) or error.is_passing:
-                    self._faults.failed("written", error)
-                    return False
+            if isinstance(error, LeadScoringError) and not _is_refusal(error):
+                self._faults.failed("written", error)
+                return False
             if len(joined) > 1:
                 self._rows_at_once = len(joined) // 2
                 return True
@@ -245,6 +245,10 @@ def _pieces(batch: Batch, most: int) -> Iterator[Batch]:
         rows = getattr(batch, table)
         for start in range(0, len(rows), most):
             yield Batch(**{table: rows[start : start + most]})
+
+
+def _is_refusal(error: LeadScoringError) -> bool:
+    return isinstance(error, LedgerError) and not error.is_passing
 
 
 def _log_refused(batch: Batch, error: Exception) -> None:
