@@ -152,17 +152,24 @@ def test_steps_of_the_funnel(oracle: Oracle) -> None:
     assert [row["n"] for row in actual] == [rows.rate[1], *(r["wins"] for r in actual[:-1])]
 
 
-def test_median_days_of_a_step(oracle: Oracle) -> None:
-    rows = oracle.rows
-    assert rows.funnel is not None
-    stage = rows.funnel.stages[-1]
-    (median,) = oracle.one(f"""
-        SELECT median((b.closed - s.tm) / {DAY}) FROM base b JOIN
-            (SELECT id, min(tm) AS tm FROM stages WHERE stage = '{stage}' GROUP BY id) s USING (id)
-        WHERE b.mature AND b.in_time
+def test_median_days_of_each_step(oracle: Oracle) -> None:
+    expected = oracle.all(f"""
+        WITH entries AS (
+            SELECT id, place, min(tm) AS tm FROM stages JOIN funnel USING (stage) GROUP BY ALL
+            UNION ALL SELECT id, -1, created FROM base
+            UNION ALL SELECT id, (SELECT count(*) FROM funnel), closed FROM base WHERE in_time)
+        SELECT a.place + 1, count(*), median((b.tm - a.tm) / {DAY}),
+            quantile_disc((b.tm - a.tm) / {DAY}, 0.9)
+        FROM base JOIN entries a USING (id) JOIN entries b USING (id)
+        WHERE b.place = a.place + 1 AND mature AND a.tm <= b.tm
+            AND b.tm - created <= {oracle.rows.horizon}
+        GROUP BY a.place ORDER BY a.place
     """)
-    actual = by_name(funnel_page(rows), "funnel-steps")["won"]["days"]
-    assert actual == pytest.approx(median, abs=1e-6)
+    actual = figure(funnel_page(oracle.rows), "funnel-steps").rows
+    assert len(actual) == len(expected) > 4
+    for row, (_, n, median, late) in zip(actual, expected, strict=True):
+        assert row["n_days"] == n
+        assert (row["days"], row["days_late"]) == pytest.approx((median, late), abs=1e-6)
 
 
 def test_conversion_of_leads_open_at_an_age(oracle: Oracle) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crm.arrays import Bools, Ints
+from features.events import NEVER
 from reports.rows.journeys import Funnel
 from reports.rows.rows import ReportRows
 
@@ -21,7 +22,8 @@ class Steps:
     reached : list of ndarray of bool, shape (n_leads,)
         True for the leads that reached each step within the horizon.
     times : list of ndarray of int64, shape (n_leads,)
-        The time at which each lead reached each step; `NEVER` if it did not.
+        The time at which each lead itself entered each step within the horizon; `NEVER` if it did
+        not, also if it skipped the step.
     """
 
     names: list[str]
@@ -34,9 +36,9 @@ class Steps:
         limit = rows.created + rows.horizon
         reached, times = [np.ones(len(rows), dtype=bool)], [rows.created]
         for k in range(len(funnel.stages)):
-            at = funnel.reached[:, k]
-            reached.append((at <= limit) | rows.won)
-            times.append(at)
+            entered = funnel.entered[:, k]
+            reached.append((funnel.reached[:, k] <= limit) | rows.won)
+            times.append(np.where(entered <= limit, entered, NEVER))
         reached.append(rows.won)
-        times.append(rows.closed)
+        times.append(np.where(rows.won, rows.closed, NEVER))
         return cls(names=[CREATED, *funnel.stages, WON], reached=reached, times=times)

@@ -26,11 +26,13 @@ class StepRow(ShareRow):
     """The leads that reached the step before, and the share of them that reached this step.
 
     `lost`, `open` and `late` count the leads that did not: lost, still open, or won too late.
+    `days` and `days_late` are of the `n_days` leads that entered both steps, one after the other.
     """
 
     reached_share: float
     n_all: int
     after: str
+    n_days: int
     days: float | None
     days_late: float | None
     lost: int
@@ -44,8 +46,8 @@ def _step_rows(rows: ReportRows, steps: Steps) -> list[StepRow]:
         before = rows.is_mature & steps.reached[k - 1]
         here = rows.is_mature & steps.reached[k]
         start, end = steps.times[k - 1], steps.times[k]
-        dated = here & (end != NEVER) & (start != NEVER)
-        took = median_interval(np.maximum(end[dated] - start[dated], 0) / DAY)
+        entered_both = rows.is_mature & (end != NEVER) & (start <= end)
+        took = median_interval((end[entered_both] - start[entered_both]) / DAY)
         left = before & ~steps.reached[k]
         table.append(
             StepRow(
@@ -54,6 +56,7 @@ def _step_rows(rows: ReportRows, steps: Steps) -> list[StepRow]:
                 reached_share=float(here.sum() / max(n_all, 1)),
                 n_all=n_all,
                 after=steps.names[k - 1],
+                n_days=int(entered_both.sum()),
                 days=None if took is None else took.value,
                 days_late=None if took is None else took.late,
                 lost=int((left & rows.is_lost).sum()),
@@ -81,6 +84,7 @@ def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
         Column("wins", "Reached it", "count"),
         Column("reached_share", "Of all", "share", "reached_share", ("wins", "n_all")),
         *share_columns("Goes on", "step_share"),
+        Column("n_days", "Entered both", "count", "step_days"),
         Column("days", "Half within", "days", "step_days"),
         Column("days_late", "Nine of ten within", "days", "nine_of_ten"),
         Column("lost", "Lost before it", "count", "lost_after"),
@@ -95,7 +99,8 @@ def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
         columns=columns,
         rows=cells,
         chart=funnel_chart(cells, finding, about),
-        note="A lead that skipped a stage counts as having reached it.",
+        note="A lead that skipped a stage counts as having reached it. Days are counted only for "
+        "leads that entered both stages, one after the other.",
     )
     by_source, source_takeaways = steps_by_source(rows, steps)
     takeaways += steps_over_time(rows, steps) + source_takeaways
