@@ -40,6 +40,7 @@ from serving.http.connection import bound_connections
 from serving.http.keys import KeyRing
 from serving.http.logs import AccessLog, configure_logs
 from serving.http.prometheus import QueuedScores, publish, published
+from serving.http.report_files import check_report_folder
 from serving.http.security import is_loopback
 from serving.settings import Settings, check_keys_file, keys_file, read_settings
 
@@ -111,6 +112,7 @@ class Leadscore:
         try:
             settings = read_settings(os.environ)
             check_keys_file(settings)
+            _check_report_folder(settings.report_dir)
             keys = _key_ring(settings)
             if settings.host and not is_loopback(settings.host) and not len(keys):
                 raise ConfigError(
@@ -171,6 +173,13 @@ def _open_ledger(url: str) -> None:
         except LedgerError as error:
             configure_logs()
             log.error("the ledger cannot be opened at the start", extra={"fault": str(error)})
+
+
+def _check_report_folder(name: str) -> None:
+    """Check the folder of the report. If its disk does not answer, only log it."""
+    if not check_report_folder(name):
+        configure_logs()
+        log.warning("the folder of the report does not answer at the start")
 
 
 class _Upkeep:

@@ -100,8 +100,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     ConfigError
-        If a value is not of its setting's type, the file of keys is named by an empty text, the
-        folder of the report does not exist, or a variable looks like a misspelt setting.
+        If a value is not of its setting's type, the file of keys is named by an empty text, or a
+        variable looks like a misspelt setting.
     """
     values: dict[str, Any] = {}
     for setting in fields(Settings):
@@ -120,12 +120,6 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         raise ConfigError(
             f"{KEYS_FILE} is empty. Set it to the path of the file of API keys, or remove the "
             "variable to use the file in BentoML's home."
-        )
-    folder = Path(settings.report_dir)
-    if settings.report_dir and not (folder.is_absolute() and folder.is_dir()):
-        raise ConfigError(
-            f"LEADSCORE_REPORT_DIR is {settings.report_dir[:200]!r}. Expected the absolute "
-            "path of an existing folder, because the service changes its working folder."
         )
     if settings.hubspot_secret and not settings.public_url:
         raise ConfigError(

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ import httpx
 import pytest
 from markupsafe import Markup
 
+from crm.errors import ConfigError
 from reports.forms.html_page import document
 from serving import app as serving_app
 from serving.app import ScoringApp
@@ -241,6 +244,45 @@ def test_hung_folder_takes_few_threads_and_gets_504(folder: Path, hanging: list[
     assert "Check its disk" in answers[0].json()["error"]["message"]
     assert len(hanging) == serving_app.REPORT_THREADS
     assert (alive.status_code, pool) == (200, 7)
+
+
+def test_existing_folder_is_accepted(folder: Path) -> None:
+    assert report_files.check_report_folder(str(folder))
+    assert report_files.check_report_folder("")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/nowhere/at/all", "an existing folder"),
+        ("tests", "the absolute path"),
+        (__file__, "an existing folder"),
+    ],
+)
+def test_folder_that_does_not_exist_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        report_files.check_report_folder(name)
+
+
+START = """
+import sys, threading, time
+from pathlib import Path
+
+Path.is_dir = lambda path: threading.Event().wait()  # a mount that does not answer
+from serving.http.report_files import check_report_folder
+from serving.settings import read_settings
+
+started = time.monotonic()
+settings = read_settings({"LEADSCORE_REPORT_DIR": sys.argv[1]})
+print(check_report_folder(settings.report_dir, seconds=0.2), time.monotonic() - started < 10)
+"""
+
+
+def test_hung_folder_does_not_keep_the_service_from_starting_and_ending(folder: Path) -> None:
+    """The process ends too, although a thread still waits for the folder."""
+    command = [sys.executable, "-c", START, str(folder)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "False True\n"
 
 
 def test_threads_of_reads_that_return_are_used_again(folder: Path) -> None:

@@ -1,7 +1,5 @@
 """Tests of the service's settings: which values of environment variables are valid."""
 
-from pathlib import Path
-
 import pytest
 
 from crm.errors import ConfigError
@@ -22,9 +20,6 @@ from serving.settings import read_settings
         ("PUBLIC_URL", "https:///v1", "a host"),
         ("PUBLIC_URL", "ftp://x.example", "https://"),
         ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
-        ("REPORT_DIR", "/nowhere/at/all", "an existing folder"),
-        ("REPORT_DIR", "tests", "the absolute path"),
-        ("REPORT_DIR", __file__, "an existing folder"),
     ],
 )
 def test_invalid_settings_are_refused(variable: str, value: str, message: str) -> None:
@@ -35,8 +30,3 @@ def test_invalid_settings_are_refused(variable: str, value: str, message: str) -
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:3000", "https://scores.example.com/v1/"])
 def test_valid_addresses_are_accepted(url: str) -> None:
     assert read_settings({"LEADSCORE_PUBLIC_URL": url}).public_url == url
-
-
-def test_existing_report_folder_is_accepted(tmp_path: Path) -> None:
-    settings = read_settings({"LEADSCORE_REPORT_DIR": str(tmp_path)})
-    assert settings.report_dir == str(tmp_path)

@@ -1,13 +1,16 @@
 """The marketers' pages: the files of the newest report, read only."""
 
+import asyncio
 import os
 import re
 import stat
 from pathlib import Path
 
+from crm.errors import ConfigError
 from crm.report_folder import FOLDERS, PAGE, RECORD
 from serving.errors import RequestError
 from serving.http.response import Response
+from serving.http.slow_reads import SlowReads
 
 REPORT = "/report"
 CONTENT_TYPES = {
@@ -26,11 +29,48 @@ HEADERS = (
 )
 STRICT = b"default-src 'none'"
 NEVER = b"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+START_SECONDS = 2.0  # for the folder to answer at the start
 HEAD_BYTES = 2_000  # a page's own policy is within its first bytes
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
 _FILE = re.compile(rf"(?:(?:{'|'.join(FOLDERS)})/)?[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.([a-z]+)")
 _POLICY = re.compile(rb'http-equiv="Content-Security-Policy" content="([\x20-\x21\x23-\x7e]*)"')
+
+
+def check_report_folder(name: str, seconds: float = START_SECONDS) -> bool:
+    """Check that the folder of the report exists, unless its disk does not answer.
+
+    Parameters
+    ----------
+    name : str
+        The setting; empty if there is no report.
+    seconds : float
+        The longest time that this takes.
+
+    Returns
+    -------
+    bool
+        Whether the disk has answered in this time.
+
+    Raises
+    ------
+    ConfigError
+        If the folder does not exist, or its path is relative.
+    """
+    folder = Path(name)
+    try:
+        if not name or (folder.is_absolute() and asyncio.run(_is_folder(folder, seconds))):
+            return True
+    except TimeoutError:
+        return False
+    raise ConfigError(
+        f"LEADSCORE_REPORT_DIR is {name[:200]!r}. Expected the absolute path of an existing "
+        "folder, because the service changes its working folder."
+    )
+
+
+async def _is_folder(folder: Path, seconds: float) -> bool:
+    return await SlowReads(threads=1, seconds=seconds).run(folder.is_dir)
 
 
 def in_report(path: str) -> bool:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable
+from threading import Thread
 from typing import TypeVar
+
+from serving.errors import RequestError
 
 Result = TypeVar("Result")
 
@@ -39,11 +41,13 @@ class SlowReads:
         ------
         TimeoutError
             If no thread becomes free in time, or the function does not return in time.
+        RequestError
+            503 if the system cannot start a thread now.
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Result] = loop.create_future()
 
-        def finish(value: Result | None, error: Exception | None) -> None:
+        def finish(value: Result | None, error: BaseException | None) -> None:
             self._free.release()
             if result.done():  # the caller has its time-out
                 return
@@ -56,12 +60,16 @@ class SlowReads:
             value = error = None
             try:
                 value = function()
-            except Exception as raised:
+            except BaseException as raised:
                 error = raised
             with contextlib.suppress(RuntimeError):  # the event loop has ended
                 loop.call_soon_threadsafe(finish, value, error)
 
         async with asyncio.timeout(self._seconds):
             await self._free.acquire()
-            threading.Thread(target=work, name="slow read", daemon=True).start()
+            try:
+                Thread(target=work, name="slow read", daemon=True).start()
+            except RuntimeError as fault:
+                self._free.release()
+                raise RequestError(503, "") from fault
             return await result
