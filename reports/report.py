@@ -19,7 +19,7 @@ from reports.pages.activities.page import activities_page
 from reports.pages.age import age_page
 from reports.pages.audience import audience_page
 from reports.pages.capacity import capacity_page
-from reports.pages.coverage import unknown_words
+from reports.pages.coverage import closed_early_words, unknown_words
 from reports.pages.features.page import features_page
 from reports.pages.funnel.page import funnel_page
 from reports.pages.month import month_page
@@ -135,7 +135,7 @@ def _notes_on_records(rows: ReportRows) -> list[str]:
     notes = [*rows.records.notes, *map(str, rows.records.left_out)]
     if notes and rows.is_part:
         notes.insert(0, "These notes are about the records of all leads.")
-    return [*filter(None, [unknown_words(rows)]), *notes]
+    return [*filter(None, [unknown_words(rows), closed_early_words(rows)]), *notes]
 
 
 def _plain(page: Page) -> Page:

@@ -179,10 +179,11 @@ def _month_rows(rows: ReportRows) -> list[MonthRow]:
     month = months_of(rows.created)
     first = int(month.min())
     k = int(month.max()) - first + 1
-    n = np.bincount(month - first, minlength=k)
+    n = np.bincount((month - first)[~rows.is_closed_early], minlength=k)
     mature = np.bincount((month - first)[rows.is_mature], minlength=k)
     wins = np.bincount((month - first)[rows.is_mature & rows.won], minlength=k)
-    unknown = np.bincount((month - first)[~rows.has_known_outcome], minlength=k)
+    is_unknown = ~rows.has_known_outcome & ~rows.is_closed_early
+    unknown = np.bincount((month - first)[is_unknown], minlength=k)
     table = []
     for i in np.flatnonzero(n):
         is_whole, is_small = bool(mature[i] == n[i]), bool(n[i] < FEWEST_LEADS)

@@ -26,6 +26,19 @@ def unknown_words(rows: ReportRows) -> str:
     )
 
 
+def closed_early_words(rows: ReportRows) -> str:
+    """Describe the leads that were closed before they were created; empty if there are none."""
+    n = int(rows.is_closed_early.sum())
+    if not n:
+        return ""
+    if n == 1:
+        return "1 lead was already won or lost when it was created, so it is in no conversion."
+    return (
+        f"{n:,} leads were already won or lost when they were created, so they are in no "
+        "conversion."
+    )
+
+
 def amounts_words(rows: ReportRows) -> str:
     """Format the number of wins with an amount, and of all wins."""
     coverage = rows.coverage

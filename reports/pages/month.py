@@ -14,7 +14,12 @@ from models.evaluation.differences import counts_differ, shares_differ
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Page, Section, TableRow, Takeaway, cells_of
 from reports.metrics import DEFINITIONS
-from reports.pages.coverage import last_days, revenue_sentences, unknown_words
+from reports.pages.coverage import (
+    closed_early_words,
+    last_days,
+    revenue_sentences,
+    unknown_words,
+)
 from reports.pages.groups import CHANCE_TITLE
 from reports.pages.phrases import day_name, of_words, share_words
 from reports.pages.score.page import VERDICT
@@ -155,7 +160,7 @@ def _summary(rows: ReportRows, other_pages: Sequence[Page]) -> tuple[str, ...]:
             f"Of the {leads}, {share_words(share_of(wins, n))} are won. "
             f"{int(rows.is_open.sum()):,} of {len(rows):,} leads are open."
         )
-    paragraphs += filter(None, [unknown_words(rows)])
+    paragraphs += filter(None, [unknown_words(rows), closed_early_words(rows)])
     silent = [page for page in other_pages if not page.takeaways]
     bare = [page for page in silent if not any(part.figures for part in page.sections)]
     plain = [page.title for page in silent if page not in bare]
@@ -254,7 +259,8 @@ def _figures(rows: ReportRows) -> list[MonthFigure]:
     is_known = rows.coverage.outcomes_from <= ends[1] - DAYS * DAY
     mature_until = min(rows.as_of - rows.horizon, rows.leads_until)
     cohorts = [
-        leads & rows.has_known_outcome for leads in _last_and_before(rows.created, mature_until)
+        leads & rows.has_known_outcome & ~rows.is_closed_early
+        for leads in _last_and_before(rows.created, mature_until)
     ]
     table = [
         _count_figure("New leads", "new_leads", created, rows.leads_until),

@@ -146,14 +146,18 @@ def about_mature(rows: ReportRows) -> str:
     n = int(rows.is_mature.sum())
     if not rows.has_times:
         return f"{n:,} {mature_words(rows)}; they have no times"
-    is_known = rows.has_known_outcome
-    young = int((is_known & ~rows.is_old).sum())
-    if is_known.all():
+    is_known, is_early = rows.has_known_outcome, rows.is_closed_early
+    young = int((is_known & ~is_early & ~rows.is_old).sum())
+    n_unknown, n_early = int((~is_known).sum()), int((is_known & is_early).sum())
+    if not n_unknown and not n_early:
         return f"{n:,} {mature_words(rows)}; {young:,} younger ones are not counted"
-    begin = day_name(rows.coverage.outcomes_from)
-    unknown = f"{int((~is_known).sum()):,} created before {begin}, when outcomes begin"
-    younger = f"{young:,} younger ones, " if young else ""
-    return f"{n:,} {mature_words(rows)}; not counted: {younger}{unknown}"
+    left_out = [f"{young:,} younger ones"] if young else []
+    if n_unknown:
+        begin = day_name(rows.coverage.outcomes_from)
+        left_out.append(f"{n_unknown:,} created before {begin}, when outcomes begin")
+    if n_early:
+        left_out.append(f"{n_early:,} already won or lost when created")
+    return f"{n:,} {mature_words(rows)}; not counted: {', '.join(left_out)}"
 
 
 def months_of(times: Ints) -> Ints:

@@ -203,7 +203,7 @@ def _with_outcomes(
     if not has_times:
         won, is_old = is_won, is_won | is_lost
     else:
-        won = is_won & ((closed == NEVER) | (closed - horizon <= created))
+        won = is_won & ((closed == NEVER) | ((closed > created) & (closed - horizon <= created)))
         certain = microseconds(pd.Series([records.outcomes_until], dtype=TIME_DTYPE))[0]
         is_old = created + horizon <= (as_of if certain == NOT_A_TIME else min(as_of, certain))
     return ReportRows(
@@ -220,7 +220,7 @@ def _with_outcomes(
         is_lost=is_lost,
         won=won,
         is_old=is_old,
-        is_mature=is_old & (created >= coverage.outcomes_from),
+        is_mature=is_old & (created >= coverage.outcomes_from) & (closed > created),
         amount=amount,
         coverage=coverage,
         reason=reason,

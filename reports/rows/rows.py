@@ -51,12 +51,13 @@ class ReportRows:
     is_won, is_lost : ndarray of bool, shape (n,)
         The outcome up to the moment, within the horizon or later. A lead that is neither is open.
     won : ndarray of bool, shape (n,)
-        True for leads that were won within the horizon after creation.
+        True for leads that were won after their creation, within the horizon.
     is_old : ndarray of bool, shape (n,)
         True for leads that were created at least one horizon ago; without times, for leads with
         an outcome.
     is_mature : ndarray of bool, shape (n,)
-        True for old leads whose outcome is known: those not created before the outcomes begin.
+        True for old leads whose outcome is known: those not created before the outcomes begin, and
+        not closed before their creation.
     amount : ndarray of float64, shape (n,)
         The amount of the win; 0 without one.
     coverage : Coverage
@@ -147,6 +148,14 @@ class ReportRows:
     def has_known_outcome(self) -> Bools:
         """True for leads that were not created before the outcomes begin, shape (n,)."""
         return np.asarray(self.created >= self.coverage.outcomes_from)
+
+    @property
+    def is_closed_early(self) -> Bools:
+        """True for leads that were won or lost at or before their creation, shape (n,).
+
+        They were never open, so they are in no conversion, as training leaves them out.
+        """
+        return np.asarray(self.closed <= self.created)
 
     def earned(self, is_won: Bools) -> Earned:
         """Sum the amounts of the chosen wins."""

@@ -164,7 +164,7 @@ class Handovers:
     def matured(self, begin: int, end: int, grade: str = ALL) -> Bools:
         """Return which leads were handed over one horizon before a period."""
         handed = self.within(begin - self.rows.horizon, end - self.rows.horizon, grade)
-        return handed & self.rows.has_known_outcome
+        return handed & self.rows.has_known_outcome & ~self.rows.is_closed_early
 
     def closed(self, begin: int, end: int) -> Bools:
         """Return which leads were won in a period."""

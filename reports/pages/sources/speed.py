@@ -91,7 +91,8 @@ def _why_unknown(rows: ReportRows) -> str:
 
 def _all_wins(rows: ReportRows, all_days: MedianInterval) -> tuple[str, ...]:
     """Format the time that all wins take, also those that the figure does not count."""
-    every = median_interval(rows.days_to_close[rows.is_won & np.isfinite(rows.days_to_close)])
+    is_dated = np.isfinite(rows.days_to_close) & ~rows.is_closed_early
+    every = median_interval(rows.days_to_close[rows.is_won & is_dated])
     if every is None or every.n == all_days.n:
         return ()
     sentences = [
