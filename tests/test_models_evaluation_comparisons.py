@@ -54,9 +54,27 @@ def test_interval_of_a_ratio_is_on_the_log_scale_from_ten_wins(
         assert group.ratio_low == pytest.approx(group.low / 0.1)
 
 
-def test_group_of_all_leads_is_the_average() -> None:
-    group = contrast(50, 500, 50, 500)
-    assert (group.ratio, group.p, group.others) == (1, None, 0)
+@pytest.mark.parametrize(("wins", "n"), [(50, 500), (3, 500), (500, 500), (2, 9)])
+def test_group_of_all_leads_is_the_average_and_has_no_interval(wins: int, n: int) -> None:
+    group = contrast(wins, n, wins, n)
+    assert (group.ratio, group.ratio_low, group.ratio_high, group.p) == (1, None, None, None)
+    assert group.verdict == Verdict.SAME
+    assert not group.verdict.is_judged
+    assert (group.low, group.high) == (share_of(wins, n).low, share_of(wins, n).high)
+
+
+def test_group_is_not_compared_if_all_leads_have_the_result() -> None:
+    group = contrast(100, 100, 1_000, 1_000)
+    assert (group.ratio, group.ratio_low, group.ratio_high, group.p) == (1, None, None, None)
+    assert group.verdict == Verdict.SAME
+    assert contrast(100, 100, 999, 1_000).verdict == Verdict.UNCLEAR
+
+
+def test_mean_of_all_leads_is_the_average_and_has_no_interval() -> None:
+    group = mean_ratio(np.arange(100.0), np.ones(100, dtype=bool))
+    assert group is not None
+    assert (group.ratio, group.ratio_low, group.ratio_high, group.p) == (1, None, None, None)
+    assert group.verdict == Verdict.SAME
 
 
 def test_groups_without_any_win_have_no_ratio() -> None:

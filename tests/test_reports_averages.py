@@ -12,7 +12,7 @@ from crm.reading import read_records
 from crm.times import DAY
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import Groups
-from models.evaluation.comparisons import contrast
+from models.evaluation.comparisons import Verdict, contrast
 from reports.content import Figure, Page
 from reports.pages.activities.early import Early
 from reports.pages.activities.looks import Look
@@ -177,6 +177,28 @@ def test_pairs_with_most_leads_of_their_values_are_no_finding(public_data: Path)
     sentences = [takeaway.sentence for takeaway in page.takeaways]
     assert sentences
     assert not [sentence for sentence in sentences if "each value alone suggests" in sentence]
+
+
+def test_an_activity_of_every_lead_of_a_stage_is_not_compared(public_data: Path) -> None:
+    project = load_project(EXAMPLES / "bpic2012.toml")
+    page = activities_page(make_rows(project, read_records(project, NOW), NOW))
+    figure = figure_of(page, "activities-stages")
+    everyone = [row for row in figure.rows if row["verdict"] == Verdict.SAME]
+    assert len(everyone) == 6
+    assert {(row["ratio"], row["ratio_low"], row["ratio_high"], row["p"]) for row in everyone} == {
+        (1, None, None, None)
+    }
+    judged = [row for row in figure.rows if row["p"] is not None]
+    assert f" of {len(judged)} pairs of a stage and an activity with enough leads" in figure.finding
+
+
+def test_steps_that_all_leads_take_are_not_counted_as_compared(rows: ReportRows) -> None:
+    figure = figure_of(funnel_page(rows), "funnel-sources")
+    first = [row for row in figure.rows if row["name"].endswith("created → new")]
+    assert {row["verdict"] for row in first} == {Verdict.SAME}
+    judged = [row for row in figure.rows if row["p"] is not None]
+    assert 0 < len(judged) <= len(figure.rows) - len(first)
+    assert f" of {len(judged)} pairs of a source and a step" in figure.finding
 
 
 def test_the_average_of_early_activities_is_of_all_leads_that_were_open() -> None:

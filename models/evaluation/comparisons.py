@@ -34,6 +34,7 @@ class Verdict(StrEnum):
     FEW_OTHERS = "too few others to tell"
     FEW_WINS = "too few wins to tell"
     APART = "no value, so not compared"
+    SAME = "the same for all leads, so not compared"
 
     @property
     def is_judged(self) -> bool:
@@ -111,6 +112,9 @@ class Contrast(Share):
         The number of leads outside the group.
     is_apart : bool
         True for the leads without a value: they are counted, and not compared.
+    is_same : bool
+        True if the group is all leads, or if all leads have the result. The ratio is 1 and has no
+        interval.
     time_value, time_average : float or None
         The shares of the group and of all leads of the same time, whose ratio `ratio` is, if the
         group is compared within periods (`models.evaluation.same_time`); else None.
@@ -122,6 +126,7 @@ class Contrast(Share):
     p: float | None = None
     others: int = 0
     is_apart: bool = False
+    is_same: bool = False
     time_value: float | None = None
     time_average: float | None = None
 
@@ -135,6 +140,8 @@ class Contrast(Share):
         """The result of the comparison in words."""
         if self.is_apart:
             return Verdict.APART
+        if self.is_same:
+            return Verdict.SAME
         if self.p is None:
             if self.n < FEWEST_LEADS:
                 return Verdict.FEW_LEADS
@@ -172,7 +179,8 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     -------
     Contrast
         Not corrected for other comparisons. The interval of the ratio ends at the ratio that a
-        group has if all of its leads have the result.
+        group has if all of its leads have the result. There is no interval if the ratio can only
+        be 1, because the group is all leads or all leads have the result.
 
     References
     ----------
@@ -190,6 +198,9 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     True
     >>> contrast(wins=98, n=100, all_wins=100, all_n=1_000).ratio_high
     10.0
+    >>> everyone = contrast(wins=30, n=100, all_wins=30, all_n=100)
+    >>> everyone.ratio, everyone.ratio_low, everyone.verdict.value
+    (1.0, None, 'the same for all leads, so not compared')
     """
     if n == 0:
         return Contrast(n=0, wins=0, value=np.nan, low=np.nan, high=np.nan, others=all_n)
@@ -198,10 +209,12 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     group = Contrast(n=n, wins=wins, value=share, low=low, high=high, others=all_n - n)
     if all_wins == 0:
         return group
+    if n == all_n or all_wins == all_n:
+        return replace(group, ratio=1.0, is_same=True)
     base = all_wins / all_n
     group = replace(group, ratio=share / base, ratio_low=low / base, ratio_high=high / base)
     rest_n, rest_wins = all_n - n, all_wins - wins
-    if wins >= FEWEST_WINS and rest_n > 0:
+    if wins >= FEWEST_WINS:
         rest_share = rest_wins / rest_n
         spread = _ratio_spread(
             share,
@@ -289,6 +302,7 @@ def mean_ratio(values: Floats, is_in: Bools) -> Contrast | None:
         high=float(mean + half),
         ratio=mean / base,
         others=rest_n,
+        is_same=not rest_n,
     )
     if wins < FEWEST_LEADS or mean <= 0 or rest_n < FEWEST_LEADS:
         return group  # a few large amounts say little
