@@ -11,6 +11,7 @@ import pytest
 from crm.project import load_project
 from crm.reading import read_records
 from crm.times import DAY
+from features.events import NEVER
 from features.groups import Groups
 from reports.charts.lines import lines_chart
 from reports.content import Figure, Page
@@ -86,6 +87,7 @@ def with_two_kinds_of_pairs(rows: ReportRows) -> ReportRows:
     return replace(
         rows,
         created=empty,
+        closed=np.full(len(won), NEVER),
         won=won,
         is_won=won,
         is_lost=~won,

@@ -131,6 +131,11 @@ class Contrast(Share):
     time_average: float | None = None
 
     @property
+    def is_same_time(self) -> bool:
+        """True if the ratio is to leads of the same time, and not to all leads."""
+        return self.time_average is not None
+
+    @property
     def is_significant(self) -> bool:
         """True if the difference is more than chance."""
         return self.p is not None and self.p < CHANCE
@@ -159,7 +164,7 @@ class Contrast(Share):
             "ratio_high": self.ratio_high,
             "p": self.p,
             "verdict": self.verdict.value,
-            "compared": None if self.time_average is None else "leads of the same time",
+            "compared": "leads of the same time" if self.is_same_time else None,
             "time_value": self.time_value,
             "time_average": self.time_average,
         }

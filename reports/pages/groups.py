@@ -10,8 +10,7 @@ from features.groups import NOT_ALIKE
 from models.evaluation.comparisons import FEWEST_LEADS, Contrast, Share, corrected
 from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Row, Takeaway
-from reports.numbers import x_of_n
-from reports.pages.phrases import of_words, ratio_finding
+from reports.pages.phrases import counts_words, of_words, ratio_finding
 from reports.text import quoted_name
 
 MOST_TAKEAWAYS = 5
@@ -242,5 +241,5 @@ def finding_of(
     if not significant:
         return f"{none} differs clearly from {than}: {of_words(base)}"
     name, best = max(significant, key=lambda item: _certain_distance(item[1]))
-    counts = x_of_n(best.wins, best.n)
-    return f"{subject} {quoted_name(name)} are won {ratio_finding(best, than)} ({counts})"
+    words = f"{ratio_finding(best, than)} ({counts_words(best)})"
+    return f"{subject} {quoted_name(name)} are won {words}"

@@ -10,8 +10,19 @@ from reports.rows.rows import ReportRows
 GRADES = "Grades, and the outcomes of leads that had them."  # what a model would show
 
 
-def ratio_words(group: Contrast, than: str = "the average") -> str:
-    """Format how often a group does something, compared with all leads, with the interval.
+def ratio_words(group: Contrast, than: str = "the average", did: str = "are won") -> str:
+    r"""Format how often a group does something, compared with all leads, with the interval.
+
+    If the comparison is with leads of the same time, the counts are in a sentence of their own,
+    because they are of all times: their share is not the one that is compared.
+
+    Parameters
+    ----------
+    group : Contrast
+    than : str
+        The words for all leads.
+    did : str
+        The words for what the group does.
 
     Examples
     --------
@@ -22,6 +33,13 @@ def ratio_words(group: Contrast, than: str = "the average") -> str:
     '0.23 to 0.69 times as often; 12 of 300 leads)'
     >>> ratio_words(contrast(wins=0, n=60, all_wins=1_000, all_n=10_000))
     'less often than the average: 0 of 100 against 10 (at most 0.60 times as often; 0 of 60 leads)'
+    >>> from dataclasses import replace
+    >>> group = contrast(wins=50, n=1_000, all_wins=1_000, all_n=10_000)
+    >>> late = replace(group, ratio=0.8, ratio_low=0.7, ratio_high=0.9)
+    >>> words = ratio_words(replace(late, time_value=0.16, time_average=0.2)).replace("\xa0", " ")
+    >>> print(words.replace(" (0", "\n(0"))
+    less often than the average at the same time: 16 of 100 where the average is 20
+    (0.70 to 0.90 times as often). Over all times, 5.0 % (50 of 1,000) are won
     """
     low, high = times_words(group.ratio_low), times_words(group.ratio_high)
     interval = f"{low} to {high} times as often"
@@ -29,7 +47,16 @@ def ratio_words(group: Contrast, than: str = "the average") -> str:
         interval = f"at most {high} times as often"
     elif (group.ratio or 0.0) > 1:
         interval = ratio_interval_words(group)
-    return f"{ratio_finding(group, than)} ({interval}; {group.wins:,} of {group.n:,} leads)"
+    finding = ratio_finding(group, than)
+    if group.is_same_time:
+        return f"{finding} ({interval}). Over all times, {of_words(group)} {did}"
+    return f"{finding} ({interval}; {group.wins:,} of {group.n:,} leads)"
+
+
+def counts_words(group: Contrast) -> str:
+    """Format the counts of a group for a title, after `ratio_finding`."""
+    counts = x_of_n(group.wins, group.n)
+    return f"over all times {counts}" if group.is_same_time else counts
 
 
 def ratio_finding(group: Contrast, than: str = "the average") -> str:
@@ -43,15 +70,15 @@ def ratio_finding(group: Contrast, than: str = "the average") -> str:
     >>> ratio_finding(contrast(wins=0, n=60, all_wins=12, all_n=10_000))
     'less often than the average: 0 of 1,000 against 1'
     """
-    value, average = group.time_value, group.time_average
+    value, average, against = group.time_value, group.time_average, "against"
     if value is None or average is None:
         value, average = group.value, _share_of_all(group)
     else:
-        than += " at the same time"
+        than, against = f"{than} at the same time", "where the average is"
     comparison = f"less often than {than}"
     if (group.ratio or 0.0) > 1:
         comparison = f"{times_words(group.ratio)} times as often as {than}"
-    return f"{comparison}: {of_100(value, average)}"
+    return f"{comparison}: {of_100(value, average, against)}"
 
 
 def _share_of_all(group: Contrast) -> float:
@@ -81,7 +108,7 @@ def times_words(ratio: float | None) -> str:
     return f"{ratio:.2f}" if ratio < 1.05 else f"{ratio:.1f}"
 
 
-def of_100(share: float, other: float) -> str:
+def of_100(share: float, other: float, against: str = "against") -> str:
     """Format two shares as counts of 100 leads, or of more if one of the counts is below 1.
 
     Examples
@@ -91,7 +118,7 @@ def of_100(share: float, other: float) -> str:
     """
     smallest = min((value for value in (share, other) if value > 0), default=1.0)
     of = next((of for of in (100, 1_000, 10_000) if of * smallest >= 1), 100_000)
-    return f"{of * share:,.0f} of {of:,} against {of * other:,.0f}"
+    return f"{of * share:,.0f} of {of:,} {against} {of * other:,.0f}"
 
 
 def share_words(share: Share) -> str:

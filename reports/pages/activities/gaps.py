@@ -82,8 +82,8 @@ class GapRow(TableRow):
         return Takeaway(
             f"Leads whose {quoted_column(self.segment)} is {quoted_name(self.group)} see "
             f"{self.seen.per_lead:.1f} contents each in {quoted_name(self.stage)}; the average "
-            f"is {self.seen.usual:.1f}. They go on {ratio_words(self.share, self.than)}. Less "
-            "content may be the cause of that, or its consequence.",
+            f"is {self.seen.usual:.1f}. They go on {ratio_words(self.share, self.than, 'go on')}. "
+            "Less content may be the cause of that, or its consequence.",
             evidence_of(
                 self.share, name=self.name, per_lead=self.seen.per_lead, usual=self.seen.usual
             ),

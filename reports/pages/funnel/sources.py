@@ -106,7 +106,7 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
     than = average_of(rows.source, rows.is_mature, rows.won).words
     takeaway = Takeaway(
         f"Leads from {quoted_name(first.source)} go on from {quoted_name(first.before)} to "
-        f"{quoted_name(first.step)} {ratio_words(first.share, than)}.",
+        f"{quoted_name(first.step)} {ratio_words(first.share, than, 'go on')}.",
         evidence_of(first.share, name=first.source),
         "step_share",
         "funnel-sources",
