@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
@@ -22,7 +23,7 @@ from features.times import cell_time, time_text
 from serving.batching import MicroBatcher, cost_in_leads
 from serving.errors import RequestError
 from serving.lead_results import LeadResult, paired, with_event_warnings
-from serving.ledger.calls import LedgerCalls
+from serving.ledger.calls import READ_SECONDS, LedgerCalls
 from serving.ledger.joining import JoinedLead, as_sent, join, with_history
 from serving.ledger.pending import PendingWrites
 from serving.ledger.recording import batch_of
@@ -216,13 +217,14 @@ class Calls:
         ]
         unwritten: set[str] = set()
         stored = None
+        read_until = time.monotonic() + READ_SECONDS
         if self.score_writer is not None:
             unwritten = await unwritten_leads(self.ledger, leads)
             stored = await self._stored(leads)
         if _cost(leads, stored) < THREAD_FROM_COST:
             joined = self._join(model, leads, stored, unwritten, is_batch)
             if stored is not None:
-                joined = await self._with_histories(model, joined, stored, moment)
+                joined = await self._with_histories(model, joined, stored, moment, read_until)
             cells = [lead.joined for lead in joined if isinstance(lead, JoinedLead)]
             scores = await self._batcher.score(model.scorer, cells, moment, n_reasons)
             return paired(joined, scores, moment)
@@ -236,7 +238,7 @@ class Calls:
             partial(self._join, model, leads, stored, unwritten, is_batch)
         )
         if stored is not None:
-            joined = await self._with_histories(model, joined, stored, moment)
+            joined = await self._with_histories(model, joined, stored, moment, read_until)
         return await self._in_thread(partial(score, joined))
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
@@ -248,16 +250,21 @@ class Calls:
         joined: list[JoinedLead | RequestError],
         stored: Mapping[str, StoredLead],
         moment: int,
+        read_until: float,
     ) -> list[JoinedLead | RequestError]:
-        """Read the totals of the leads that have too many events, one lead after the other."""
+        """Read the totals of the leads that have too many events, one lead after the other.
+
+        The leads for which no time is left are scored as if the ledger could not be read.
+        """
         if not any(lead.is_long for lead in stored.values()):
             return joined
-        return [
-            with_history(lead, await self.ledger.long_history(_history_query(model, lead, moment)))
-            if isinstance(lead, JoinedLead) and lead.is_long
-            else lead
-            for lead in joined
-        ]
+        histories = list(joined)
+        for i, lead in enumerate(joined):
+            if isinstance(lead, JoinedLead) and lead.is_long:
+                query = _history_query(model, lead, moment)
+                history = await self.ledger.long_history(query, read_until)
+                histories[i] = with_history(lead, history)
+        return histories
 
     def _join(
         self,

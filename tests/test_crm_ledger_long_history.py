@@ -1,6 +1,7 @@
 """Leads with very many events: their totals give the features of all events, bit for bit."""
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -23,6 +24,8 @@ from features.activity import WINDOWS_DAYS
 from serving.payloads.event_rows import ledger_row
 from tests.made_histories import NOW, PIPELINE, activities, assert_equal, stages, times
 from tests.test_crm_ledger import new_postgres_database
+
+SECONDS = 30.0  # more than any reading needs
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -102,7 +105,7 @@ def test_totals_give_the_features_of_all_events(ledger: Ledger, has_forms: bool)
             kind: distinct(kind, [ledger_row(row, forms[0]) for row in sent[kind]]) for kind in sent
         }
         everything = all_events(ledger, forms, rows)
-        history = ledger.long_history(query(forms[0], as_of, created, rows))
+        history = ledger.long_history(query(forms[0], as_of, created, rows), SECONDS)
         problems[history.problem] += 1
         if history.problem:
             return
@@ -126,8 +129,9 @@ def insert(rows: Any, connection: sa.Connection) -> None:
     connection.execute(EVENTS["activities"].table.insert(), rows)
 
 
-def asked(ledger: Ledger, lead_id: str = "7") -> LongHistory:
-    return ledger.long_history(query(lead_id, NOW, NOW - 9 * DAY, {"activities": [], "stages": []}))
+def asked(ledger: Ledger, lead_id: str = "7", seconds: float = SECONDS) -> LongHistory:
+    no_events: dict[str, Any] = {"activities": [], "stages": []}
+    return ledger.long_history(query(lead_id, NOW, NOW - 9 * DAY, no_events), seconds)
 
 
 def test_more_types_than_have_totals_are_a_problem(
@@ -153,9 +157,9 @@ def test_too_many_events_at_the_same_time_are_a_problem(
 ) -> None:
     add(ledger, "7", {"activities": [CALL | {"activity_id": str(i)} for i in range(3)]})
     sent = {"activities": [ledger_row(CALL | {"activity_id": None}, "7")], "stages": []}
-    assert ledger.long_history(query("7", NOW, 0, sent)).problem == ""
+    assert ledger.long_history(query("7", NOW, 0, sent), SECONDS).problem == ""
     monkeypatch.setattr(long_history, "MOST_SIMILAR", 2)
-    assert ledger.long_history(query("7", NOW, 0, sent)).problem == SAME_TIMES
+    assert ledger.long_history(query("7", NOW, 0, sent), SECONDS).problem == SAME_TIMES
 
 
 def test_two_long_histories_of_one_lead_are_a_problem(
@@ -185,23 +189,46 @@ def test_stages_at_the_same_time_are_listed_once(ledger: Ledger) -> None:
     assert history.totals.n_stages == 4
 
 
-def test_totals_that_take_too_long_are_given_up(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+SLOW = {  # statements that take 20 and about 0.1 seconds
+    "postgresql": ("SELECT pg_sleep(20)", "SELECT pg_sleep(0.1)"),
+    "sqlite": (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500000) "
+        "SELECT max(i) FROM n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("slow", "times"), [(0, 1), (1, 200)])
+def test_totals_that_take_too_long_in_all_are_given_up(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, slow: int, times: int
 ) -> None:
     add(ledger, "7", {"activities": [CALL | {"activity_id": "1"}]})
-    monkeypatch.setattr(long_history, "SECONDS", 0.05)
-    slow = "SELECT pg_sleep(20)"
-    if ledger.database.engine.dialect.name == "sqlite":
-        slow = (
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
-        )
-    monkeypatch.setattr(
-        long_history, "_stage_totals", lambda connection, *_: connection.exec_driver_sql(slow)
-    )
+    statement = SLOW[ledger.database.engine.dialect.name][slow]
+
+    def run_slow(connection: sa.Connection, *arguments: Any) -> None:
+        for _ in range(times):
+            connection.exec_driver_sql(statement)
+
+    monkeypatch.setattr(long_history, "_stage_totals", run_slow)
+    started = time.monotonic()
     with pytest.raises(LedgerError, match="refuses the request or is busy"):
-        asked(ledger)
+        asked(ledger, seconds=0.5)
+    assert time.monotonic() - started < 10
     monkeypatch.undo()
     assert asked(ledger).totals.activities is not None
+
+
+def test_no_time_limit_remains_on_the_connection(ledger: Ledger) -> None:
+    """The next transaction may use the same connection for longer."""
+    asked(ledger, seconds=0.5)
+    statement = SLOW[ledger.database.engine.dialect.name][1]
+
+    def run_slow(connection: sa.Connection) -> None:
+        for _ in range(8):
+            connection.exec_driver_sql(statement)
+
+    ledger.database.read(run_slow)
 
 
 def test_only_the_long_history_is_left_out(ledger: Ledger) -> None:

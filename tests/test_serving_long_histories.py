@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -90,9 +91,10 @@ def test_uncertain_history_is_a_warning(
 
 
 def test_history_that_takes_too_long_is_left_out(
-    ask: Ask, long_lead: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ask: Ask, ledger: Ledger, long_lead: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crm.ledger.long_history.SECONDS", 0.0)
+    read = ledger.long_history
+    monkeypatch.setattr(ledger, "long_history", lambda query, _: read(query, seconds=0.0))
     monkeypatch.setattr("crm.ledger.long_history.STEPS", 10)
     score = score_of(ask("/score", {"leads": [long_lead]}))
     assert score["warnings"][-1]["code"] == "ledger_unavailable"
@@ -129,12 +131,52 @@ class SlowReads:
             monkeypatch.setattr(ledger, name, self._waiting(getattr(ledger, name)))
 
     def _waiting(self, read: Any) -> Any:
-        def wait_and_read(asked: Any) -> Any:
-            if getattr(asked, "lead_id", None) == "L1" or "slow" in asked:
+        def wait_and_read(asked: Any, *seconds: float) -> Any:
+            if getattr(asked, "lead_id", None) == "L1" or (not seconds and "slow" in asked):
                 assert self.may_read.wait(20)
-            return read(asked)
+            return read(asked, *seconds)
 
         return wait_and_read
+
+
+def test_long_histories_of_one_request_share_one_time_limit(
+    ask: Ask, ledger: Ledger, long_lead: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = ledger.long_history
+
+    def read_slowly(query: Any, seconds: float) -> Any:
+        time.sleep(0.5)
+        return read(query, seconds)
+
+    monkeypatch.setattr(ledger, "long_history", read_slowly)
+    monkeypatch.setattr("serving.calls.READ_SECONDS", 1.25)
+    started = time.monotonic()
+    scores = ask("/score", {"leads": [long_lead] * 20})["scores"]
+    assert time.monotonic() - started < 5
+    in_time = [score["used"]["activities"] == N - 20 for score in scores]
+    assert in_time == sorted(in_time, reverse=True)
+    assert 1 <= sum(in_time) <= 3
+    codes = [[warning["code"] for warning in score["warnings"]] for score in scores]
+    assert ["ledger_unavailable" in of_score for of_score in codes] == [not x for x in in_time]
+
+
+def test_long_history_without_an_end_is_given_up(
+    calls: Calls,
+    model: ServedModel,
+    ledger: Ledger,
+    long_lead: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads = SlowReads(ledger, monkeypatch)
+    monkeypatch.setattr("serving.calls.READ_SECONDS", 0.3)
+
+    async def score() -> Any:
+        body = json.dumps({"leads": [long_lead | {"lead_id": "L1"}]}).encode()
+        answer: Any = await calls.score(model, body, NOW, "r1")
+        reads.may_read.set()
+        return answer.scores[0].warnings[-1].code, answer.scores[0].used.activities
+
+    assert asyncio.run(score()) == ("ledger_unavailable", 0)
 
 
 @pytest.mark.parametrize("slow_id", ["slow", "L1"])

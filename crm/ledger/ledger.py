@@ -4,6 +4,7 @@ An event (activity, stage or outcome) that is sent several times is stored once,
 first: see `crm.ledger.deduplication`.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -172,15 +173,16 @@ class Ledger:
 
         return self.database.read(work)
 
-    def long_history(self, query: HistoryQuery) -> LongHistory:
-        """Compute the totals of a lead whose events are too many to read.
+    def long_history(self, query: HistoryQuery, seconds: float) -> LongHistory:
+        """Compute the totals of a lead whose events are too many to read, within `seconds`.
 
         Raises
         ------
         LedgerError
             If the database cannot be read now, or needs too much time.
         """
-        return self.database.read(lambda connection: long_history(connection, query))
+        end = time.monotonic() + seconds
+        return self.database.read(lambda connection: long_history(connection, query, end))
 
     def overview(self, lead_id: str) -> LeadOverview:
         """Read what is stored about a lead: as it was sent last, and its newest events."""

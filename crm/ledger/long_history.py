@@ -23,7 +23,6 @@ from crm.totals import ActivityGroup, ActivityTotals, EventTotals
 
 MOST_GROUPS: Final = 2_000  # of one type and one channel
 MOST_SIMILAR: Final = 20_000  # stored events at the times of those that were sent
-SECONDS: Final = 5.0  # in SQLite for the totals of one lead, in PostgreSQL for each statement
 EARLIER_DAYS: Final = 100_000  # added before a division, which rounds negative numbers up
 STEPS: Final = 100_000  # of SQLite between two looks at the clock
 
@@ -76,17 +75,24 @@ class HistoryQuery:
     stages: Sequence[Row] = ()
 
 
-def long_history(connection: sa.Connection, query: HistoryQuery) -> LongHistory:
-    """Compute the totals of a lead, unless this takes longer than `SECONDS`.
+def long_history(connection: sa.Connection, query: HistoryQuery, end: float) -> LongHistory:
+    """Compute the totals of a lead, unless this takes too long.
 
     Stored and sent events count once each, as `crm.ledger.deduplication` defines it.
+
+    Parameters
+    ----------
+    connection : Connection
+    query : HistoryQuery
+    end : float
+        The time at which the database gives up, on the clock of `time.monotonic`.
 
     Raises
     ------
     sqlalchemy.exc.OperationalError
         If the time is not enough.
     """
-    with _at_most(connection, SECONDS):
+    with _until(connection, end):
         form, new, problem = _new_events(connection, "activities", query)
         activities, has_all_groups = _activity_totals(connection, form, query, new)
         stage_form, new_stages, stage_problem = _new_events(connection, "stages", query)
@@ -231,16 +237,32 @@ def _stage_totals(connection: sa.Connection, form: str, as_of: int) -> tuple[int
 
 
 @contextmanager
-def _at_most(connection: sa.Connection, seconds: float) -> Iterator[None]:
-    """End statements that take too long: in SQLite in total, in PostgreSQL each for itself.
-
-    The database then raises an error.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(1_000 * seconds)}")
+def _until(connection: sa.Connection, end: float) -> Iterator[None]:
+    """End what still runs at the time `end`. The database then raises an error."""
+    bound = _until_postgres if connection.dialect.name == "postgresql" else _until_sqlite
+    with bound(connection, end):
         yield
-        return
-    end = time.monotonic() + seconds
+
+
+@contextmanager
+def _until_postgres(connection: sa.Connection, end: float) -> Iterator[None]:
+    """Give each statement the time that is left: PostgreSQL bounds single statements only."""
+    command = "SET LOCAL statement_timeout = "
+
+    def set_timeout(_: sa.Connection, __: Any, statement: str, *___: Any) -> None:
+        if not statement.startswith(command):
+            left = max(1, int(1_000 * (end - time.monotonic())))  # 0 would be no limit
+            connection.exec_driver_sql(f"{command}{left}")
+
+    sa.event.listen(connection, "before_cursor_execute", set_timeout)
+    try:
+        yield
+    finally:
+        sa.event.remove(connection, "before_cursor_execute", set_timeout)
+
+
+@contextmanager
+def _until_sqlite(connection: sa.Connection, end: float) -> Iterator[None]:
     driver: Any = connection.connection.driver_connection
     driver.set_progress_handler(lambda: time.monotonic() > end, STEPS)
     try:

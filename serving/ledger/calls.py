@@ -264,17 +264,32 @@ class LedgerCalls:
             self._newest_read = read
             return await read
 
-    async def long_history(self, query: HistoryQuery) -> LongHistory | None:
+    async def long_history(self, query: HistoryQuery, end: float) -> LongHistory | None:
         """Read the totals of a lead with very many events; None if they cannot be read now.
 
         Few of these reads run at once, so that they leave connections to other work.
+
+        Parameters
+        ----------
+        query : HistoryQuery
+        end : float
+            The time at which the read is given up, on the clock of `time.monotonic`.
         """
-        assert self.ledger is not None
+        ledger = self._open()
+
+        def read() -> LongHistory:
+            return ledger.long_history(query, end - time.monotonic())
+
+        fault = "no time is left"
         try:
-            return await self._in_thread(partial(self.ledger.long_history, query), self._long_reads)
+            async with asyncio.timeout(end - time.monotonic()):
+                return await self._in_thread(read, self._long_reads)
         except LeadScoringError as error:
-            log.warning("the history of a lead cannot be read", extra={"fault": str(error)})
-            return None
+            fault = str(error)
+        except TimeoutError:
+            pass
+        log.warning("the history of a lead cannot be read", extra={"fault": fault})
+        return None
 
     def _open(self) -> Ledger:
         if self.ledger is None:
