@@ -105,7 +105,8 @@ class ModelCard:
     notes : list of str
         Repairs that were made while reading the records, and other warnings.
     readiness : dict
-        `verdict` ("ready", "usable" or "not ready") and `reasons`, sentences.
+        `verdict` ("ready", "usable" or "not ready"), `reasons`, sentences for marketing and sales,
+        and `technical_reasons`, the same in the terms of data science.
     scale : dict
         `base_rate` that scores 50, `grades` (pairs of a letter and its least score, best
         first), and `pinned_by`: what keeps the scale the same from version to version.
@@ -154,6 +155,12 @@ class ModelCard:
     def data_notes(self) -> list[str]:
         """The notes, and a sentence for each reason for which rows were left out."""
         return [*self.notes, *(str(rows["sentence"]) for rows in self.left_out_rows)]
+
+    @property
+    def technical_reasons(self) -> list[str]:
+        """The reasons for the verdict in the terms of data science; older cards have one form."""
+        reasons = self.readiness.get("technical_reasons", self.readiness.get("reasons", ()))
+        return list(map(str, reasons))
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain data."""

@@ -94,7 +94,10 @@ def test_comparison_that_is_impossible_shows_the_reason() -> None:
 
 def test_comparison_shows_the_moments_and_the_interval() -> None:
     page = comparison("pr_auc", 0.05, 0.15)
-    assert "On 1,200 moments of 600 leads that neither version has learned from, 25.0% won:" in page
+    assert (
+        "On moments of 600 leads that neither version has learned from; 25.0\u00a0% (300 of 1,200) "
+        "of the moments were won:"
+    ) in page
     assert "+0.0500 to +0.1500" in page
 
 

@@ -29,7 +29,15 @@ TEST = {
     "by_age": [],
     "gains": [
         {"share": 0.1, "gain": 0.3, "low": 0.2, "high": 0.4, "lift": 3.0},
-        {"share": 0.2, "gain": 0.5, "low": 0.42, "high": 0.58, "lift": 2.5},
+        {
+            "share": 0.2,
+            "gain": 0.5,
+            "low": 0.42,
+            "high": 0.58,
+            "lift": 2.5,
+            "wins": 25.0,
+            "all_wins": 50.0,
+        },
     ],
 }
 LEARNED_FROM = {
@@ -64,14 +72,14 @@ def summary(
     )
     text = io.StringIO()
     Console(file=text, width=200, highlight=False).print(training_summary(card), soft_wrap=True)
-    return text.getvalue()
+    return text.getvalue().replace("\u00a0", " ")
 
 
 def test_summary_shows_calls_per_customer_of_the_best_fifth() -> None:
     # A quarter of all leads was won, and 2.5 times as many of the best fifth: 5 of 8.
     assert (
-        "The best-scored fifth contains 50 of 100 customers (42 to 58): 1.6 calls per customer, "
-        "and 4.0 for all leads.\n"
+        "The best-scored fifth contains 50 % (25 of 50) of the customers, between 42 and 58 %: "
+        "1.6 calls per customer, and 4.0 for all leads.\n"
     ) in summary()
 
 
@@ -82,9 +90,27 @@ def test_summary_without_customers_in_the_best_fifth_shows_no_calls(gains: Any) 
     assert "calls per customer" not in summary(test={**TEST, "gains": gains})
 
 
+def test_summary_names_the_metrics_behind_the_verdict() -> None:
+    readiness = {
+        "verdict": "ready",
+        "reasons": ["It ranks leads better than chance: 80.0 of 100 pairs are in order."],
+        "technical_reasons": ["It ranks leads better than chance: ROC AUC 0.800 (0.7 to 0.9)."],
+    }
+    assert (
+        "Verdict: ready.\n  It ranks leads better than chance: ROC AUC 0.800 (0.7 to 0.9).\n"
+        in (summary(readiness=readiness))
+    )
+
+
+def test_summary_of_an_older_card_shows_its_only_reasons() -> None:
+    text = summary(readiness={"verdict": "usable", "reasons": ["Only 14 wins."]})
+    assert "Verdict: usable.\n  Only 14 wins.\n" in text
+
+
 def test_summary_counts_leads_and_moments() -> None:
     assert (
-        "Learned from 4,000 of 5,000 leads, at 12,000 moments; 20.0% of the moments were won.\n"
+        "Learned from 4,000 of 5,000 leads, at 12,000 moments; 20.0 % (2,400 of 12,000) of the "
+        "moments were won.\n"
         "Model: trees."
     ) in summary()
 
@@ -114,4 +140,4 @@ def test_summary_shows_how_good_the_model_is_at_each_age() -> None:
     by_age = [{"age_days": days, "n": 9, "verdict": "too few"} for days in (0, 1 / 24, 1, 7)]
     text = summary(test={**TEST, "by_age": by_age})
     for age in ("at creation", "after 1 hour", "after 1 day", "after 7 days"):
-        assert re.search(rf"(?m)^{age} +9 +too few", text), text
+        assert re.search(rf"(?m)^{age} +of 9 +too few", text), text

@@ -12,7 +12,13 @@ from crm.times import NOT_A_TIME
 from features.moments import Moments
 from models.evaluation.metrics import Evaluation
 from models.fitting.split import Split
-from training.readiness import Difference, Readiness, assess_readiness, unknown_readiness
+from training.readiness import (
+    Difference,
+    Readiness,
+    Reason,
+    assess_readiness,
+    unknown_readiness,
+)
 
 Interval = tuple[float, float, float]  # the value, and the ends of its interval
 
@@ -75,16 +81,31 @@ def split_of(train: tuple[int, int], test: tuple[int, int]) -> Split:
     return Split(moments_of(*train), moments_of(*test), 0, "")
 
 
+def plain(readiness: Readiness) -> list[str]:
+    return [reason.plain for reason in readiness.reasons]
+
+
 def test_good_model_is_ready_for_three_reasons() -> None:
     assert assess() == Readiness(
         "ready",
         [
-            "Its predicted chances are clearly better than the same chance for all leads: an error "
-            "of 0.400 against 0.500, a difference of -0.1000 (-0.1200 to -0.0800).",
-            "It ranks leads better than chance: 80.0 of 100 pairs of a won and a lost lead are in "
-            "order (77.0 to 83.0); by chance, 50 are.",
-            "Predicted chances are off by only 2.0 points on average (0.0 to 10.0); perfect ones "
-            "would seem to be off by 3.0.",
+            Reason(
+                "Its predicted chances are clearly better than the same chance for all leads: an "
+                "error of 0.400 against 0.500, a difference of -0.1000 (-0.1200 to -0.0800).",
+                "Its probabilities are better than the base rate beyond chance: log loss 0.400 "
+                "against 0.500, a difference of -0.1000 (-0.1200 to -0.0800).",
+            ),
+            Reason(
+                "It ranks leads better than chance: 80.0 of 100 pairs of a won and a lost lead are "
+                "in order (77.0 to 83.0); by chance, 50 are.",
+                "It ranks leads better than chance: ROC AUC 0.800 (0.770 to 0.830); chance is 0.5.",
+            ),
+            Reason(
+                "Predicted chances are off by only 2.0 points on average (0.0 to 10.0); perfect "
+                "ones would seem to be off by 3.0.",
+                "Its probabilities are calibrated: calibration error (ECE) 0.020 (0.000 to 0.100); "
+                "correct probabilities would have 0.030.",
+            ),
         ],
     )
 
@@ -144,18 +165,18 @@ def test_good_model_is_ready_for_three_reasons() -> None:
         (
             {"split": split_of((240, 4_000), (310, 1_000))},
             "usable",
-            "The share of wins rose from 6 % to 31 %, so its probabilities are out of date, but "
-            "the ranking still holds.",
+            "The share of wins rose from 6 % (240 of 4,000) to 31 % (310 of 1,000), so its "
+            "probabilities are out of date, but the ranking still holds.",
         ),
         (
             {"split": split_of((400, 4_000), (60, 1_000))},
             "usable",
-            "The share of wins fell from 10 % to 6 %",
+            "The share of wins fell from 10 % (400 of 4,000) to 6 % (60 of 1,000)",
         ),
         (
             {"split": split_of((1_000, 4_000), (375, 1_000))},
             "usable",
-            "The share of wins rose from 25 % to 38 %",
+            "The share of wins rose from 25 % (1,000 of 4,000) to 38 % (375 of 1,000)",
         ),
         (
             {"test": evaluation(ece=0.07)},
@@ -200,10 +221,10 @@ def test_one_reason_decides_the_verdict(
 ) -> None:
     readiness = assess(**arguments)
     assert readiness.verdict == verdict
-    assert reason in readiness.reasons[0]
-    assert not any(reason in later_reason for later_reason in readiness.reasons[1:])
+    assert reason in plain(readiness)[0]
+    assert not any(reason in later_reason for later_reason in plain(readiness)[1:])
     supports = "Its predicted chances are clearly|It ranks leads better|Predicted .* by only"
-    reservations = [text for text in readiness.reasons if not re.match(supports, text)]
+    reservations = [text for text in plain(readiness) if not re.match(supports, text)]
     assert len(reservations) == 1
 
 
@@ -233,13 +254,13 @@ def test_model_at_the_limit_of_a_rule_is_ready(arguments: dict[str, Any]) -> Non
 def test_calibration_error_is_compared_with_chance() -> None:
     readiness = assess(evaluation(ece=0.06, error_by_chance=0.025))
     assert readiness.verdict == "usable"
-    assert "perfect ones would seem to be off by 2.5." in readiness.reasons[0]
+    assert "perfect ones would seem to be off by 2.5." in plain(readiness)[0]
 
 
 def test_large_calibration_error_does_not_support_a_model() -> None:
     supports = "Predicted chances are off by only"
-    assert any(reason.startswith(supports) for reason in assess(evaluation(ece=0.05)).reasons)
-    assert not any(reason.startswith(supports) for reason in assess(evaluation(ece=0.06)).reasons)
+    assert any(reason.startswith(supports) for reason in plain(assess(evaluation(ece=0.05))))
+    assert not any(reason.startswith(supports) for reason in plain(assess(evaluation(ece=0.06))))
 
 
 def test_reasons_against_a_model_come_first() -> None:
@@ -250,76 +271,99 @@ def test_reasons_against_a_model_come_first() -> None:
         left_out=["Tags"],
     )
     assert readiness.verdict == "not ready"
-    assert readiness.reasons[0].startswith("It ranks leads no better than chance")
-    assert readiness.reasons[1].startswith("Only 14")
-    assert readiness.reasons[2] == (
-        "The share of wins fell from 6 % to 1.4 %, so its probabilities are out of date."
+    assert plain(readiness)[0].startswith("It ranks leads no better than chance")
+    assert plain(readiness)[1].startswith("Only 14")
+    assert plain(readiness)[2] == (
+        "The share of wins fell from 6 % (240 of 4,000) to 1.4 % (14 of 1,000), so its "
+        "probabilities are out of date."
     )
-    assert readiness.reasons[-1].startswith("The leak audit left out 1 column that may contain")
+    assert plain(readiness)[-1].startswith("The leak audit left out 1 column that may contain")
 
 
 def test_left_out_columns_are_counted() -> None:
     readiness = assess(left_out=["Tags", "Team"])
-    assert readiness.reasons[-1].startswith("The leak audit left out 2 columns that may")
+    assert plain(readiness)[-1].startswith("The leak audit left out 2 columns that may")
 
 
 def test_shift_within_chance_is_not_a_reason() -> None:
     # 5 of 100, where 8 % are expected: the interval of 5 % is 2 % to 11 %.
     readiness = assess(split=split_of((320, 4_000), (5, 100)))
-    assert not any("share of wins" in reason for reason in readiness.reasons)
+    assert not any("share of wins" in reason for reason in plain(readiness))
 
 
 def test_shares_from_two_percent_have_no_decimals() -> None:
     readiness = assess(split=split_of((20, 1_000), (100, 1_000)))
-    assert "rose from 2 % to 10 %" in readiness.reasons[0]
+    assert "rose from 2 % (20 of 1,000) to 10 % (100 of 1,000)" in plain(readiness)[0]
 
 
 def test_readiness_counts_leads_not_moments() -> None:
     split = Split(TRAIN, moments_of(20, 100, moments_per_lead=3), 0, "")
-    assert assess(split=split).reasons[0].startswith("Only 20 of")
+    assert plain(assess(split=split))[0].startswith("Only 20 of")
 
 
 def test_readiness_without_a_test_is_not_ready() -> None:
     split = Split(TRAIN, TRAIN.take(np.zeros(4_000, dtype=bool)), 0, "Only 12 leads.")
-    assert unknown_readiness(split) == Readiness(
-        "not ready", ["Its quality is unknown. Only 12 leads."]
-    )
+    reason = "Its quality is unknown. Only 12 leads."
+    assert unknown_readiness(split) == Readiness("not ready", [Reason(reason, reason)])
 
 
 def test_readiness_without_a_test_also_names_other_risks() -> None:
     train = moments_of(5, 12, has_times=False)
     split = Split(train, train.take(np.zeros(12, dtype=bool)), 0, "Only 12 leads.")
-    unknown, no_times, leaks = unknown_readiness(split, left_out=["Tags"]).reasons
+    unknown, no_times, leaks = plain(unknown_readiness(split, left_out=["Tags"]))
     assert no_times.startswith("The leads have no creation time")
     assert leaks.startswith("The leak audit left out 1 column")
 
 
 def test_readiness_to_json_is_plain_data() -> None:
     readiness = assess()
-    assert readiness.to_json() == {"verdict": "ready", "reasons": readiness.reasons}
+    assert readiness.to_json() == {
+        "verdict": "ready",
+        "reasons": plain(readiness),
+        "technical_reasons": [reason.technical for reason in readiness.reasons],
+    }
 
 
 def test_reason_names_the_rarer_outcome() -> None:
     one_win = assess(split=split_of((4, 4_000), (1, 1_000)))
-    assert "Only 1 of the 1,000 test leads was won" in one_win.reasons[0]
+    assert "Only 1 of the 1,000 test leads was won" in plain(one_win)[0]
     two_losses = assess(split=split_of((3_990, 4_000), (998, 1_000)))
-    assert "Only 2 of the 1,000 test leads were not won" in two_losses.reasons[0]
+    assert "Only 2 of the 1,000 test leads were not won" in plain(two_losses)[0]
 
 
 def test_reason_counts_the_evaluated_leads() -> None:
     readiness = assess(dataclasses.replace(evaluation(), n_leads=77), split_of((40, 400), (9, 77)))
-    assert "Only 9 of the 77 test leads" in readiness.reasons[0]
+    assert "Only 9 of the 77 test leads" in plain(readiness)[0]
 
 
-def test_reasons_have_no_term_of_statistics() -> None:
+BAD = assess(
+    evaluation(roc_auc=(0.55, 0.49, 0.61), ece=0.07),
+    split_of((36, 4_000), (9, 1_000)),
+    gained={"base_rate": (-0.1, -0.21, 0.01), "logistic": (0.01, 0.002, 0.018)},
+)
+TOO_GOOD = assess(evaluation(roc_auc=(0.98, 0.97, 0.99)))
+
+
+def test_plain_reasons_have_no_term_of_statistics() -> None:
     # Marketers read them on the first page of the report.
-    bad = assess(
-        evaluation(roc_auc=(0.55, 0.49, 0.61), ece=0.07),
-        split_of((36, 4_000), (9, 1_000)),
-        gained={"base_rate": (-0.1, -0.21, 0.01), "logistic": (0.01, 0.002, 0.018)},
-    )
-    too_good = assess(evaluation(roc_auc=(0.98, 0.97, 0.99)))
-    reasons = [*bad.reasons, *too_good.reasons, *assess().reasons]
+    reasons = [*plain(BAD), *plain(TOO_GOOD), *plain(assess())]
     assert len(reasons) > 8
     for reason in reasons:
         assert not re.search(r"log loss|AUC|base rate|beyond chance|calibrat", reason), reason
+
+
+def test_technical_reasons_name_the_metrics_with_their_values() -> None:
+    # Data scientists read them in the terminal and in MLflow.
+    technical = [reason.technical for reason in (*BAD.reasons, *TOO_GOOD.reasons)]
+    assert technical[1:5] == [
+        "It ranks leads no better than chance: ROC AUC 0.550 (0.490 to 0.610).",
+        "Its probabilities are not better than the base rate beyond chance: log loss 0.400 "
+        "against 0.500, a difference of -0.1000 (-0.2100 to +0.0100).",
+        "A simpler model (logistic) is better beyond chance: log loss 0.400 against 0.390, a "
+        "difference of +0.0100 (+0.0020 to +0.0180).",
+        "Its probabilities are not calibrated: calibration error (ECE) 0.070 (0.000 to 0.100); "
+        "correct probabilities would have 0.030.",
+    ]
+    assert technical[5].startswith(
+        "It ranks leads too well to be true in most sales: ROC AUC 0.980 (0.970 to 0.990). Look"
+    )

@@ -116,7 +116,22 @@ def test_run_has_every_metric_with_its_interval(tracked_run: Run, work: Work) ->
     facts = work.trained.scorer.card.learned_from
     counts = {f"data.{k}": v for k, v in facts.items() if isinstance(v, int | float)}
     assert counts["data.leads"] == 1_500
-    assert tracked_run.run.data.metrics == pytest.approx(metrics | counts)
+    assert work.trained.evaluated_model is not None
+    differences = {
+        f"test.log_loss_minus_{baseline}{suffix}": value
+        for baseline, difference in work.trained.evaluated_model.gained.items()
+        for suffix, value in zip(("", ".low", ".high"), difference, strict=True)
+    }
+    assert set(differences) > {"test.log_loss_minus_base_rate", "test.log_loss_minus_logistic.low"}
+    assert tracked_run.run.data.metrics == pytest.approx(metrics | counts | differences)
+
+
+def test_run_names_the_verdict_in_the_terms_of_data_science(tracked_run: Run) -> None:
+    tags = tracked_run.run.data.tags
+    verdict, blank, *reasons = tags["mlflow.note.content"].splitlines()
+    assert (verdict, blank) == (f"Verdict: {tags['leadscore.verdict']}.", "")
+    assert any("log loss" in reason and "base rate" in reason for reason in reasons)
+    assert any("ROC AUC 0." in reason for reason in reasons)
 
 
 def test_run_has_the_digest_of_each_table(tracked_run: Run, work: Work) -> None:

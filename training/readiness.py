@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from features.moments import Moments
 from models.evaluation.intervals import share_interval
 from models.evaluation.metrics import FEWEST_TO_JUDGE, Evaluation
 from models.fitting.split import Split
+from reports.numbers import x_of_n
 
 ENOUGH = 50  # leads of the rarer outcome: lift and conversion are then known to about a quarter
 CALIBRATED = 0.05
@@ -24,6 +26,21 @@ Difference = tuple[float, float, float]  # the value, and the ends of its interv
 Level = Literal["ready", "usable", "not ready"]
 
 
+class Reason(NamedTuple):
+    """A reason for a verdict, as a sentence for each kind of reader.
+
+    Attributes
+    ----------
+    plain : str
+        For marketing and sales, without terms of statistics.
+    technical : str
+        For data scientists: the same figures by their names, such as ROC AUC and log loss.
+    """
+
+    plain: str
+    technical: str
+
+
 @dataclass(frozen=True)
 class Readiness:
     """Whether a model is fit for use.
@@ -32,16 +49,20 @@ class Readiness:
     ----------
     verdict : {"ready", "usable", "not ready"}
         "usable" means with the reservations among the reasons.
-    reasons : list of str
-        Sentences for a person; those against the model come first.
+    reasons : list of Reason
+        Those against the model come first.
     """
 
     verdict: Level
-    reasons: list[str]
+    reasons: list[Reason]
 
     def to_json(self) -> dict[str, str | list[str]]:
-        """Return the verdict and the reasons as plain data."""
-        return {"verdict": self.verdict, "reasons": list(self.reasons)}
+        """Return the verdict and the reasons of both kinds as plain data."""
+        return {
+            "verdict": self.verdict,
+            "reasons": [reason.plain for reason in self.reasons],
+            "technical_reasons": [reason.technical for reason in self.reasons],
+        }
 
 
 def assess_readiness(
@@ -107,8 +128,8 @@ def assess_readiness(
     >>> readiness = assess_readiness(chance, {"base_rate": chance},
     ...                             {"base_rate": (0.0, -0.01, 0.01)},
     ...                             Split(moments, moments, 0, ""), in_order=True)
-    >>> readiness.verdict, readiness.reasons[0][:78] + "..."
-    ('not ready', 'It ranks leads no better than chance: 50.0 of 100 pairs of a won and a lost...')
+    >>> readiness.verdict, readiness.reasons[0].technical
+    ('not ready', 'It ranks leads no better than chance: ROC AUC 0.500 (0.420 to 0.580).')
     """
     fatal = list(_fatal(test, split))
     reservations = list(_reservations(test, baselines, gained, split, in_order))
@@ -127,22 +148,23 @@ def unknown_readiness(split: Split, *, left_out: Sequence[str] = ()) -> Readines
     left_out : sequence of str
         Columns that the leak audit left out.
     """
-    reasons = [f"Its quality is unknown. {split.how}"]
+    reasons = [_same(f"Its quality is unknown. {split.how}")]
     if not split.train.has_times:
-        reasons.append(NO_TIMES)
+        reasons.append(_same(NO_TIMES))
     return Readiness("not ready", [*reasons, *_leaks(left_out)])
 
 
-def _fatal(test: Evaluation, split: Split) -> Iterator[str]:
+def _fatal(test: Evaluation, split: Split) -> Iterator[Reason]:
     """Return the reasons that make a model not ready."""
     n, outcome = _rarer(split)
     if n < FEWEST_TO_JUDGE:
-        yield (
+        yield _same(
             f"Only {n} of the {test.n_leads:,} test leads {outcome}; at least {FEWEST_TO_JUDGE} "
             "are needed to evaluate it."
         )
     if not _ranks(test):
-        yield f"It ranks leads no better than chance: {_pairs_in_order(test)}."
+        chance = "It ranks leads no better than chance"
+        yield Reason(f"{chance}: {_pairs_in_order(test)}.", f"{chance}: {_roc_auc(test)}.")
 
 
 def _reservations(
@@ -151,36 +173,47 @@ def _reservations(
     gained: Mapping[str, Difference],
     split: Split,
     in_order: bool,
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     """Return the reasons that make a model usable instead of ready."""
     n, outcome = _rarer(split)
     if FEWEST_TO_JUDGE <= n < ENOUGH:
-        yield f"Only {n} of the {test.n_leads:,} test leads {outcome}: its figures are uncertain."
+        yield _same(
+            f"Only {n} of the {test.n_leads:,} test leads {outcome}: its figures are uncertain."
+        )
     losses = {name: _losses(test, baseline, gained[name]) for name, baseline in baselines.items()}
     if not _is_better(gained["base_rate"]):
-        yield (
+        yield Reason(
             "Its predicted chances are not clearly better than the same chance for all leads: "
-            f"{losses['base_rate']}."
+            f"an error of {losses['base_rate']}.",
+            "Its probabilities are not better than the base rate beyond chance: log loss "
+            f"{losses['base_rate']}.",
         )
     for name, (_, low, _) in gained.items():
         if name != "base_rate" and low > 0:
-            yield f"A simpler model ({name}) is clearly better: {losses[name]}."
+            yield Reason(
+                f"A simpler model ({name}) is clearly better: an error of {losses[name]}.",
+                f"A simpler model ({name}) is better beyond chance: log loss {losses[name]}.",
+            )
     shift = _shift(split)
     if shift:
         ranking = ", but the ranking still holds" if _ranks(test) else ""
-        yield f"{shift}, so its probabilities are out of date{ranking}."
+        yield _same(f"{shift}, so its probabilities are out of date{ranking}.")
     error = test.values["ece"]
     if error > CALIBRATED and error > CHANCE_TIMES * test.error_by_chance:
-        yield f"Predicted chances are off by {_error(test)}."
+        yield Reason(
+            f"Predicted chances are off by {_error(test)}.",
+            f"Its probabilities are not calibrated: {_calibration_error(test)}.",
+        )
     if test.values["roc_auc"] >= TOO_GOOD:
-        yield (
-            f"It ranks leads too well to be true in most sales: {_pairs_in_order(test)}. Look for "
-            "a column that is filled after the outcome."
+        ranks, advice = "It ranks leads too well to be true in most sales", "Look for a column"
+        advice += " that is filled after the outcome."
+        yield Reason(
+            f"{ranks}: {_pairs_in_order(test)}. {advice}", f"{ranks}: {_roc_auc(test)}. {advice}"
         )
     if not split.test.has_times:
-        yield NO_TIMES
+        yield _same(NO_TIMES)
     if not in_order:
-        yield (
+        yield _same(
             "The test leads are not the newest but a random sample: expect worse figures for "
             "newer leads."
         )
@@ -191,28 +224,41 @@ def _supports(
     baselines: Mapping[str, Evaluation],
     gained: Mapping[str, Difference],
     left_out: Sequence[str],
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     """Return what speaks for a model."""
     if _is_better(gained["base_rate"]):
         losses = _losses(test, baselines["base_rate"], gained["base_rate"])
-        yield (
-            "Its predicted chances are clearly better than the same chance for all leads: "
-            f"{losses}."
+        yield Reason(
+            "Its predicted chances are clearly better than the same chance for all leads: an "
+            f"error of {losses}.",
+            f"Its probabilities are better than the base rate beyond chance: log loss {losses}.",
         )
     if _ranks(test):
-        yield f"It ranks leads better than chance: {_pairs_in_order(test)}; by chance, 50 are."
+        ranks = "It ranks leads better than chance"
+        yield Reason(
+            f"{ranks}: {_pairs_in_order(test)}; by chance, 50 are.",
+            f"{ranks}: {_roc_auc(test)}; chance is 0.5.",
+        )
     if test.values["ece"] <= CALIBRATED:
-        yield f"Predicted chances are off by only {_error(test)}."
+        yield Reason(
+            f"Predicted chances are off by only {_error(test)}.",
+            f"Its probabilities are calibrated: {_calibration_error(test)}.",
+        )
     yield from _leaks(left_out)
 
 
-def _leaks(left_out: Sequence[str]) -> Iterator[str]:
+def _leaks(left_out: Sequence[str]) -> Iterator[Reason]:
     if left_out:
         columns = "column" if len(left_out) == 1 else "columns"
-        yield (
+        yield _same(
             f"The leak audit left out {len(left_out)} {columns} that may contain information "
             "from after the moment of scoring."
         )
+
+
+def _same(sentence: str) -> Reason:
+    """Return a reason that has no terms, so that its sentence is the same for all readers."""
+    return Reason(sentence, sentence)
 
 
 def _is_better(gained: Difference) -> bool:
@@ -220,10 +266,10 @@ def _is_better(gained: Difference) -> bool:
 
 
 def _losses(test: Evaluation, baseline: Evaluation, gained: Difference) -> str:
-    """Format the log loss of a model and of a baseline in words without a term of statistics."""
+    """Format the log loss of a model and of a baseline, and their difference."""
     value, low, high = gained
     return (
-        f"an error of {test.values['log_loss']:.3f} against {baseline.values['log_loss']:.3f}, "
+        f"{test.values['log_loss']:.3f} against {baseline.values['log_loss']:.3f}, "
         f"a difference of {value:+.4f} ({low:+.4f} to {high:+.4f})"
     )
 
@@ -239,6 +285,11 @@ def _pairs_in_order(test: Evaluation) -> str:
         f"{100 * test.values['roc_auc']:.1f} of 100 pairs of a won and a lost lead are in order "
         f"({100 * low:.1f} to {100 * high:.1f})"
     )
+
+
+def _roc_auc(test: Evaluation) -> str:
+    low, high = test.intervals["roc_auc"]
+    return f"ROC AUC {test.values['roc_auc']:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _rarer(split: Split) -> tuple[int, str]:
@@ -261,11 +312,13 @@ def _shift(split: Split) -> str | None:
     if not is_large or low <= before <= high:
         return None
     verb = "rose" if after > before else "fell"
-    return f"The share of wins {verb} from {_percent(before)} to {_percent(after)}"
+    return f"The share of wins {verb} from {_won(before, split.train)} to {_won(after, split.test)}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.02 else f"{100 * share:.1f} %"
+def _won(share: float, moments: Moments) -> str:
+    """Format the share of wins of some moments with its counts."""
+    text = f"{100 * share:.0f} %" if share >= 0.02 else f"{100 * share:.1f} %"
+    return f"{text} ({x_of_n(int(moments.label.sum()), len(moments))})"
 
 
 def _error(test: Evaluation) -> str:
@@ -273,4 +326,12 @@ def _error(test: Evaluation) -> str:
     return (
         f"{100 * test.values['ece']:.1f} points on average ({100 * low:.1f} to {100 * high:.1f}); "
         f"perfect ones would seem to be off by {100 * test.error_by_chance:.1f}"
+    )
+
+
+def _calibration_error(test: Evaluation) -> str:
+    low, high = test.intervals["ece"]
+    return (
+        f"calibration error (ECE) {test.values['ece']:.3f} ({low:.3f} to {high:.3f}); correct "
+        f"probabilities would have {test.error_by_chance:.3f}"
     )

@@ -17,6 +17,7 @@ from crm.errors import TrackingError
 from crm.project import Project
 from crm.records import Records
 from models.artifact import load_artifact
+from models.card import ModelCard
 from models.evaluation.metrics import MODEL_METRICS
 from models.registry.promotion import update_challenger
 from models.registry.reachable import shown
@@ -104,7 +105,9 @@ def track(
     with registry.errors():
         registry.select()
         run = registry.client.create_run(
-            registry.experiment(), run_name=f"train {project.name}", tags=_tags(project, digest)
+            registry.experiment(),
+            run_name=f"train {project.name}",
+            tags=_tags(project, trained.scorer.card, digest),
         )
     run_id = run.info.run_id
     with registry.errors(), run_deleted_on_failure(registry, run_id):
@@ -183,10 +186,15 @@ def _log_trial(registry: Registry, parent: str, trial: Trial) -> None:
     client.set_terminated(run.info.run_id, "FAILED" if trial.state == "failed" else "FINISHED")
 
 
-def _tags(project: Project, digest: str) -> dict[str, str]:
+def _tags(project: Project, card: ModelCard, digest: str) -> dict[str, str]:
+    """Return the tags of a run; its note is the verdict with its reasons, shown on its page."""
     return {
         "leadscore.digest": digest,
         "leadscore.simulated": str(project.simulated).lower(),
+        "leadscore.verdict": card.readiness["verdict"],
+        "mlflow.note.content": "\n- ".join(
+            [f"Verdict: {card.readiness['verdict']}.\n", *card.technical_reasons]
+        ),
         "mlflow.source.name": "leadscore train",
     }
 
@@ -216,16 +224,26 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
 def _metrics(trained: Trained) -> dict[str, float]:
     facts = trained.scorer.card.learned_from
     counts = {f"data.{k}": float(v) for k, v in facts.items() if isinstance(v, int | float)}
-    return counts | {
-        f"{model}.{metric}{suffix}": value
-        for model, evaluation in trained.evaluations.items()
-        for metric in MODEL_METRICS
-        for suffix, value in zip(
-            ("", ".low", ".high"),
-            (evaluation.values[metric], *evaluation.intervals[metric]),
-            strict=True,
-        )
+    gained = trained.evaluated_model.gained if trained.evaluated_model else {}
+    differences = {
+        f"test.log_loss_minus_{baseline}{suffix}": value
+        for baseline, difference in gained.items()
+        for suffix, value in zip(("", ".low", ".high"), difference, strict=True)
     }
+    return (
+        counts
+        | differences
+        | {
+            f"{model}.{metric}{suffix}": value
+            for model, evaluation in trained.evaluations.items()
+            for metric in MODEL_METRICS
+            for suffix, value in zip(
+                ("", ".low", ".high"),
+                (evaluation.values[metric], *evaluation.intervals[metric]),
+                strict=True,
+            )
+        }
+    )
 
 
 def _log_data(trained: Trained) -> None:

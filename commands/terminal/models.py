@@ -13,6 +13,7 @@ from models.card import ModelCard
 from models.evaluation.metrics import FEWEST_TO_JUDGE, MODEL_METRICS
 from models.registry.history import REFUSED, Event, Gate
 from models.registry.registry import Version
+from reports.numbers import counted_share
 from training.changes import Changes
 from training.comparison.comparison import Comparison, Difference
 
@@ -108,10 +109,12 @@ def comparison_table(comparison: Comparison) -> RenderableType:
             f"{difference.low:+.4f} to {difference.high:+.4f}",
             "not fair" if warnings else better,
         )
+    label = shared.moments.label
+    won = counted_share(float(label.mean()), int(label.sum()), len(label))
     return Group(
         *warnings,
-        f"On {len(shared.moments):,} moments of {shared.n_leads:,} leads that neither version has "
-        f"learned from, {comparison.base_rate:.1%} won:",
+        f"On moments of {shared.n_leads:,} leads that neither version has learned from; {won} of "
+        "the moments were won:",
         table,
     )
 
@@ -157,7 +160,7 @@ def card_summary(version: Version, card: ModelCard) -> RenderableType:
     lines.append(
         f"Trained {minute(trained_at)} UTC on {facts['moments']:,} moments of "
         f"{facts.get('learned_leads', facts['leads']):,} leads{window}; "
-        f"{facts['base_rate']:.1%} won."
+        f"{won_words(facts['base_rate'], facts['moments'])} won."
     )
     won, days = ", ".join(card.question["won"]), card.question["horizon_days"]
     horizon = f" within {days:g} days" if days else ""
@@ -165,13 +168,13 @@ def card_summary(version: Version, card: ModelCard) -> RenderableType:
     has_test = "not_judged" not in test
     if has_test:
         lines.append(
-            f"Evaluated on the {escape(test['how'])}: {test['n']:,} moments, "
-            f"{test['base_rate']:.1%} won."
+            f"Evaluated on the {escape(test['how'])}: {won_words(test['base_rate'], test['n'])} of "
+            "the moments were won."
         )
     if card.readiness:
         lines.append(
             f"[bold]{escape(card.readiness['verdict'].capitalize())}:[/] "
-            f"{escape(' '.join(card.readiness['reasons']))}"
+            f"{escape(' '.join(card.technical_reasons))}"
         )
     after = [
         f"Estimator: {escape(str(card.estimator.get('kind', '')))}.",
@@ -186,6 +189,11 @@ def card_summary(version: Version, card: ModelCard) -> RenderableType:
     after.append(f"Digest {version.digest}; MLflow run {version.run_id}.")
     tables = [_metrics_table(test, card.baselines)] if has_test else []
     return Group(*lines, *tables, *after)
+
+
+def won_words(base_rate: float, n: int) -> str:
+    """Format the share of the moments that were won, with its counts; each weighs the same."""
+    return counted_share(base_rate, round(base_rate * n), n)
 
 
 def left_out_lines(card: ModelCard) -> list[str]:

@@ -8,11 +8,11 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from commands.terminal.models import SIMULATED, left_out_lines
+from commands.terminal.models import SIMULATED, left_out_lines, won_words
 from commands.terminal.tables import new_table
 from models.card import ModelCard
 from models.evaluation.metrics import MODEL_METRICS
-from reports.numbers import age_of
+from reports.numbers import age_of, counted_share, percent, x_of_n
 
 Figures = Mapping[str, Any]  # metrics by name, as the card stores them
 
@@ -36,7 +36,8 @@ def _parts(card: ModelCard) -> Iterator[RenderableType]:
     facts = card.learned_from
     yield (
         f"Learned from {facts['learned_leads']:,} of {facts['leads']:,} leads, at "
-        f"{facts['moments']:,} moments; {facts['base_rate']:.1%} of the moments were won."
+        f"{facts['moments']:,} moments; {won_words(facts['base_rate'], facts['moments'])} of the "
+        "moments were won."
     )
     not_used = [f"{facts[key]:,} {why}" for key, why in NOT_USED.items() if facts.get(key)]
     if not_used:
@@ -46,7 +47,7 @@ def _parts(card: ModelCard) -> Iterator[RenderableType]:
     if "not_judged" not in card.test:
         yield from _evaluation(card.test, card.baselines, facts["embargoed"])
     yield f"[bold]Verdict: {card.readiness['verdict']}.[/]"
-    yield from (f"  {escape(reason)}" for reason in card.readiness["reasons"])
+    yield from (f"  {escape(reason)}" for reason in card.technical_reasons)
 
 
 def _estimator(estimator: Figures) -> Iterator[str]:
@@ -68,7 +69,8 @@ def _evaluation(
     test: Figures, baselines: Mapping[str, Figures], embargoed: int
 ) -> Iterator[RenderableType]:
     """Format how good the model is, with the baselines."""
-    yield f"Evaluated on the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won."
+    won = won_words(test["base_rate"], test["n"])
+    yield f"Evaluated on the {test['how']}: {won} of the moments were won."
     yield from _best_fifth(test)
     if embargoed:
         yield (
@@ -93,23 +95,25 @@ def _best_fifth(test: Figures) -> Iterator[str]:
     for row in test.get("gains", ()):
         if math.isclose(row["share"], 0.2) and row["gain"] > 0:
             customers = test["base_rate"] * row["lift"]  # for each lead of the best fifth
+            gain = counted_share(row["gain"], row.get("wins"), row.get("all_wins"), 0)
+            interval = f"between {100 * row['low']:.0f} and {percent(row['high'], 0)}"
             yield (
-                f"The best-scored fifth contains {100 * row['gain']:.0f} of 100 customers "
-                f"({100 * row['low']:.0f} to {100 * row['high']:.0f}): {1 / customers:.1f} calls "
-                f"per customer, and {1 / test['base_rate']:.1f} for all leads."
+                f"The best-scored fifth contains {gain} of the customers, {interval}: "
+                f"{1 / customers:.1f} calls per customer, and {1 / test['base_rate']:.1f} for all "
+                "leads."
             )
 
 
 def _ages(by_age: list[Figures]) -> Table:
     """Format how good the model is at each age of the lead."""
-    table = new_table("scored", "n", "won", *SHOWN.values(), right=range(1, 3 + len(SHOWN)))
+    table = new_table("scored", "won", *SHOWN.values(), right=range(1, 2 + len(SHOWN)))
     for row in by_age:
         age = age_of(row["age_days"])
         if "verdict" in row:
-            table.add_row(age, f"{row['n']:,}", row["verdict"])
+            table.add_row(age, f"of {row['n']:,}", row["verdict"])
             continue
         values = (f"{row[metric]:.3f}" for metric in SHOWN)
-        table.add_row(age, f"{row['n']:,}", f"{row['base_rate']:.1%}", *values)
+        table.add_row(age, x_of_n(round(row["base_rate"] * row["n"]), row["n"]), *values)
     return table
 
 

@@ -195,7 +195,9 @@ def ages(card: ModelCard, pictures: Pictures) -> Section:
             [
                 age_of(r["age_days"]),
                 count(r["n"]),
-                percent(r["base_rate"]) if "base_rate" in r else TOO_FEW,
+                counted_share(r["base_rate"], round(r["base_rate"] * r["n"]), r["n"])
+                if "base_rate" in r
+                else TOO_FEW,
                 _metric_cell("roc_auc", r),
                 _metric_cell("log_loss", r),
             ]

@@ -80,7 +80,7 @@ def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
         lead=f"Estimates how likely it is that a lead is won{within}, as a score from 1 to 99.",
         verdict=verdict,
         kind=kind,
-        reasons=_sentences(card.readiness.get("reasons", ())),
+        reasons=_sentences(card.technical_reasons),
         sections={
             "What it is": _about(card),
             **_evaluation(card, pictures),
