@@ -158,6 +158,7 @@ class ChangeKind(Enum):
     """The kind of a note that compares this report with the last one."""
 
     CHANGED = auto()
+    COUNTED = auto()  # how much came in between
     UNCHANGED = auto()
     NOT_COMPARED = auto()
 

@@ -12,7 +12,7 @@ from crm.project import Project
 from crm.records import Records
 from crm.times import NOT_A_TIME
 from models.scorer import LeadScorer
-from reports.content import ChangeKind, ChangeNote, Column, Figure, Page, Report, Row
+from reports.content import Column, Figure, Page, Report, Row
 from reports.metrics import DEFINITIONS, definitions, shared_metric
 from reports.model_verdict import RefusedModel
 from reports.pages.activities.page import activities_page
@@ -78,8 +78,9 @@ def build_report(
     Report
         Names from data are not escaped in it: each form escapes them. `about` contains
         `project`, `leads`, `mature`, `won`, `open`, `from`, `to`, `horizon_days`, `since`,
-        `segment`, `model`, `verdict`, `simulated`, `outcomes_from`, `notes`, and `measures`, the
-        shares that the next report is compared with.
+        `segment`, `model`, `verdict`, `simulated`, `outcomes_from`, `notes`, `totals` (leads, wins
+        and revenue up to the moment), and `measures`, the shares that the next report is compared
+        with.
 
     Raises
     ------
@@ -94,8 +95,7 @@ def build_report(
     pages = [_plain(page) for page in (month_page(rows, pages), *pages)]
     about["measures"] = measures_of(pages)
     changes = what_changed(pages, about, previous)
-    first = pages[0].slug
-    pages = [replace(page, changed=_notes_on(page, changes, first)) for page in pages]
+    pages = [replace(page, changed=changes.get(page.slug, ())) for page in pages]
     return Report(
         name=project.name,
         as_of=_iso(rows.as_of) or now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
@@ -112,6 +112,7 @@ def build_report(
 def _about(rows: ReportRows, since: datetime.datetime | None) -> dict[str, Any]:
     wins, mature = rows.rate
     card = None if rows.scorer is None else rows.scorer.card
+    earned = rows.earned(rows.is_won)
     return {
         "project": rows.project.name,
         "leads": len(rows),
@@ -126,6 +127,11 @@ def _about(rows: ReportRows, since: datetime.datetime | None) -> dict[str, Any]:
         "model": None if card is None else {"name": card.name, "trained_at": card.trained_at},
         "verdict": rows.verdict.to_json(),
         "simulated": rows.project.simulated,
+        "totals": {
+            "leads": len(rows),
+            "wins": int(rows.is_won.sum()),
+            "revenue": earned.total if earned.is_revenue else None,
+        },
         "outcomes_from": _iso(rows.coverage.outcomes_from),
         "notes": _notes_on_records(rows),
     }
@@ -185,19 +191,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _notes_on(
-    page: Page, changes: Mapping[str, tuple[ChangeNote, ...]], first: str
-) -> tuple[ChangeNote, ...]:
-    """Return the notes of a page; those of the first page are all changes of the report."""
-    notes = changes.get(page.slug, ())
-    if page.slug != first:
-        return notes
-    changed = [
-        note for notes in changes.values() for note in notes if note.kind == ChangeKind.CHANGED
-    ]
-    return tuple(dict.fromkeys(changed)) or notes
 
 
 def _used(pages: list[Page]) -> set[str]:

@@ -140,7 +140,8 @@ def _page(report: Report, who: str, at: datetime.datetime) -> list[str]:
             "",
         ]
     notes = [note for page in report.pages for note in page.changed]
-    changes = [note.sentence for note in notes if note.kind == ChangeKind.CHANGED]
+    shown = (ChangeKind.COUNTED, ChangeKind.CHANGED)
+    changes = [note.sentence for note in notes if note.kind in shown]
     if changes:
         lines += ["## Since the last report", ""]
         lines += [*(f"- {escaped(change)}" for change in dict.fromkeys(changes)), ""]

@@ -146,6 +146,7 @@ def month_page(rows: ReportRows, other_pages: Sequence[Page]) -> Page:
             Section(VERDICT, (rows.verdict.sentence, *rows.verdict.reasons[:1])),
             Section("All leads", _summary(rows, other_pages)),
         ),
+        keeps_leads=False,
     )
 
 
