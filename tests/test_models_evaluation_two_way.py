@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from features.intervals import Z, wilson
 from models.evaluation.two_way import additive_logit, effects_differ
 
 
@@ -13,7 +12,6 @@ def test_additive_effects_leave_no_residual() -> None:
     n = np.full((2, 3), 10_000)
     wins = np.rint(n * odds / (1 + odds)).astype(np.int64)
     fit = additive_logit(wins, n)
-    assert np.abs(fit.residual).max() < 0.1
     assert fit.deviance < 0.1
     assert fit.expected == pytest.approx(wins / n, abs=1e-4)
 
@@ -25,22 +23,6 @@ def test_deviance_of_a_two_by_two_table_tests_the_interaction() -> None:
     odds = np.log(wins / (n - wins))
     z = (odds[1, 1] - odds[0, 1] - odds[1, 0] + odds[0, 0]) / error
     assert fit.deviance == pytest.approx(z**2, rel=0.05)
-
-
-@pytest.mark.parametrize("wins_of_pair", [240, 300, 340])
-def test_residual_compares_the_share_with_the_expected_one(wins_of_pair: int) -> None:
-    wins, n = np.array([[100, 100], [100, wins_of_pair]]), np.full((2, 2), 1_000)
-    fit = additive_logit(wins, n)
-    expected = fit.expected[1, 1]
-    z = (wins_of_pair - 1_000 * expected) / np.sqrt(1_000 * expected * (1 - expected))
-    assert fit.residual[1, 1] == pytest.approx(z)
-    low, high = wilson(wins_of_pair / 1_000, 1_000)
-    assert (abs(z) > Z) == (not low < expected < high)
-
-
-def test_pair_without_leads_has_no_residual() -> None:
-    fit = additive_logit(np.array([[1, 0], [5, 9]]), np.array([[10, 0], [20, 30]]))
-    assert np.isnan(fit.residual[0, 1])
 
 
 @pytest.mark.parametrize(("cell", "sign"), [((0, 0), 1), ((0, 1), -1), ((1, 0), -1), ((1, 1), 1)])

@@ -11,6 +11,7 @@ from crm.project import load_project
 from crm.reading import read_records
 from crm.times import DAY
 from features.attributes.attribute import MISSING_GROUP
+from features.events import NEVER
 from features.groups import Groups
 from models.evaluation.comparisons import Verdict, contrast
 from reports.content import Figure, Page
@@ -40,6 +41,34 @@ def figure_of(page: Page, name: str) -> Figure:
     figures = [figure for section in page.sections for figure in section.figures]
     (figure,) = (figure for figure in figures if figure.name == name)
     return figure
+
+
+def with_a_pair_that_gets_frequent(rows: ReportRows) -> ReportRows:
+    """Replace the leads by 40,000, whose values get frequent together while wins get frequent.
+
+    Leads with both values are won twice as often as the others of their time.
+    """
+    n = 40_000
+    generator = np.random.default_rng(0)
+    time = np.linspace(0, 1, n)
+    place, size = (generator.random(n) < 0.1 + 0.4 * time for _ in range(2))
+    won = generator.random(n) < (0.05 + 0.25 * time) * np.where(place & size, 2, 1)
+    groups = tuple(
+        Groups(column, names, code.astype(np.int64))
+        for column, names, code in (("place", ("a", "b"), place), ("size", ("c", "d"), size))
+    )
+    return replace(
+        rows,
+        created=np.arange(n) * DAY,
+        closed=np.full(n, NEVER),
+        won=won,
+        is_won=won,
+        is_lost=~won,
+        is_old=np.ones_like(won),
+        is_mature=np.ones_like(won),
+        source=None,
+        audience=groups,
+    )
 
 
 def offices(n_known: int = 1_000, n_missing: int = 1_000) -> tuple[Groups, np.ndarray]:
@@ -177,6 +206,29 @@ def test_pairs_with_most_leads_of_their_values_are_no_finding(public_data: Path)
     sentences = [takeaway.sentence for takeaway in page.takeaways]
     assert sentences
     assert not [sentence for sentence in sentences if "each value alone suggests" in sentence]
+
+
+def test_pairs_of_the_bank_that_came_at_a_good_time_are_no_finding(public_data: Path) -> None:
+    project = load_project(EXAMPLES / "bank_marketing.toml")
+    page = audience_page(make_rows(project, read_records(project, NOW), NOW))
+    (together,) = (section for section in page.sections if section.heading == "Combinations")
+    assert not together.figures  # "student × university.degree" and "retired × basic.4y" before
+    assert together.paragraphs == (
+        "Of 197 pairs of values, none is clearly won more or less often than its two values alone "
+        "suggest.",
+    )
+
+
+def test_a_pair_within_time_is_said_so(rows: ReportRows) -> None:
+    page = audience_page(with_a_pair_that_gets_frequent(rows))
+    (figure,) = (f for s in page.sections for f in s.figures if f.name == "audience-pairs")
+    (row,) = (row for row in figure.rows if row["name"] == "Place: b × Size: d")
+    assert row["expected_of"] == "leads of the same time"
+    assert row["value"] == row["wins"] / row["n"] > row["expected"]
+    assert row["ratio"] == pytest.approx(row["time_value"] / row["time_average"])
+    (sentence,) = (t.sentence for t in page.takeaways if t.evidence["name"] == row["name"])
+    assert "more often than each value alone suggests at the same time" in sentence
+    assert f"({row['wins']:,} of {row['n']:,} leads" in sentence
 
 
 def test_an_activity_of_every_lead_of_a_stage_is_not_compared(public_data: Path) -> None:

@@ -80,6 +80,8 @@ def with_two_kinds_of_pairs(rows: ReportRows) -> ReportRows:
     n = np.array([cell[2] for cell in cells])
     place, size = (np.repeat([cell[k] for cell in cells], n) for k in (0, 1))
     won = np.concatenate([np.arange(leads) < wins for _, _, leads, wins in cells])
+    order = np.random.default_rng(0).permutation(len(won))  # all pairs come at all times
+    place, size, won = place[order], size[order], won[order]
     groups = [
         Groups(name, tuple("abcd"), code) for name, code in (("place", place), ("size", size))
     ]

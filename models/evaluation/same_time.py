@@ -72,7 +72,7 @@ def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: In
     (0.28, 0.71, True)
     """
     rest, rest_wins = n - own, wins - own_wins
-    if group.ratio is None or not _share_changes(own, n):
+    if group.ratio is None or not share_changes(own, n):
         return group
     both = (own > 0) & (rest > 0)
     n_own, n_rest = int(own[both].sum()), int(rest[both].sum())
@@ -98,7 +98,7 @@ def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: In
     )
 
 
-def _share_changes(own: Ints, n: Ints) -> bool:
+def share_changes(own: Ints, n: Ints) -> bool:
     """Test whether a group's share of the leads differs between parts of the time."""
     edges = np.arange(PARTS) * len(n) // PARTS
     if len(n) < PARTS:

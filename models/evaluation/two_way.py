@@ -1,4 +1,4 @@
-"""Shares in tables of two properties: additive effects, and what they do not explain."""
+"""Shares in tables of properties: additive effects, and what they do not explain."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,71 +17,77 @@ class AdditiveFit:
 
     Attributes
     ----------
-    expected : ndarray of float64, shape (a, b)
-        The share of wins in each pair of values.
-    residual : ndarray of float64, shape (a, b)
-        The wins minus those expected, in standard deviations of as many leads with the expected
-        share; nan in pairs without leads. It compares the share of a pair with the expected one,
-        as Wilson's interval of the share does.
+    expected : ndarray of float64, shape of the table
+        The share of wins in each cell.
     deviance : float
         The deviance of the whole table.
     """
 
     expected: Floats
-    residual: Floats
     deviance: float
 
 
 def additive_logit(wins: Ints, n: Ints) -> AdditiveFit:
-    """Fit an effect in log-odds to each row and each column of a table of shares.
+    """Fit an effect in log-odds to each value of each property of a table of shares.
 
     Parameters
     ----------
-    wins, n : ndarray of int64, shape (a, b)
-
-    References
-    ----------
-    Agresti, "Categorical Data Analysis", 2013, sections 5.3 and 6.2: Pearson residuals. Adjusted
-    residuals are larger: they are divided by the spread that the fit leaves, which is close to 0
-    for a pair with most of the leads of its row and its column. The share of such a pair differs
-    from the expected share by less than a tenth of a point, so it must not be reported.
+    wins, n : ndarray of int64, of the same shape
+        One axis for each property.
 
     Examples
     --------
     >>> n = np.full((2, 2), 1_000)
     >>> fit = additive_logit(np.array([[100, 100], [100, 300]]), n)
-    >>> np.round(fit.residual[1, 1], 1), np.round(fit.expected[1, 1], 2)
-    (np.float64(2.6), np.float64(0.26))
+    >>> np.round(fit.expected[1, 1], 2)
+    np.float64(0.26)
     """
-    a, b = n.shape
-    rows, columns = np.divmod(np.arange(a * b), b)
-    design = np.zeros((a * b, a + b - 1))
-    design[np.arange(a * b), rows] = 1
-    later = columns > 0
-    design[later, a - 1 + columns[later]] = 1
-    count, won = n.ravel().astype(np.float64), wins.ravel().astype(np.float64)
-    effects = np.zeros(design.shape[1])
-    ridge = 1e-6 * np.eye(len(effects))  # so that a value that never wins stays finite
+    count, won = n.astype(np.float64), wins.astype(np.float64)
+    begins = np.cumsum([0, *n.shape])
+    is_free = np.ones(begins[-1], dtype=bool)
+    is_free[begins[1:-1]] = False  # the first value of each further property has no effect
+    free = np.flatnonzero(is_free)
+    effects = np.zeros(begins[-1])
+    ridge = 1e-6  # so that a value that never wins stays finite
     for _ in range(50):
-        share = expit(design @ effects)
-        information = design.T @ (design * (count * share * (1 - share))[:, None]) + ridge
-        step = np.linalg.solve(information, design.T @ (won - count * share) - 1e-6 * effects)
-        effects += np.clip(step, -3, 3)
+        share = _shares(effects, n.shape)
+        score = np.concatenate(_margins(won - count * share)) - ridge * effects
+        information = _information(count * share * (1 - share)) + ridge * np.eye(len(effects))
+        step = np.linalg.solve(information[np.ix_(free, free)], score[free])
+        effects[free] += np.clip(step, -3, 3)
         if np.abs(step).max() < 1e-8:
             break
-    share = expit(design @ effects)
-    weight = count * share * (1 - share)
-    spread = np.sqrt(np.maximum(weight, 1e-12))
-    residual = np.where(count > 0, (won - count * share) / spread, np.nan)
+    share = _shares(effects, n.shape)
     likely = np.clip(share, 1e-12, 1 - 1e-12)
     seen = np.divide(won, count, out=np.full_like(won, 0.5), where=count > 0)
     seen = np.clip(seen, 1e-12, 1 - 1e-12)
     gain = won * np.log(seen / likely) + (count - won) * np.log((1 - seen) / (1 - likely))
-    return AdditiveFit(
-        expected=share.reshape(a, b),
-        residual=residual.reshape(a, b),
-        deviance=float(2 * gain.sum()),
-    )
+    return AdditiveFit(expected=share, deviance=float(2 * gain.sum()))
+
+
+def _shares(effects: Floats, shape: tuple[int, ...]) -> Floats:
+    """Return the share in each cell of a table whose values have effects."""
+    parts = np.split(effects, np.cumsum(shape)[:-1])
+    return np.asarray(expit(sum(np.ix_(*parts))))
+
+
+def _margins(table: Floats) -> list[Floats]:
+    """Sum a table for each value of each of its axes."""
+    axes = range(table.ndim)
+    return [table.sum(axis=tuple(other for other in axes if other != axis)) for axis in axes]
+
+
+def _information(weight: Floats) -> Floats:
+    """Return the information about the effects of all values, whose cells have weights."""
+    axes = range(weight.ndim)
+
+    def block(i: int, j: int) -> Floats:
+        both = weight.sum(axis=tuple(axis for axis in axes if axis not in (i, j)))
+        if i == j:
+            return np.diag(both)
+        return both if i < j else both.T
+
+    return np.block([[block(i, j) for j in axes] for i in axes])
 
 
 def effects_differ(wins: NDArray[Any], n: NDArray[Any]) -> tuple[float, float]:

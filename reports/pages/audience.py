@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from scipy.special import logit
@@ -10,11 +11,11 @@ from scipy.special import logit
 from crm.arrays import Ints
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import NOT_ALIKE, Groups
-from features.intervals import wilson
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast, contrast, share_of
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast, contrast
 from models.evaluation.differences import FEWEST_EXPECTED, p_of
 from models.evaluation.intervals import holm
-from models.evaluation.two_way import additive_logit
+from models.evaluation.pairs import fit_pairs
+from models.evaluation.same_time import compare_within
 from reports.content import Column, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.averages import average_of, group_contrasts
@@ -22,6 +23,7 @@ from reports.pages.groups import (
     CHANCE_TITLE,
     MOST_TAKEAWAYS,
     RatesLabels,
+    compared_columns,
     contrast_rows,
     correct_families,
     evidence_of,
@@ -154,22 +156,21 @@ def _clearest(groups: Sequence[_Group]) -> list[_Group]:
 class _Pair:
     """Leads with two values at once, and their conversion if each value had its own effect only.
 
-    `all_wins` and `all_n` count the leads that have a value in both columns.
+    `contrast` compares them with the leads that have a value in both columns. `is_same_time` is
+    true if `expected` is of leads of the same time.
     """
 
     names: tuple[str, str]
     columns: tuple[str, str]
-    wins: int
-    n: int
-    all_wins: int
-    all_n: int
+    contrast: Contrast
     expected: float
+    is_same_time: bool
     p: float
 
     @property
     def distance(self) -> float:
         """The distance of the odds' interval from the expected odds, on the log scale."""
-        low, high = logit(wilson(self.wins / self.n, self.n))
+        low, high = logit([self.contrast.low, self.contrast.high])
         expected = float(logit(self.expected))
         return float(max(low - expected, expected - high, 0.0))
 
@@ -182,11 +183,20 @@ class _Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class PairRow(ShareRow):
-    """Leads with two values at once; `p` is corrected for all pairs."""
+    """Leads with two values at once; `p` is corrected for all pairs.
 
+    `expected_of` names the leads that the expected share is of, if they are not all leads.
+    """
+
+    share: Contrast
     expected: float
-    ratio: float | None
+    expected_of: str | None
     p: float
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column."""
+        own = {"name": self.name, "expected": self.expected, "expected_of": self.expected_of}
+        return {**self.share.cells(), **own, "p": self.p}
 
 
 def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
@@ -215,17 +225,18 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
         return Section(heading, (text,)), ()
     table, takeaways = [], []
     for p, pair in clear:
-        group = contrast(pair.wins, pair.n, pair.all_wins, pair.all_n)
         table.append(
             PairRow(
                 name=pair.name,
-                share=share_of(pair.wins, pair.n),
+                share=pair.contrast,
                 expected=pair.expected,
-                ratio=group.ratio,
+                expected_of="leads of the same time" if pair.is_same_time else None,
                 p=p,
             )
         )
-        takeaways.append(_pair_takeaway(pair, group, p))
+        takeaways.append(_pair_takeaway(pair, p))
+    cells = cells_of(table)
+    expected_of = Column("expected_of", "Effects of the values among")
     figure = Figure(
         name="audience-pairs",
         finding=takeaways[0].sentence.partition(":")[0],
@@ -236,10 +247,12 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
             Column("wins", "Won", "count"),
             *share_columns("Conversion", "won_share"),
             Column("expected", "If each value had its own effect only", "share", "expected_share"),
+            *([expected_of] if any(row["expected_of"] for row in cells) else ()),
             Column("ratio", "Against all", "ratio", "won_ratio"),
             Column("p", CHANCE_TITLE, "ratio", "chance"),
+            *compared_columns(cells),
         ),
-        rows=cells_of(table),
+        rows=cells,
     )
     text = (
         "Leads with these pairs of values are won more or less often than the two values alone "
@@ -250,14 +263,16 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
     return Section(heading, (text,), (figure,)), tuple(takeaways[:MOST_PAIR_TAKEAWAYS])
 
 
-def _pair_takeaway(pair: _Pair, group: Contrast, p: float) -> Takeaway:
+def _pair_takeaway(pair: _Pair, p: float) -> Takeaway:
     kinds = " and ".join(
         f"{quoted_column(column)} is {quoted_name(value)}"
         for column, value in zip(pair.columns, pair.names, strict=True)
     )
+    group = pair.contrast
     direction = "more" if group.value > pair.expected else "less"
+    suggests = "suggests at the same time" if pair.is_same_time else "suggests"
     return Takeaway(
-        f"Leads whose {kinds} are won {direction} often than each value alone suggests: "
+        f"Leads whose {kinds} are won {direction} often than each value alone {suggests}: "
         f"{share_words(group)} against {percent(pair.expected)}.",
         evidence_of(group, p=p, expected=pair.expected, name=pair.name),
         "won_share",
@@ -266,34 +281,53 @@ def _pair_takeaway(pair: _Pair, group: Contrast, p: float) -> Takeaway:
 
 
 def _pairs(rows: ReportRows, first: Groups, second: Groups) -> list[_Pair]:
-    a, b, mature = len(first.names), len(second.names), rows.is_mature
-    cell = first.code[mature] * b + second.code[mature]
-    n = np.bincount(cell, minlength=a * b).reshape(a, b)
-    wins = np.bincount(cell[rows.won[mature]], minlength=a * b).reshape(a, b)
+    n, wins = _counts_of_pairs(rows, first, second)
     names_a, names_b = (np.array(groups.names, dtype=object) for groups in (first, second))
-    kept_a = (n.sum(axis=1) > 0) & (names_a != MISSING_GROUP)
-    kept_b = (n.sum(axis=0) > 0) & (names_b != MISSING_GROUP)
+    kept_a = n.any(axis=(1, 2)) & (names_a != MISSING_GROUP)
+    kept_b = n.any(axis=(0, 2)) & (names_b != MISSING_GROUP)
     n, wins = n[kept_a][:, kept_b], wins[kept_a][:, kept_b]
     names_a, names_b = names_a[kept_a], names_b[kept_b]
-    if min(n.shape) < 2 or _is_nested(n):
+    n_pair, wins_pair = n.sum(axis=2), wins.sum(axis=2)
+    if min(n_pair.shape) < 2 or _is_nested(n_pair):
         return []
-    fit = additive_logit(wins, n)
-    rarer = n * np.minimum(fit.expected, 1 - fit.expected)
-    enough = (n >= max(FEWEST_IN_PAIR, FEWEST_LEADS)) & (rarer >= FEWEST_EXPECTED)
-    return [
-        _Pair(
-            names=(str(names_a[i]), str(names_b[j])),
-            columns=(first.column, second.column),
-            wins=int(wins[i, j]),
-            n=int(n[i, j]),
-            all_wins=int(wins.sum()),
-            all_n=int(n.sum()),
-            expected=float(fit.expected[i, j]),
-            p=p_of(float(fit.residual[i, j])),
+    fit = fit_pairs(wins, n)
+    rarer = n_pair * np.minimum(fit.expected, 1 - fit.expected)
+    enough = (n_pair >= max(FEWEST_IN_PAIR, FEWEST_LEADS)) & (rarer >= FEWEST_EXPECTED)
+    all_n, all_wins = n.sum(axis=(0, 1)), wins.sum(axis=(0, 1))
+    pairs = []
+    for i, j in np.argwhere(enough):
+        if names_a[i] in NOT_ALIKE or names_b[j] in NOT_ALIKE:
+            continue
+        group = contrast(
+            int(wins_pair[i, j]), int(n_pair[i, j]), int(all_wins.sum()), int(all_n.sum())
         )
-        for i, j in np.argwhere(enough)
-        if names_a[i] not in NOT_ALIKE and names_b[j] not in NOT_ALIKE
-    ]
+        pairs.append(
+            _Pair(
+                names=(str(names_a[i]), str(names_b[j])),
+                columns=(first.column, second.column),
+                contrast=compare_within(group, n[i, j], wins[i, j], all_n, all_wins),
+                expected=float(fit.expected[i, j]),
+                is_same_time=bool(fit.is_same_time[i, j]),
+                p=p_of(float(fit.residual[i, j])),
+            )
+        )
+    return pairs
+
+
+def _counts_of_pairs(rows: ReportRows, first: Groups, second: Groups) -> tuple[Ints, Ints]:
+    """Count the mature leads and the wins of each pair in each period, shape (a, b, n_periods).
+
+    There is one period if the order of the leads is not known.
+    """
+    mature = rows.is_mature
+    period = np.zeros(len(rows), dtype=np.int64) if rows.period is None else rows.period
+    shape = len(first.names), len(second.names), int(period.max(initial=0)) + 1
+    cell = np.ravel_multi_index((first.code, second.code, period), shape)
+    n, wins = (
+        np.bincount(cell[leads], minlength=np.prod(shape)).reshape(shape)
+        for leads in (mature, mature & rows.won)
+    )
+    return n, wins
 
 
 def _is_nested(n: Ints) -> bool:
