@@ -1,6 +1,7 @@
 """Measures what records cover: when their outcomes begin, and which wins have an amount.
 
-The record checks ask about these measures, and the reports leave out what they cannot say.
+The record checks ask about these measures, the reports leave out what they cannot say, and training
+leaves out leads whose outcome is not known.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import Final
 import numpy as np
 
 from crm.arrays import Floats, Ints
-from crm.times import DAY
+from crm.records import Records
+from crm.times import DAY, NOT_A_TIME, microseconds
+from features.events import places
 
 LATE_DAYS: Final = 30  # outcomes that begin this much later than the leads
 LATE_TIMES: Final = 4  # and this many times the usual time to close
@@ -79,6 +82,32 @@ def late_beginning(leads: Ints, created: Ints, closed: Ints) -> LateBeginning | 
     if first - dates[0] < gap / 2:
         first = int(dates[0])
     return LateBeginning(first=first, usual=usual)
+
+
+def outcomes_from(records: Records, as_of: int) -> int:
+    """Return the day on which outcomes begin, if that is much later than the leads.
+
+    It is not known how leads that were created before it ended, whether they have an outcome or
+    not: leads with an early outcome are missing among them. Reports and training leave them out.
+
+    Parameters
+    ----------
+    records : Records
+        Records with times.
+    as_of : int
+        Microseconds since 1970 UTC. Leads and outcomes after it do not count.
+
+    Returns
+    -------
+    int
+        Microseconds since 1970 UTC; `NOT_A_TIME` if the outcomes do not begin late.
+    """
+    lead = places(records.outcomes["lead_id"], records.leads["lead_id"])
+    created = microseconds(records.leads["created_at"])
+    closed = microseconds(records.outcomes["closed_at"])
+    is_dated = (lead >= 0) & (closed != NOT_A_TIME) & (closed <= as_of)
+    late = late_beginning(created[created <= as_of], created[lead[is_dated]], closed[is_dated])
+    return NOT_A_TIME if late is None else late.first // DAY * DAY
 
 
 def dominant_deal(amounts: Floats) -> int | None:

@@ -14,6 +14,7 @@ from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
+from features.coverage import outcomes_from
 
 FEWEST_OUTCOMES = 20  # with fewer leads of the rarer outcome, the estimator is the base rate
 
@@ -93,7 +94,8 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
 
     A moment is mature when its whole horizon has been observed. A lead that is won or lost
     earlier must wait as well: otherwise the newest leads would have too many quick wins
-    (docs/decisions/0002).
+    (docs/decisions/0002). Leads that were created before the outcomes begin have no moments,
+    because it is not known how they ended (docs/decisions/0020).
 
     If leads have no time of creation, each lead with an outcome is one moment, its label is
     how it ended, and nothing protects against learning from the future.
@@ -189,16 +191,19 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
     undated_loss[of_lead[~is_dated & ~won]] = True
 
     horizon = int(learn.horizon_days * DAY)
-    until = microseconds(pd.Series([records.outcomes_until], dtype=TIME_DTYPE))[0]
+    observed = pd.Series([records.observed_until, records.outcomes_until], dtype=TIME_DTYPE)
+    observed_until, until = microseconds(observed)
+    has_known_outcome = created >= outcomes_from(records, observed_until)
     ages = np.array(sorted({int(days * DAY) for days in learn.moments_days}), dtype=np.int64)
     lead = np.repeat(np.arange(len(created)), len(ages))
     as_of = (created[:, None] + ages[None, :]).ravel()
     was_open = first_close[lead] > as_of
     is_mature = as_of + horizon <= until
-    is_moment = was_open & is_mature & ~(undated_win | undated_loss)[lead]
+    may_count = was_open & is_mature & has_known_outcome[lead]
+    is_moment = may_count & ~(undated_win | undated_loss)[lead]
     # An outcome without a date counts only for the moment at creation, as if it came within the
     # horizon.
-    undated = (undated_win | undated_loss)[lead] & was_open & is_mature & (as_of == created[lead])
+    undated = (undated_win | undated_loss)[lead] & may_count & (as_of == created[lead])
     is_moment |= undated
 
     wins = is_dated & won
@@ -211,6 +216,8 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
         "won": int(label[is_moment].sum()),
         "closed_before_the_moment": int((~was_open).sum()),
         "not_mature": int((was_open & ~is_mature).sum()),
+        "before_the_outcomes": int((was_open & is_mature & ~has_known_outcome[lead]).sum()),
+        "leads_before_the_outcomes": int((~has_known_outcome).sum()),
         "undated_outcomes": int(undated.sum()),
     }
     order = np.flatnonzero(is_moment)
@@ -247,11 +254,17 @@ def _earliest(lead: Ints, at: Ints, n_leads: int) -> Ints:
 
 
 def _nothing_mature(counts: dict[str, int], learn: LearnKeys) -> str:
-    if "not_mature" in counts and counts["not_mature"]:
+    if counts.get("not_mature") and not counts.get("before_the_outcomes"):
         return (
             f"None of the {counts['leads']:,} leads is old enough to learn from: each needs "
             f"{learn.horizon_days:g} days under observation. "
             "Shorten horizon_days, or export older leads."
+        )
+    if counts.get("before_the_outcomes"):
+        return (
+            f"None of the {counts['leads']:,} leads that is old enough to learn from was created "
+            "after the outcomes begin, so it is not known how they ended. Export the earlier "
+            "outcomes too, or shorten horizon_days."
         )
     return (
         f"None of the {counts['leads']:,} leads has a known outcome. "

@@ -38,9 +38,10 @@ def x_of_n(x: float, n: float) -> str:
 
     Examples
     --------
-    >>> x_of_n(10, 1_200), x_of_n(2.5, 8)
-    ('10 of 1,200', '2.5 of 8')
+    >>> x_of_n(10, 1_200), x_of_n(2.5, 8), x_of_n(43.999999, 106)
+    ('10 of 1,200', '2.5 of 8', '44 of 106')
     """
+    x = round(x, 1)
     return f"{x:,.{0 if float(x).is_integer() else 1}f} of {n:,.0f}"
 
 

@@ -1,6 +1,7 @@
 """Moments to learn from: mature ones only, and only while the lead was open."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -14,8 +15,9 @@ from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY as MICROSECONDS_PER_DAY
-from crm.times import NOT_A_TIME, TIME_DTYPE
+from crm.times import NOT_A_TIME, TIME_DTYPE, microseconds
 from features.moments import Moments, leads_of_rarer, make_moments
+from reports.rows.coverage import coverage_of
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2025-01-01", tz="UTC")
@@ -69,6 +71,50 @@ def test_moment_needs_an_observed_horizon() -> None:
     moments = make_moments(records, learn())
     assert labels_of(records, moments) == [("a", 0, 1), ("b", 0, 0), ("c", 90, 1)]
     assert moments.counts["not_mature"] == 1
+
+
+def late_outcomes(n_early: int = 40) -> Records:
+    """Return two leads a day, of which every second is won after 2 days, from day 100 on only."""
+    leads: Leads = [(f"l{i}", i / 2) for i in range(400)]
+    begin = 200 - n_early
+    won: Outcomes = [(f"l{i}", "won", i / 2 + 2) for i in range(begin, 400, 2)]
+    return crm(leads, [outcome for outcome in won if (outcome[2] or 0) >= 100], until=300)
+
+
+def test_leads_created_before_the_outcomes_begin_have_no_moments() -> None:
+    # Leads of day 98 and 99 are won on day 100 and 101: the others of these days may be, too.
+    records = late_outcomes()
+    moments = make_moments(records, learn(moments_days=[0, 1]))
+    created = [day for _, day, _ in labels_of(records, moments)]
+    assert min(created) == 100.0
+    assert moments.counts["leads_before_the_outcomes"] == 200
+    assert moments.counts["before_the_outcomes"] == 400
+    assert moments.counts["moments"] == len(moments) == 400
+    assert moments.label.mean() == 0.5
+
+
+def test_reports_and_training_leave_out_the_same_leads() -> None:
+    records = late_outcomes()
+    moments = make_moments(records, learn())
+    as_of = int(microseconds(pd.Series([records.observed_until]))[0])
+    coverage = coverage_of(replace(records, outcomes=records.outcomes.assign(amount=0.0)), as_of)
+    assert coverage.n_unknown == moments.counts["leads_before_the_outcomes"]
+    assert int(moments.as_of.min()) == coverage.outcomes_from
+
+
+def test_outcomes_that_begin_with_the_leads_leave_no_lead_out() -> None:
+    leads: Leads = [(f"l{i}", i / 2) for i in range(400)]
+    records = crm(leads, [(f"l{i}", "won", i / 2 + 2) for i in range(0, 400, 2)], until=300)
+    moments = make_moments(records, learn())
+    assert len(moments) == 400
+    assert moments.counts["leads_before_the_outcomes"] == 0
+    assert moments.counts["before_the_outcomes"] == 0
+
+
+def test_only_unknown_outcomes_are_refused_by_their_reason() -> None:
+    records = late_outcomes()
+    with pytest.raises(LearningError, match="was created after the outcomes begin"):
+        make_moments(records, learn(horizon_days=250.0))
 
 
 def test_closed_lead_has_no_further_moments() -> None:

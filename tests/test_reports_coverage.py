@@ -13,6 +13,7 @@ from crm.project import load_project
 from crm.reading import read_records
 from crm.times import DAY
 from features.groups import OTHERS, Groups
+from features.moments import make_moments
 from reports.content import Figure, Page
 from reports.pages.age import age_page
 from reports.pages.month import month_page
@@ -23,6 +24,7 @@ from reports.report import build_report
 from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
 
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 PROJECT = """
 project.name = "acme"
@@ -261,6 +263,25 @@ def test_a_deal_that_is_most_of_a_sum_makes_no_difference_between_sources(build:
     (large,) = (row for row in revenue.rows if row["rest"] < row["revenue"])
     assert large["rest"] == large["revenue"] - 50_000
     assert sources_page(rows).takeaways == ()
+
+
+def test_training_learns_from_the_leads_that_reports_count(olist: ReportRows) -> None:
+    moments = make_moments(olist.records, olist.project.learn)
+    assert (int(moments.label.sum()), len(moments)) == olist.rate == (682, 6_172)
+    assert moments.counts["leads_before_the_outcomes"] == olist.coverage.n_unknown
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "won"),
+    [("bpic2012", 30_888, 8_059), ("xeducation", 9_240, 3_561), ("bank_marketing", 41_188, 4_640)],
+)
+def test_training_keeps_all_leads_whose_outcomes_are_known(
+    public_data: Path, name: str, n: int, won: int
+) -> None:
+    project = load_project(EXAMPLES / f"{name}.toml")
+    moments = make_moments(read_records(project), project.learn)
+    assert (len(moments), int(moments.label.sum())) == (n, won)
+    assert not moments.counts.get("leads_before_the_outcomes")
 
 
 def test_the_revenue_of_olist_is_not_known(olist: ReportRows) -> None:

@@ -20,6 +20,7 @@ SHOWN = {name: metric.short_label for name, metric in MODEL_METRICS.items() if n
 NOT_USED = {
     "not_mature": "too recent to know the outcome",
     "closed_before_the_moment": "closed before the moment",
+    "before_the_outcomes": "of leads created before the outcomes begin",
     "without_outcome": "without an outcome",
 }
 
@@ -42,6 +43,12 @@ def _parts(card: ModelCard) -> Iterator[RenderableType]:
     not_used = [f"{facts[key]:,} {why}" for key, why in NOT_USED.items() if facts.get(key)]
     if not_used:
         yield f"Moments that were not used: {', '.join(not_used)}."
+    n_unknown = facts.get("leads_before_the_outcomes")
+    if n_unknown:
+        yield (
+            f"{x_of_n(n_unknown, facts['leads'])} leads were created before the outcomes begin. It "
+            "is not known how they ended, so the model does not learn from them."
+        )
     yield from left_out_lines(card)
     yield from _estimator(card.estimator)
     if "not_judged" not in card.test:

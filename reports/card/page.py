@@ -42,6 +42,7 @@ EXCLUDED = {
     "not_mature": "too young: their outcome is not certain yet",
     "without_outcome": "without an outcome",
     "closed_before_the_moment": "closed before the moment",
+    "before_the_outcomes": "of leads created before the outcomes begin, which may have been won",
     "undated_outcomes": "with an outcome that has no date",
 }
 

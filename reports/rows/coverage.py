@@ -11,8 +11,8 @@ import pandas as pd
 
 from crm.arrays import Floats, Ints
 from crm.records import Records
-from crm.times import DAY, NOT_A_TIME, microseconds
-from features.coverage import are_amounts_few, dominant_deal, late_beginning
+from crm.times import NOT_A_TIME, microseconds
+from features.coverage import are_amounts_few, dominant_deal, outcomes_from
 from features.events import NEVER, places
 
 
@@ -108,11 +108,8 @@ def coverage_of(records: Records, as_of: int, since: int = NOT_A_TIME) -> Covera
     if as_of == NOT_A_TIME:
         return Coverage(**amounts)
     created = microseconds(records.leads["created_at"])
-    leads = created[created <= as_of]
-    is_dated = is_known & (closed != NOT_A_TIME)
-    late = late_beginning(leads, created[lead[is_dated]], closed[is_dated])
-    first = NOT_A_TIME if late is None else late.first // DAY * DAY
-    leads = leads[leads >= since]
+    first = outcomes_from(records, as_of)
+    leads = created[(created <= as_of) & (created >= since)]
     return Coverage(
         leads_from=int(leads.min()) if len(leads) else NOT_A_TIME,
         stages_from=_first_of(records.stages),

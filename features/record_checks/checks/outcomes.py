@@ -82,9 +82,10 @@ def outcomes_begin_late(tables: ReadTables) -> Iterator[Finding]:
         f"{n_early:,} of {len(leads):,} leads ({share(n_early, len(leads))}) are older than the "
         f"first outcomes; {share(ended_early, n_early)} of them have an outcome, and "
         f"{share(ended_later, n_later)} of the later leads. Half of the outcomes of later leads "
-        f"come within {duration(late.usual)}. Outcomes that are missing count as not won.",
-        "Export the earlier outcomes too, or leave out the leads that were created before "
-        f"{day_of(first, zone)}.",
+        f"come within {duration(late.usual)}. The model does not learn from leads that were "
+        "created before the outcomes begin, and reports count them in no conversion.",
+        "Export the earlier outcomes too, so that the model can learn from these leads. If they "
+        "are not recorded, nothing needs to be done.",
     )
 
 
