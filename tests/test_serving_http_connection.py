@@ -1,9 +1,11 @@
 """Tests of connections: bounded heads, invalid HTTP, and answers in one packet."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +14,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from serving.http import connection as serving_connection
-from serving.http.connection import BoundedConnection
+from serving.http.connection import HEAD_BYTES, PART_BYTES, BoundedConnection
 from tests.made_connections import LAST_REQUEST, Answer, answers, echo_service, received, serving
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
@@ -50,21 +52,36 @@ def test_endless_head_is_refused(port: int) -> None:
     assert answer.body["error"]["code"] == "too_large"
 
 
-@pytest.mark.parametrize("before", [b"", LAST_REQUEST.replace(b"close", b"keep-alive")])
-def test_large_head_in_one_write_is_refused(port: int, before: bytes) -> None:
-    def head(size: int) -> bytes:
-        start, end = GET + b"Connection: close\r\nX: ", b"\r\n\r\n"
-        return start + b"x" * (size - len(start) - len(end)) + end
+def head_of(size: int, connection: bytes = b"close") -> bytes:
+    start, end = GET + b"Connection: %s\r\nX: " % connection, b"\r\n\r\n"
+    return start + b"x" * (size - len(start) - len(end)) + end
 
-    assert answers(port, before + head(56_000))[-1].status == 200
-    assert answers(port, before + head(serving_connection.HEAD_BYTES + 1))[-1].status == 431
+
+BEFORE = [
+    b"",
+    LAST_REQUEST.replace(b"close", b"keep-alive"),
+    POST + b"Content-Length: 8100\r\n\r\n" + b"x" * 8_100,
+    CHUNKED + b"1fa0\r\n%s\r\n0\r\n\r\n" % (b"x" * 0x1FA0),
+    head_of(HEAD_BYTES, b"keep-alive") * 3,
+]
+
+
+@pytest.mark.parametrize("before", BEFORE, ids=["none", "head", "body", "chunk", "heads"])
+def test_each_pipelined_head_has_the_whole_limit(port: int, before: bytes) -> None:
+    for size in (57_000, 60_000, HEAD_BYTES - 1, HEAD_BYTES):
+        assert {answer.status for answer in answers(port, before + head_of(size))} == {200}
+    assert answers(port, before + head_of(HEAD_BYTES + 1))[-1].status == 431
+
+
+@pytest.mark.parametrize("before", BEFORE, ids=["none", "head", "body", "chunk", "heads"])
+def test_incomplete_head_is_refused_soon_after_the_limit(port: int, before: bytes) -> None:
+    incomplete = head_of(HEAD_BYTES + 2 * PART_BYTES)[:-4]
+    assert answers(port, before + incomplete)[-1].status == 431
 
 
 @pytest.mark.parametrize("first", [100, 5_000, 8_192, 60_000, 65_000])
 def test_large_head_in_two_writes_is_refused(port: int, first: int) -> None:
-    start, end = GET + b"Connection: close\r\nX: ", b"\r\n\r\n"
-    size = serving_connection.HEAD_BYTES + 1
-    head = start + b"x" * (size - len(start) - len(end)) + end
+    head = head_of(HEAD_BYTES + 1)
     (answer,) = answers(port, head[:first], head[first:])
     assert answer.status == 431
 
@@ -85,6 +102,66 @@ def test_slow_head_gets_408(
     answer = only_answer(port, *([start_of_head] if start_of_head else []))
     assert answer.status == 408
     assert answer.body["error"]["code"] == "too_slow"
+
+
+def seconds_until_closed(port: int, start: bytes, rest: bytes, most: float) -> tuple[float, bytes]:
+    """Send a start, and then a rest again and again until the service closes the connection."""
+    text, started = b"", time.monotonic()
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.settimeout(0.05)
+        connection.sendall(start)
+        while time.monotonic() - started < most:
+            with contextlib.suppress(TimeoutError):
+                try:
+                    part = connection.recv(65_536)
+                    connection.sendall(rest)
+                except ConnectionError:
+                    part = b""
+                if not part:
+                    break
+                text += part
+    return time.monotonic() - started, text
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+@pytest.mark.parametrize(
+    ("body", "rest"),
+    [
+        (b"Content-Length: 999999\r\n\r\n", b"x"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (POST.replace(b"/score", b"/none"), b"404"),
+        (POST.replace(b"POST", b"PUT"), b"405"),
+        (POST.replace(b"Host: x\r\n", b""), b"400"),
+        (GET, b"200"),
+    ],
+)
+def test_connection_of_an_answered_request_ends_although_the_body_does_not(
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    head: bytes,
+    status: bytes,
+    body: bytes,
+    rest: bytes,
+    is_silent: bool,
+) -> None:
+    monkeypatch.setattr(serving_connection, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(serving_connection, "LINGER_SECONDS", 0.2)
+    seconds, text = seconds_until_closed(port, head + body, b"" if is_silent else rest, 15)
+    assert seconds < 10
+    assert text.count(b"HTTP/1.1") == 1
+    assert text.startswith(b"HTTP/1.1 " + status)
+
+
+def test_rest_of_an_answered_request_may_take_a_while(port: int) -> None:
+    """The next request on the connection is answered too."""
+    unknown = POST.replace(b"/score", b"/none") + b"Content-Length: 4\r\n\r\n"
+    found = answers(port, unknown, b"a", b"b", b"c", b"d" + LAST_REQUEST)
+    assert [answer.status for answer in found] == [404, 200]
 
 
 def test_pipelined_requests_are_answered(port: int) -> None:

@@ -1,8 +1,9 @@
 """Reads and writes connections as uvicorn does, with the limits that uvicorn lacks.
 
-uvicorn reads a request's head of any size, waits for it without a limit, answers invalid HTTP in
-plain text or not at all, adds the fields after a chunked body to the headers, drops the body of a
-request that offers another protocol, and writes an answer in two pieces.
+uvicorn reads a request's head of any size, waits without a limit for it and for the body of a
+request that is answered already, answers invalid HTTP in plain text or not at all, adds the fields
+after a chunked body to the headers, drops the body of a request that offers another protocol, and
+writes an answer in two pieces.
 
 This is the only module that uses uvicorn's own names. docs/upgrading-bentoml-and-uvicorn.md lists
 them, and what to do when uvicorn changes.
@@ -26,10 +27,10 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from serving.errors import failure
 
-HEAD_SECONDS = 10.0
+HEAD_SECONDS = 10.0  # for a head, and for the rest of a body whose request is answered already
 HEAD_BYTES = 65_536
 FRAMING_BYTES = 16_384  # the size line of a chunk, or the fields after the last chunk
-PART_BYTES = 8_192  # the parser gets at most this many bytes at once, so that limits are exact
+PART_BYTES = 8_192  # the parser gets at most this many bytes at once
 LINGER_SECONDS = 2.0  # after an answer that ends the connection, for a caller that still sends
 
 INVALID_HTTP = "The request is not valid HTTP."
@@ -168,7 +169,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         BoundedConnection._tasks = self.tasks
         self._head_since: float | None = self.loop.time()
-        self._bytes_outside_body = 0  # since the last part of a body, or the start of a request
+        self._answered_at = 0.0  # the last request
+        self._bytes_outside_body = 0  # since the last part of a body, or the start of a request,
+        # and up to `PART_BYTES` before it
         self._is_refusing = False  # what arrives is not read any more
         self._has_ended = False  # the caller sends nothing more
         self._timer = self.loop.call_later(HEAD_SECONDS, self._check_time)
@@ -217,9 +220,13 @@ class BoundedConnection(HttpToolsProtocol):
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _check_size(self) -> None:
+        """Refuse a head that is too large before it is complete, or too much around a body.
+
+        `on_headers_complete` checks the exact size of a complete head.
+        """
         if self._head_since is None:
             self._refuse(RefusedRequestError(400, LARGE_FRAMING))
-        elif self._bytes_outside_body >= HEAD_BYTES:
+        elif self._bytes_outside_body >= HEAD_BYTES + PART_BYTES:
             self._refuse(RefusedRequestError(431, LARGE_HEAD))
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -280,11 +287,20 @@ class BoundedConnection(HttpToolsProtocol):
         self.cycle.more_body = False
         self.cycle.message_event.set()
 
+    def on_response_complete(self) -> None:
+        """Note when a request is answered."""
+        self._answered_at = self.loop.time()
+        super().on_response_complete()
+
     def _check_time(self) -> None:
+        """End the connection if a head, or the rest of an answered request, takes too long."""
         self._timer = self.loop.call_later(HEAD_SECONDS, self._check_time)
-        since = self._head_since
-        is_waiting = self.cycle is None or self.cycle.response_complete
-        if since is not None and is_waiting and self.loop.time() - since >= HEAD_SECONDS:
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            return
+        is_in_body = cycle is not None and cycle.more_body
+        since = self._answered_at if is_in_body else self._head_since
+        if since is not None and self.loop.time() - since >= HEAD_SECONDS:
             self._refuse(RefusedRequestError(408, ""))
 
     def _refuse(self, refusal: RefusedRequestError) -> None:
