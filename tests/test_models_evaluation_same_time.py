@@ -11,7 +11,7 @@ from crm.project import load_project
 from crm.reading import read_records
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, Verdict, contrast
-from models.evaluation.same_time import _Strata, compare_within, periods_of
+from models.evaluation.same_time import Strata, compare_within, periods_of
 from reports.pages.averages import group_contrasts
 from reports.pages.sources.page import sources_page
 from reports.rows.building import make_rows
@@ -127,7 +127,7 @@ def test_the_interval_holds_with_one_lead_in_a_period(own: list[int]) -> None:
     for _ in range(k):
         own_wins = random.binomial(n_own.astype(int), share).astype(float)
         rest_wins = random.binomial((n - n_own).astype(int), share).astype(float)
-        strata = _Strata(n_own, own_wins, n - n_own, rest_wins)
+        strata = Strata(n_own, own_wins, n - n_own, rest_wins)
         ratio = strata.value / strata.average
         n_inside += ratio / strata.spread <= 1 <= ratio * strata.spread
     assert 0.92 <= n_inside / k <= 0.98
@@ -137,10 +137,10 @@ def test_few_expected_wins_of_the_others_are_not_tested() -> None:
     # 2 % of the others are won: 4 wins are expected of them.
     own, rest = np.array([38.0, 48.0] * 50), np.array([2.0] * 100)
     own_wins, rest_wins = np.array([1.0] * 100), np.zeros(100)
-    strata = _Strata(own, own_wins, rest, rest_wins)
+    strata = Strata(own, own_wins, rest, rest_wins)
     assert (rest * own_wins / (own + rest)).sum() < 5
     assert strata.p is None
-    assert _Strata(own, own_wins, 2 * rest, rest_wins).p is not None
+    assert Strata(own, own_wins, 2 * rest, rest_wins).p is not None
 
 
 @pytest.mark.parametrize(("n_rest", "is_compared"), [(29, False), (30, True)])

@@ -22,9 +22,11 @@ from reports.pages.audience import audience_page
 from reports.pages.averages import average_of, group_contrasts
 from reports.pages.funnel.page import funnel_page
 from reports.pages.sources.page import sources_page
+from reports.pages.sources.revenue import revenue_section
 from reports.pages.sources.speed import speed_section
 from reports.report import build_report
 from reports.rows.building import make_rows
+from reports.rows.coverage import Coverage
 from reports.rows.rows import ReportRows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -229,6 +231,50 @@ def test_a_pair_within_time_is_said_so(rows: ReportRows) -> None:
     (sentence,) = (t.sentence for t in page.takeaways if t.evidence["name"] == row["name"])
     assert "more often than each value alone suggests at the same time" in sentence
     assert f"({row['wins']:,} of {row['n']:,} leads" in sentence
+
+
+def test_revenue_of_a_source_is_compared_with_leads_of_the_same_time(rows: ReportRows) -> None:
+    n = 20_000
+    generator = np.random.default_rng(0)
+    time = np.linspace(0, 1, n)
+    fair, won = (generator.random(n) < share for share in (0.1 + 0.6 * time, 0.1 + 0.2 * time))
+    amount = np.where(won, 100.0 + 900 * time + 50 * generator.random(n), 0.0)
+    made = replace(
+        rows,
+        created=np.arange(n) * DAY,
+        closed=np.full(n, NEVER),
+        won=won,
+        is_won=won,
+        is_lost=~won,
+        is_old=np.ones_like(won),
+        is_mature=np.ones_like(won),
+        amount=amount,
+        coverage=Coverage(n_wins=int(won.sum()), n_with_amount=int(won.sum())),
+        source=Groups("source", ("Mail", "Fair"), fair.astype(np.int64)),
+        now=None,
+    )
+    section, takeaways = revenue_section(made, made.source or Groups("", (), np.zeros(0, int)))
+    (figure,) = section.figures
+    assert takeaways == ()
+    assert figure.finding == "Revenue per lead does not differ clearly between sources"
+    of_fair = next(row for row in figure.rows if row["name"] == "Fair")
+    assert of_fair["value"] == pytest.approx(amount[fair].mean())
+    assert of_fair["value"] > 1.2 * amount.mean()
+    assert of_fair["ratio"] == pytest.approx(1, abs=0.05)
+    assert of_fair["compared"] == "leads of the same time"
+    assert "“Fair” in the leads changes over time" in figure.note
+    assert figure.has_columns(["time_value", "time_average"])
+    worse = replace(made, amount=np.where(fair, 0.6, 1) * amount)
+    section, takeaways = revenue_section(worse, made.source or Groups("", (), np.zeros(0, int)))
+    (of_fair,) = (t for t in takeaways if t.evidence["name"] == "Fair")
+    evidence = of_fair.evidence
+    assert of_fair.sentence.startswith(
+        "A lead from “Fair” brings less revenue than the average at the same time: "
+        f"{evidence['time_value']:,.0f} where the average is {evidence['time_average']:,.0f} ("
+    )
+    assert of_fair.sentence.endswith(
+        f" times). Over all times, {evidence['n']:,} leads bring {evidence['value']:,.0f} each."
+    )
 
 
 def test_an_activity_of_every_lead_of_a_stage_is_not_compared(public_data: Path) -> None:

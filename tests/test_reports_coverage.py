@@ -88,8 +88,8 @@ def build(tmp_path: Path) -> Build:
             outcome="won", closed_at=leads["created_at"] + pd.Timedelta("2D")
         )
         closed = closed[closed["closed_at"] >= pd.Timestamp(outcomes_from, tz="UTC")]
-        days = np.where(np.arange(len(closed)) < n_early, 3, 0)
-        closed["closed_at"] -= pd.to_timedelta(days, unit="D")
+        early = np.where(np.arange(len(closed)) < n_early, 3, 0)
+        closed["closed_at"] -= pd.to_timedelta(early, unit="D")
         closed["amount"] = amounts(len(closed))
         leads.to_csv(tmp_path / "leads.csv", index=False)
         columns = ["lead_id", "outcome", "closed_at", "amount"]

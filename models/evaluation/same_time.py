@@ -7,6 +7,7 @@ others of each period, by the method of Mantel and Haenszel.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy.stats import chi2
@@ -78,7 +79,7 @@ def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: In
     n_own, n_rest = int(own[both].sum()), int(rest[both].sum())
     if min(n_own, n_rest) < FEWEST_LEADS or not wins[both].any():
         return replace(group, ratio=None, ratio_low=None, ratio_high=None, p=None, others=n_rest)
-    strata = _Strata(*(a[both].astype(np.float64) for a in (own, own_wins, rest, rest_wins)))
+    strata = Strata(*(a[both].astype(np.float64) for a in (own, own_wins, rest, rest_wins)))
     value, average = strata.value, strata.average
     ratio = value / average
     if group.ratio and 1 / LEAST_CHANGE < ratio / group.ratio < LEAST_CHANGE:
@@ -113,13 +114,17 @@ def share_changes(own: Ints, n: Ints) -> bool:
 
 
 @dataclass(frozen=True)
-class _Strata:
-    """The leads and the wins of a group, and of the others, in each period that has both."""
+class Strata:
+    """The leads of a group, and the others, in each period that has both, with the sums of a value.
+
+    The value of a lead is 1 if it is won and 0 if not, so that the sums are wins.
+    """
 
     own: Floats
-    own_wins: Floats
+    own_sum: Floats
     rest: Floats
-    rest_wins: Floats
+    rest_sum: Floats
+    MOST: ClassVar[float] = 1.0  # a mean cannot be larger
 
     @cached_property
     def weight(self) -> Floats:
@@ -129,13 +134,13 @@ class _Strata:
 
     @property
     def value(self) -> float:
-        """The weighted share of the group."""
-        return float(self.weight @ (self.own_wins / self.own))
+        """The weighted share of the group, or its mean."""
+        return float(self.weight @ (self.own_sum / self.own))
 
     @property
     def average(self) -> float:
-        """The weighted share of all leads."""
-        return float(self.weight @ ((self.own_wins + self.rest_wins) / (self.own + self.rest)))
+        """The weighted share of all leads, or their mean."""
+        return float(self.weight @ ((self.own_sum + self.rest_sum) / (self.own + self.rest)))
 
     @cached_property
     def spread(self) -> float:
@@ -146,14 +151,19 @@ class _Strata:
         lead it is 0 or 1, and its variance would be 0.
         """
         n = self.own + self.rest
-        part, share = self.own / n, (self.own_wins + self.rest_wins) / n
-        own_share = np.clip(share * self.value / self.average, 0, 1)
-        rest_share = np.clip((n * share - self.own * own_share) / self.rest, 0, 1)
+        part, mean = self.own / n, (self.own_sum + self.rest_sum) / n
+        own_mean = np.clip(mean * self.value / self.average, 0, self.MOST)
+        rest_mean = np.clip((n * mean - self.own * own_mean) / self.rest, 0, self.MOST)
         by_own = self.weight * (1 / self.value - part / self.average)
         by_rest = self.weight * (1 - part) / self.average
-        variances = by_own**2 * own_share * (1 - own_share) / self.own
-        variances += by_rest**2 * rest_share * (1 - rest_share) / self.rest
+        own_variance, rest_variance = self.variances(own_mean, rest_mean)
+        variances = by_own**2 * own_variance / self.own
+        variances += by_rest**2 * rest_variance / self.rest
         return float(np.exp(Z * np.sqrt(variances @ (n / (n - 1)))))
+
+    def variances(self, own_mean: Floats, rest_mean: Floats) -> tuple[Floats, Floats]:
+        """Return the variance of one lead of the group, and of one other, in each period."""
+        return own_mean * (1 - own_mean), rest_mean * (1 - rest_mean)
 
     @property
     def p(self) -> float | None:
@@ -162,11 +172,25 @@ class _Strata:
         The expected wins have to be at least `FEWEST_EXPECTED` away from the fewest and the most
         wins that the group can have, as Mantel and Fleiss require.
         """
-        n, wins = self.own + self.rest, self.own_wins + self.rest_wins
+        n, wins = self.own + self.rest, self.own_sum + self.rest_sum
         expected = self.own * wins / n
-        variance = self.own * self.rest * wins * (n - wins) / (n**2 * (n - 1))
         fewest, most = np.maximum(self.own + wins - n, 0), np.minimum(self.own, wins)
         least = min((expected - fewest).sum(), (most - expected).sum())
-        if variance.sum() <= 0 or least < FEWEST_EXPECTED:
+        if least < FEWEST_EXPECTED:
             return None
-        return p_of(float((self.own_wins - expected).sum() / np.sqrt(variance.sum())))
+        return self.p_of_squares(wins * (n - wins) / n)
+
+    def p_of_squares(self, squares: Floats) -> float | None:
+        """Compute the p-value of the group's sum, if it is a random part of each period.
+
+        Parameters
+        ----------
+        squares : ndarray of float64, shape (n_periods,)
+            The sum of the squared differences from the mean of each period.
+        """
+        n = self.own + self.rest
+        expected = self.own * (self.own_sum + self.rest_sum) / n
+        variance = self.own * self.rest * squares / (n * (n - 1))
+        if variance.sum() <= 0:
+            return None
+        return p_of(float((self.own_sum - expected).sum() / np.sqrt(variance.sum())))

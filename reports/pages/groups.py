@@ -142,18 +142,29 @@ class RatesLabels:
         )
 
 
-def compared_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
-    """Describe the columns of groups that are compared with leads of the same time, if any are."""
+def compared_columns(
+    rows: Sequence[Row], value: str = "Share", form: str = "share"
+) -> tuple[Column, ...]:
+    """Describe the columns of groups that are compared with leads of the same time, if any are.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    value : str
+        What is compared.
+    form : str
+        Its format.
+    """
     if not any(row.get("compared") for row in rows):
         return ()
     return (
         Column("compared", "Compared with"),
-        Column("time_value", "Share, at the times of the others", "share", "same_time"),
-        Column("time_average", "Average of the same time", "share", "same_time"),
+        Column("time_value", f"{value}, at the times of the others", form, "same_time"),
+        Column("time_average", "Average of the same time", form, "same_time"),
     )
 
 
-def _same_time_note(rows: Sequence[Row]) -> str:
+def same_time_note(rows: Sequence[Row]) -> str:
     """Name the groups that are compared with leads of the same time; empty if none is."""
     names = [quoted_name(row["name"]) for row in rows if row.get("compared")]
     if not names:
@@ -190,7 +201,7 @@ def rates_figure(
         columns=labels.columns(rows),
         rows=rows,
         chart=chart,
-        note=" ".join(filter(None, [note, _same_time_note(rows)])),
+        note=" ".join(filter(None, [note, same_time_note(rows)])),
     )
 
 

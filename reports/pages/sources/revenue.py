@@ -4,16 +4,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crm.arrays import Bools, Floats
+from crm.arrays import Bools, Floats, Ints
 from features.attributes.attribute import MISSING_GROUP
 from features.coverage import dominant_deal
 from features.groups import Groups
 from models.evaluation.comparisons import Contrast, corrected, mean_ratio
+from models.evaluation.same_time_means import compare_mean_within
 from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.averages import Average, average_of, has_value
 from reports.pages.coverage import revenue_sentences
-from reports.pages.groups import interval_columns, strongest
+from reports.pages.groups import (
+    compared_columns,
+    interval_columns,
+    same_time_note,
+    strongest,
+)
 from reports.pages.phrases import about_mature, mature_words, ratio_interval_words
 from reports.rows.coverage import Earned
 from reports.rows.rows import ReportRows
@@ -53,10 +59,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
     base = float(_earned(rows)[rows.is_mature & has_value(groups)].mean())
     takeaways = strongest(
         [(row.name, row.mean) for row in table],
-        lambda name, mean: (
-            f"{_revenue_finding(name, mean, base, average)} ({ratio_interval_words(mean)}; "
-            f"{mean.n:,} leads)."
-        ),
+        lambda name, mean: _revenue_sentence(name, mean, base, average),
         "revenue_per_lead",
         "sources-revenue",
         most=MOST_REVENUE_TAKEAWAYS,
@@ -91,8 +94,10 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
             *interval_columns("amount"),
             Column("ratio", "Against all", "ratio"),
             Column("verdict", "Result"),
+            *compared_columns(cells, "Revenue per lead", "amount"),
         ),
         rows=cells,
+        note=same_time_note(cells),
         chart=rates_chart(
             cells,
             finding,
@@ -117,13 +122,14 @@ def _why_unknown(rows: ReportRows, earned: Earned) -> str:
 def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:
     mature = rows.is_mature
     earned, is_known = _earned(rows)[mature], has_value(groups)[mature]
+    period = None if rows.period is None else rows.period[mature]
     code, total = groups.code[mature], float(earned.sum())
     if not earned[is_known].any():
         return []
     means = {
         i: mean
         for i, name in enumerate(groups.names)
-        if (mean := _mean_of(name, earned, code == i, is_known)) is not None
+        if (mean := _mean_of(name, earned, code == i, is_known, period)) is not None
     }
     table = []
     for i, mean in zip(means, corrected(list(means.values())), strict=True):
@@ -144,22 +150,32 @@ def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:
     return table
 
 
-def _mean(earned: Floats, is_in: Bools) -> Contrast | None:
+def _mean(earned: Floats, is_in: Bools, period: Ints | None) -> Contrast | None:
     """Compare the revenue per lead of a source with that of all leads.
+
+    A source whose share of the leads changes over time is compared with leads of the same time.
 
     If one deal is most of the revenue of all leads or of the source, the difference has to be as
     clear, and in the same direction, without this deal.
     """
-    mean = mean_ratio(earned, is_in)
+    mean = _ratio_of_means(earned, is_in, period)
     own = dominant_deal(np.where(is_in, earned, 0.0))
     largest = dominant_deal(earned) if own is None else own
     if mean is None or mean.p is None or largest is None:
         return mean
-    without = mean_ratio(np.where(np.arange(len(earned)) == largest, 0.0, earned), is_in)
+    rest = np.where(np.arange(len(earned)) == largest, 0.0, earned)
+    without = _ratio_of_means(rest, is_in, period)
     if without is None or without.p is None:
         return replace(mean, p=None)
     same = ((mean.ratio or 0.0) > 1) == ((without.ratio or 0.0) > 1)
     return replace(mean, p=max(mean.p, without.p) if same else 1.0)
+
+
+def _ratio_of_means(earned: Floats, is_in: Bools, period: Ints | None) -> Contrast | None:
+    mean = mean_ratio(earned, is_in)
+    if mean is None or period is None:
+        return mean
+    return compare_mean_within(mean, earned, is_in, period)
 
 
 def _earned(rows: ReportRows) -> Floats:
@@ -167,10 +183,14 @@ def _earned(rows: ReportRows) -> Floats:
     return np.where(rows.won, rows.amount, 0.0)
 
 
-def _mean_of(name: str, earned: Floats, is_in: Bools, is_known: Bools) -> Contrast | None:
+def _mean_of(
+    name: str, earned: Floats, is_in: Bools, is_known: Bools, period: Ints | None
+) -> Contrast | None:
     """Compare the mean of a source with that of all leads that have a source."""
     if name != MISSING_GROUP:
-        return _mean(earned[is_known], is_in[is_known])
+        return _mean(
+            earned[is_known], is_in[is_known], None if period is None else period[is_known]
+        )
     mean = mean_ratio(earned, is_in)
     if mean is None:
         return None
@@ -179,8 +199,21 @@ def _mean_of(name: str, earned: Floats, is_in: Bools, is_known: Bools) -> Contra
 
 def _revenue_finding(name: str, mean: Contrast, base: float, average: Average) -> str:
     """Format the revenue per lead of a source, compared with that of all leads."""
-    comparison = "more" if mean.value > base else "less"
+    value, usual, than, against = mean.value, base, average.words, "against"
+    if mean.time_value is not None and mean.time_average is not None:
+        value, usual = mean.time_value, mean.time_average
+        than, against = f"{than} at the same time", "where the average is"
+    comparison = "more" if value > usual else "less"
     return (
-        f"A lead from {quoted_name(name)} brings {comparison} revenue than {average.words}: "
-        f"{mean.value:,.0f} against {base:,.0f}"
+        f"A lead from {quoted_name(name)} brings {comparison} revenue than {than}: "
+        f"{value:,.0f} {against} {usual:,.0f}"
     )
+
+
+def _revenue_sentence(name: str, mean: Contrast, base: float, average: Average) -> str:
+    """Format the revenue per lead of a source with its interval and its leads."""
+    finding, interval = _revenue_finding(name, mean, base, average), ratio_interval_words(mean)
+    if mean.is_same_time:
+        over_all = f"Over all times, {mean.n:,} leads bring {mean.value:,.0f} each."
+        return f"{finding} ({interval}). {over_all}"
+    return f"{finding} ({interval}; {mean.n:,} leads)."
