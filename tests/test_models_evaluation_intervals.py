@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from features.intervals import wilson
 from models.evaluation.intervals import (
@@ -101,7 +102,20 @@ def test_median_can_be_infinite() -> None:
 def test_median_of_one_value_is_that_value() -> None:
     median = median_interval(np.array([4.0]))
     assert median is not None
-    assert (median.n, median.value, median.low, median.high, median.late) == (1, 4, 4, 4, 4)
+    assert (median.n, median.value, median.late) == (1, 4, 4)
+
+
+@pytest.mark.parametrize("n", range(1, 30))
+def test_interval_of_a_median_reaches_95_percent_or_is_not_shown(n: int) -> None:
+    values = np.arange(float(n))
+    median = median_interval(values)
+    assert median is not None
+    assert np.isnan([median.low, median.high]).all() == (n < 6)
+    if n >= 6:
+        # The interval contains the true median unless all values outside are on one side of it.
+        outside = binom.cdf(median.low, n, 0.5) + binom.sf(median.high, n, 0.5)
+        assert 1 - outside >= 0.95
+        assert median.low + median.high == n - 1
 
 
 def test_empty_array_has_no_median() -> None:

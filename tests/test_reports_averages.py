@@ -266,13 +266,13 @@ def test_revenue_of_a_source_is_compared_with_leads_of_the_same_time(rows: Repor
     assert figure.has_columns(["time_value", "time_average"])
     worse = replace(made, amount=np.where(fair, 0.6, 1) * amount)
     section, takeaways = revenue_section(worse, made.source or Groups("", (), np.zeros(0, int)))
-    (of_fair,) = (t for t in takeaways if t.evidence["name"] == "Fair")
-    evidence = of_fair.evidence
-    assert of_fair.sentence.startswith(
+    (takeaway,) = (t for t in takeaways if t.evidence["name"] == "Fair")
+    evidence = takeaway.evidence
+    assert takeaway.sentence.startswith(
         "A lead from “Fair” brings less revenue than the average at the same time: "
         f"{evidence['time_value']:,.0f} where the average is {evidence['time_average']:,.0f} ("
     )
-    assert of_fair.sentence.endswith(
+    assert takeaway.sentence.endswith(
         f" times). Over all times, {evidence['n']:,} leads bring {evidence['value']:,.0f} each."
     )
 

@@ -207,7 +207,8 @@ class MedianInterval:
         The number of values.
     value, low, high : float
         The median and its interval. Of an even number of values, the median is the mean of the two
-        in the middle; infinite if the upper one is.
+        in the middle; infinite if the upper one is. Up to five values have no interval, and its
+        ends are nan: even all of them contain the median in less than 95 % of samples.
     late : float
         The smallest value that nine of ten do not exceed.
     """
@@ -243,12 +244,17 @@ def median_interval(values: Floats) -> MedianInterval | None:
     (6.0, 2.0, 10.0, 10.0)
     >>> median_interval(np.array([1.0, 2.0, 4.0, 9.0])).value
     3.0
+    >>> five, six = median_interval(np.arange(5.0)), median_interval(np.arange(6.0))
+    >>> five.low, five.high, six.low, six.high
+    (nan, nan, 0.0, 5.0)
     """
     n = len(values)
     if n == 0:
         return None
-    below = int(binom.ppf((1 - LEVEL) / 2, n, 0.5)) if n > 1 else 0
+    below = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
     late_place = (9 * n + 9) // 10 - 1
-    places = [max(below - 1, 0), (n - 1) // 2, n // 2, min(n - max(below, 1), n - 1), late_place]
+    places = [max(below - 1, 0), (n - 1) // 2, n // 2, min(n - below, n - 1), late_place]
     low, lower, upper, high, late = map(float, np.partition(values, sorted(set(places)))[places])
+    if not below:  # the interval between the smallest and the largest value is too short
+        low, high = np.nan, np.nan
     return MedianInterval(n=n, value=(lower + upper) / 2, low=low, high=high, late=late)

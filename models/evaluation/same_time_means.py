@@ -59,7 +59,10 @@ def compare_mean_within(group: Contrast, values: Floats, is_in: Bools, period: I
     both = (own > 0) & (rest > 0)
     n_own, n_rest = int(own[both].sum()), int(rest[both].sum())
     sums, squares = (
-        [np.bincount(at, of_side**power, minlength=k)[both] for _, of_side, at in sides]
+        [
+            np.bincount(at, of_side**power, minlength=k)[both].astype(np.float64)
+            for _, of_side, at in sides
+        ]
         for power in (1, 2)
     )
     if min(n_own, n_rest) < FEWEST_LEADS or not (sums[0] + sums[1]).any():

@@ -25,12 +25,13 @@ from reports.charts.look import (
 from reports.content import Row
 from reports.text import printable
 
-TOO_FEW, APART = "too few to tell", "no value"
+TOO_FEW, APART, SAME = "too few to tell", "no value", "the same for all leads"
 MARKS = {
     CLEAR: (ORANGE, "circle"),
     UNCLEAR: (BLUE, "square"),
     TOO_FEW: (GREY, "diamond"),
     APART: (GREY, "cross"),
+    SAME: (GREY, "triangle-up"),
 }
 MOST_BARS = 16
 
@@ -78,7 +79,8 @@ def rates_chart(
     if len(drawn) > MOST_BARS:
         about += f"; the first {MOST_BARS} of {len(drawn)}"
     table = _named(drawn, ["value", "low", "high"], is_share=form == "%")
-    form = with_digits(form, [table["low"].min(), table["high"].max()])
+    ends = table[["value", "low", "high"]].astype(float)
+    form = with_digits(form, [ends.min(axis=None), ends.max(axis=None)])
     axis = alt.Axis(format=form, tickCount=6)
     y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=320))
     color, shape = _marks(table, drawn[:MOST_BARS])
@@ -126,6 +128,8 @@ def _marks(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
 def _label_of(verdict: Verdict) -> str:
     if verdict is Verdict.APART:
         return APART
+    if verdict is Verdict.SAME:
+        return SAME
     if not verdict.is_judged:
         return TOO_FEW
     return CLEAR if verdict.is_difference else UNCLEAR

@@ -13,7 +13,7 @@ from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import duration
 from reports.pages.groups import interval_columns
-from reports.pages.phrases import mature_words
+from reports.pages.phrases import finite, mature_words
 from reports.rows.journeys import Funnel
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -36,8 +36,8 @@ class StayRow(TableRow):
             "name": self.name,
             "n": self.n,
             "value": None if stay is None else stay.value,
-            "low": None if stay is None else stay.low,
-            "high": None if stay is None else stay.high,
+            "low": None if stay is None else finite(stay.low),
+            "high": None if stay is None else finite(stay.high),
             "late": None if stay is None else stay.late,
             "open": self.open,
             "open_days": self.open_days,
