@@ -59,6 +59,10 @@ def figure(page: Page, name: str) -> Figure:
     return only
 
 
+def at(day: str) -> int:
+    return int(pd.Timestamp(day, tz="UTC").value) // 1_000
+
+
 def paragraphs(page: Page) -> str:
     return " ".join(text for section in page.sections for text in section.paragraphs)
 
@@ -103,8 +107,13 @@ def build(tmp_path: Path) -> Build:
 
 @pytest.fixture(scope="module")
 def olist(public_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportRows:
-    folder = tmp_path_factory.mktemp("olist")
+    return olist_of(90, public_data, tmp_path_factory.mktemp("olist"))
+
+
+def olist_of(horizon_days: int, public_data: Path, folder: Path) -> ReportRows:
+    """Build the rows of the olist leads with a horizon."""
     text = OLIST.replace("FOLDER", str(public_data / "olist_funnel"))
+    text = text.replace("horizon_days = 90", f"horizon_days = {horizon_days}")
     (folder / "leadscore.toml").write_text(text)
     project = load_project(folder)
     return make_rows(project, read_records(project, NOW), NOW)
@@ -168,6 +177,32 @@ def test_the_outcomes_of_olist_begin_half_a_year_after_the_leads(olist: ReportRo
     assert figure(age_page(olist), "age-months").finding == "Conversion shows no lasting trend"
 
 
+def test_leads_handed_over_before_the_outcomes_begin_are_said_to_be_unknown(build: Build) -> None:
+    rows = build(outcomes_from="2025-05-05", freq="6h")
+    page = service_page(rows)
+    shown = figure(page, "service-grades").rows[0]["mature"]
+    begin = rows.coverage.outcomes_from
+    handed = (rows.created >= at("2025-03-01")) & (rows.created < at("2025-05-31"))
+    unknown = int((handed & (rows.created < begin)).sum())
+    assert (shown, unknown) == (int(handed.sum()) - unknown, 260)
+    assert (
+        f"Conversion is shown for the {shown:,} leads whose 30\u00a0days after the handover ended "
+        "in these weeks. Further 260 were handed over then, but created before 2025-05-05. The "
+        "outcomes begin on this day, so it is not known how these leads ended."
+    ) in paragraphs(page)
+    assert "Further" not in paragraphs(service_page(build()))
+
+
+def test_the_outcomes_of_the_handed_over_leads_of_olist_are_unknown(
+    public_data: Path, tmp_path: Path
+) -> None:
+    page = service_page(olist_of(180, public_data, tmp_path))
+    assert (
+        "Conversion is not known: 1,165 leads were handed over 180\u00a0days before these weeks, "
+        "but created before 2017-12-05."
+    ) in paragraphs(page)
+
+
 # --- closed before the creation
 
 
@@ -200,12 +235,7 @@ def test_wins_before_the_creation_have_no_time_to_win(build: Build) -> None:
 
 
 def test_a_lead_of_olist_that_is_won_before_its_creation(public_data: Path, tmp_path: Path) -> None:
-    text = OLIST.replace("FOLDER", str(public_data / "olist_funnel"))
-    (tmp_path / "leadscore.toml").write_text(
-        text.replace("horizon_days = 90", "horizon_days = 180")
-    )
-    project = load_project(tmp_path)
-    rows = make_rows(project, read_records(project, NOW), NOW)
+    rows = olist_of(180, public_data, tmp_path)
     assert rows.rate == at_creation(age_page(rows)) == (705, 5_666)  # without the lead: 706, 5,667
     won = {row["name"]: row["wins"] for row in figure(sources_page(rows), "sources-won").rows}
     assert won["organic_search"] == 228

@@ -8,7 +8,7 @@ from models.evaluation.differences import shares_differ
 from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Takeaway, cells_of
 from reports.pages.groups import interval_columns, share_columns
-from reports.pages.phrases import of_words, share_words
+from reports.pages.phrases import day_name, of_words, share_words
 from reports.pages.service_levels.handovers import (
     SALES_COLUMNS,
     TO_WORK,
@@ -36,11 +36,24 @@ def basis_sentences(handovers: Handovers, total: HandedRow, basis: str) -> tuple
             'sales\' work: name them with [report] sales_activities = ["…"].'
         )
     days = f"{rows.horizon_days:g}{NO_BREAK}days"
+    n, n_unknown = total.won.n, handovers.n_unknown
+    begin = day_name(rows.coverage.outcomes_from) if n_unknown else ""
     conversion = f"Conversion is not shown: no lead was handed over {days} before these weeks."
-    if total.won.n:
+    if n:
         conversion = (
-            f"Conversion is shown for the {total.won.n:,} leads whose {days} after the handover "
-            f"ended in these weeks.{_flattery(handovers)}"
+            f"Conversion is shown for the {n:,} leads whose {days} after the handover ended in "
+            f"these weeks.{_flattery(handovers)}"
+        )
+        if n_unknown:
+            conversion += (
+                f" Further {n_unknown:,} were handed over then, but created before {begin}. The "
+                "outcomes begin on this day, so it is not known how these leads ended."
+            )
+    elif n_unknown:
+        leads = "1 lead was" if n_unknown == 1 else f"{n_unknown:,} leads were"
+        conversion = (
+            f"Conversion is not known: {leads} handed over {days} before these weeks, but created "
+            f"before {begin}. The outcomes begin on this day, so earlier ones are not known."
         )
     return basis, sales, conversion
 

@@ -163,8 +163,18 @@ class Handovers:
 
     def matured(self, begin: int, end: int, grade: str = ALL) -> Bools:
         """Return which leads were handed over one horizon before a period."""
-        handed = self.within(begin - self.rows.horizon, end - self.rows.horizon, grade)
+        handed = self._handed_before(begin, end, grade)
         return handed & self.rows.has_known_outcome & ~self.rows.is_closed_early
+
+    @property
+    def n_unknown(self) -> int:
+        """The number of leads handed over one horizon before the weeks, with unknown outcomes."""
+        handed = self._handed_before(self.first, self.last)
+        return int((handed & ~self.rows.has_known_outcome).sum())
+
+    def _handed_before(self, begin: int, end: int, grade: str = ALL) -> Bools:
+        """Return which leads were handed over one horizon before a period."""
+        return self.within(begin - self.rows.horizon, end - self.rows.horizon, grade)
 
     def closed(self, begin: int, end: int) -> Bools:
         """Return which leads were won in a period."""
