@@ -79,7 +79,7 @@ class CellChecks:
         -------
         list of list of CellWarning
         """
-        self.counts.add(features)
+        self.counts.add(features, leads)
         warnings: list[list[CellWarning]] = [[] for _ in leads]
         rows, places = np.nonzero(self._is_odd(features, as_of))
         for row, place in zip(rows.tolist(), places.tolist(), strict=True):

@@ -175,7 +175,7 @@ class LeadScorer:
         features = self.pipeline.matrix(leads, history, as_of)
         if counts is not None:
             counts.add(self.cell_checks.of_table(leads, features, as_of))
-            counts.attributes.add(features)
+            counts.attributes.add(features, leads)
         probability, reasons = self._probability_and_reasons(features, n_reasons)
         score = self.scale.score(probability)
         columns: dict[str, Any] = {

@@ -3,7 +3,7 @@
 import math
 import threading
 
-import numpy as np
+import pandas as pd
 import pytest
 
 from features.attributes.category import CategoryAttribute
@@ -15,6 +15,7 @@ from features.attributes.number import NumberAttribute
 from features.attributes.target import TargetAttribute
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
+from models.attribute_changes import AttributeShare, attribute_changes
 from models.attribute_counts import BLOCK_LEADS, MOST_PENDING, AttributeCounts
 
 NONE: frozenset[str] = frozenset()
@@ -39,46 +40,75 @@ NEW = ["many", "Zoo", "maybe", "soon", "nobody", "Demo;Zoo", "Bonn", "Zoo"]
 AS_OF = cell_time("2025-06-01")
 
 
-def features(*rows: list[str]) -> np.ndarray:
-    leads = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    return PIPELINE.rows(leads, as_of=AS_OF)
+def leads_of(*rows: list[str]) -> list[dict[str, str]]:
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+
+def added(counts: AttributeCounts, *rows: list[str]) -> AttributeCounts:
+    leads = leads_of(*rows)
+    counts.add(PIPELINE.rows(leads, as_of=AS_OF), leads)
+    return counts
+
+
+def by_column(counts: AttributeCounts) -> dict[str, tuple[int, int]]:
+    """Return the numbers of missing and of unseen values."""
+    tally = counts.all
+    return {
+        column: (int(missing), int(unseen))
+        for column, missing, unseen in zip(counts.columns, tally.missing, tally.unseen, strict=True)
+    }
 
 
 def test_each_kind_of_attribute_has_missing_and_unseen_values() -> None:
+    counts = added(AttributeCounts(PIPELINE), USUAL, USUAL, NEW, [""] * len(COLUMNS))
+    assert counts.all.n == 4
+    assert by_column(counts) == {
+        "Size": (2, 0),  # empty, and not a number
+        "Source": (1, 1),
+        "Opt in": (2, 0),
+        "Form": (2, 0),
+        "Mail": (1, 1),
+        "Topics": (1, 1),
+        "City": (1, 1),
+        "Campaign": (1, 1),  # no training lead lacked it
+    }
+
+
+SAME = {"": -2.0, "bonn": -2.0, "graz": -1.5, "rome": -1.0}  # graz is won like the average
+
+
+@pytest.mark.parametrize("log_odds", [SAME, {word: SAME[word] for word in SAME if word}])
+@pytest.mark.parametrize("as_table", [False, True])
+def test_values_of_a_category_with_the_same_log_odds_are_told_apart(
+    log_odds: dict[str, float], as_table: bool
+) -> None:
+    city = TargetAttribute("City", frozenset({"-"}), log_odds, average=-1.5)
+    pipeline = FeaturePipeline(attributes=(city,), left_out=())
+    cells = ["Bonn", "GRAZ ", "Rome", "Zoo", None, "-", "graz", float("nan")]
+    leads = [{"City": cell} for cell in cells] + [{}]
+    counts = AttributeCounts(pipeline)
+    features = pipeline.rows(leads)
+    counts.add(features, pd.DataFrame({"City": [*cells, ""]}) if as_table else leads)
+    assert by_column(counts) == {"City": (4, 1)}
+    assert [city.warning(cell) is not None for cell in cells] == [cell == "Zoo" for cell in cells]
+
+
+def test_vanished_category_counts_as_missing() -> None:
+    """Whether or not the column is in the table, and although no training lead lacked it."""
+    leads = pd.DataFrame({"Size": ["5"] * 40})
     counts = AttributeCounts(PIPELINE)
-    counts.add(features(USUAL, USUAL, NEW, [""] * len(COLUMNS)))
-    tally = counts.all
-    assert list(counts.columns) == COLUMNS
-    assert tally.n == 4
-    assert dict(zip(COLUMNS, tally.missing.tolist(), strict=True)) == {
-        "Size": 2,  # empty, and not a number
-        "Source": 1,
-        "Opt in": 2,
-        "Form": 2,
-        "Mail": 1,
-        "Topics": 1,
-        "City": 1,
-        "Campaign": 0,  # no training lead lacked it, so an empty cell is an unseen value
-    }
-    assert dict(zip(COLUMNS, tally.unseen.tolist(), strict=True)) == {
-        "Size": 0,
-        "Source": 1,
-        "Opt in": 0,
-        "Form": 0,
-        "Mail": 1,
-        "Topics": 1,
-        "City": 1,
-        "Campaign": 2,
-    }
+    counts.add(PIPELINE.rows(leads.to_dict("records"), as_of=AS_OF), leads)
+    shares = [AttributeShare("Campaign", 1_000, missing=0.0, unseen=0.02)]
+    (change,) = attribute_changes(counts.columns, counts.all, shares)
+    assert (change.column, change.state, change.share) == ("Campaign", "missing", 1.0)
 
 
 @pytest.mark.parametrize("size", [1, 7, 40])
 def test_sizes_of_matrices_do_not_change_the_counts(size: int) -> None:
-    matrix = features(*[USUAL, NEW, [""] * len(COLUMNS)] * 40)
-    whole, parts = AttributeCounts(PIPELINE), AttributeCounts(PIPELINE)
-    whole.add(matrix)
-    for start in range(0, len(matrix), size):
-        parts.add(matrix[start : start + size])
+    rows = [USUAL, NEW, [""] * len(COLUMNS)] * 40
+    whole, parts = added(AttributeCounts(PIPELINE), *rows), AttributeCounts(PIPELINE)
+    for start in range(0, len(rows), size):
+        added(parts, *rows[start : start + size])
     assert parts.all.n == whole.all.n == 120
     assert parts.all.missing.tolist() == whole.all.missing.tolist()
     assert parts.all.unseen.tolist() == whole.all.unseen.tolist()
@@ -86,9 +116,8 @@ def test_sizes_of_matrices_do_not_change_the_counts(size: int) -> None:
 
 def test_recent_leads_are_the_newest_one_or_two_blocks() -> None:
     counts = AttributeCounts(PIPELINE)
-    empty, usual = features([""] * len(COLUMNS)), features(USUAL)
-    for row in [empty] * 600 + [usual] * 2_000:
-        counts.add(row)
+    for row in [[""] * len(COLUMNS)] * 600 + [USUAL] * 2_000:
+        added(counts, row)
         assert counts.recent.n <= 2 * BLOCK_LEADS + MOST_PENDING
     assert counts.all.missing[0] == 600
     assert counts.recent.n >= BLOCK_LEADS
@@ -98,11 +127,12 @@ def test_recent_leads_are_the_newest_one_or_two_blocks() -> None:
 
 
 def test_threads_lose_no_lead() -> None:
-    counts, row = AttributeCounts(PIPELINE), features(NEW)
+    counts, leads = AttributeCounts(PIPELINE), leads_of(NEW)
+    features = PIPELINE.rows(leads, as_of=AS_OF)
 
     def add() -> None:
         for _ in range(2_000):
-            counts.add(row)
+            counts.add(features, leads)
 
     threads = [threading.Thread(target=add) for _ in range(4)]
     for thread in threads:
@@ -112,7 +142,8 @@ def test_threads_lose_no_lead() -> None:
     for thread in threads:
         thread.join()
     assert counts.all.n == 8_000
-    assert counts.all.missing[0] == 8_000
+    assert by_column(counts)["Size"] == (8_000, 0)
+    assert by_column(counts)["Campaign"] == (0, 8_000)
 
 
 def test_missing_value_of_a_kind_is_what_it_reads_from_an_empty_cell() -> None:

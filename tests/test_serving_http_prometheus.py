@@ -174,7 +174,7 @@ def app() -> ScoringApp:
 
 def test_missing_and_unseen_values_are_counted_by_attribute(app: ScoringApp) -> None:
     counts = app.model.scorer.cell_checks.counts  # type: ignore[union-attr]
-    counts.add(np.array([[math.nan, 1.0], [7.0, 2.0], [math.nan, 0.0]]))
+    counts.add(np.array([[math.nan, 1.0], [7.0, 2.0], [math.nan, 0.0]]), [])
     samples = values(request(app, "GET", "/metrics").text)
     assert samples['leadscore_missing_total{attribute="Size"}'] == 2
     assert samples['leadscore_missing_total{attribute="City"}'] == 1
@@ -187,7 +187,7 @@ def test_missing_and_unseen_values_are_counted_by_attribute(app: ScoringApp) -> 
 
 def test_vanished_attribute_is_a_change(app: ScoringApp) -> None:
     counts = app.model.scorer.cell_checks.counts  # type: ignore[union-attr]
-    counts.add(np.tile([math.nan, 2.0], (40, 1)))
+    counts.add(np.tile([math.nan, 2.0], (40, 1)), [])
     samples = values(request(app, "GET", "/metrics").text)
     changes = {name for name in samples if name.startswith("leadscore_attribute_change")}
     assert changes == {'leadscore_attribute_change{worker="1",attribute="Size",state="missing"}'}
@@ -196,10 +196,10 @@ def test_vanished_attribute_is_a_change(app: ScoringApp) -> None:
 def test_counts_go_on_with_a_new_champion_and_over_workers(app: ScoringApp) -> None:
     first, second = (AttributeCounts(app.model.scorer.cell_checks.pipeline) for _ in range(2))  # type: ignore[union-attr]
     metrics = Metrics("1")
-    first.add(np.array([[math.nan, 1.0]]))
+    first.add(np.array([[math.nan, 1.0]]), [])
     metrics.count_attributes(first)
     metrics.count_attributes(first)
-    second.add(np.array([[math.nan, 2.0]]))
+    second.add(np.array([[math.nan, 2.0]]), [])
     metrics.count_attributes(second)
     other = Metrics("2")
     other.count_attributes(first)

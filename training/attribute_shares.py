@@ -43,7 +43,7 @@ def attribute_shares(
         Microseconds since 1970 UTC. Later dates count as missing.
     """
     tallier = AttributeTallier(pipeline)
-    tally = tallier.tally(pipeline.matrix(leads, as_of=as_of))
+    tally = tallier.tally(pipeline.matrix(leads, as_of=as_of), tallier.cells_to_read(leads))
     unseen = {
         column: count / tally.n
         for column, count in zip(tallier.columns, tally.unseen.tolist(), strict=True)
@@ -75,7 +75,9 @@ def newest_lead_notes(pipeline: FeaturePipeline, records: Records, now: datetime
     older, newest = np.sort(order[:-n_newest]), np.sort(order[-n_newest:])
     as_of = cell_time(now)
     tallier = AttributeTallier(pipeline)
-    tally = tallier.tally(pipeline.matrix(records.leads.iloc[newest], as_of=as_of))
+    newest_leads = records.leads.iloc[newest]
+    matrix = pipeline.matrix(newest_leads, as_of=as_of)
+    tally = tallier.tally(matrix, tallier.cells_to_read(newest_leads))
     shares = attribute_shares(pipeline, records.leads.iloc[older], as_of)
     first = pd.Timestamp(int(created[newest].min()), unit="us").date().isoformat()
     return [
