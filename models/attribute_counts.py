@@ -104,7 +104,7 @@ class AttributeTallier:
         for (place, column, attribute), of_column in zip(self._targets, cells, strict=True):
             encoded = features[:, place]
             may_be = (encoded == attribute.odd_value) | (encoded == attribute.missing_value)
-            words = [attribute.word(of_column[row]) for row in np.flatnonzero(may_be)]
+            words = [attribute.word(of_column[row]) for row in np.flatnonzero(may_be).tolist()]
             missing[column] = words.count("")
             unseen[column] = sum(word != "" and word not in attribute.log_odds for word in words)
         return AttributeTally(len(features), missing, unseen)

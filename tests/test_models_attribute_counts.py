@@ -95,9 +95,9 @@ def test_values_of_a_category_with_the_same_log_odds_are_told_apart(
 
 def test_vanished_category_counts_as_missing() -> None:
     """Whether or not the column is in the table, and although no training lead lacked it."""
-    leads = pd.DataFrame({"Size": ["5"] * 40})
+    leads = [{"Size": "5"}] * 40
     counts = AttributeCounts(PIPELINE)
-    counts.add(PIPELINE.rows(leads.to_dict("records"), as_of=AS_OF), leads)
+    counts.add(PIPELINE.rows(leads, as_of=AS_OF), pd.DataFrame(leads))
     shares = [AttributeShare("Campaign", 1_000, missing=0.0, unseen=0.02)]
     (change,) = attribute_changes(counts.columns, counts.all, shares)
     assert (change.column, change.state, change.share) == ("Campaign", "missing", 1.0)
