@@ -343,7 +343,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
     "lead without attributes": (
         b'{"leads": [{"lead_id": "L1"}]}',
         422,
-        "required field `attributes`",
+        'such as {"lead_id": "A7", "attributes": {"Lead Source": "Web"}}.',
         "leads[0].attributes",
     ),
     "attributes is a list": (

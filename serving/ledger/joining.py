@@ -25,6 +25,8 @@ LEDGER_UNAVAILABLE: Final = ItemWarning(
     None,
     "the ledger cannot be read now, so only what was sent with the lead counts",
 )
+FLAT_EXAMPLE: Final = '{"lead_id": "A7", "Lead Source": "Web"}'
+NESTED_EXAMPLE: Final = '{"lead_id": "A7", "attributes": {"Lead Source": "Web"}}'
 NO_EVENTS: Final = Used(activities=0, newest=None, stages=0)
 
 
@@ -66,8 +68,7 @@ def as_sent(
         422 if the lead cannot be read, or has no attributes.
     """
     if lead.attributes is None:
-        field = field_path(where, "attributes")
-        raise RequestError(422, "The required field `attributes` is missing.", field)
+        raise _without_attributes(where)
     sent = lead_cells(lead, where, roles, known_columns, local)
     return JoinedLead(None, sent, sent)
 
@@ -121,17 +122,12 @@ def join(
         if stored is None:
             raise RequestError(
                 503,
-                "The lead was sent without `attributes`, and the ledger cannot be read now. Send "
+                "The lead was sent without attributes, and the ledger cannot be read now. Send "
                 "the attributes, or repeat the request in a few seconds.",
                 where or None,
             )
         if records.sent is None:
-            raise RequestError(
-                422,
-                "The required field `attributes` is missing, and the ledger has none for this "
-                "lead.",
-                field_path(where, "attributes"),
-            )
+            raise _without_attributes(where, ", and the ledger has none for this lead")
         cells = {**records.sent.attributes, roles["lead_id"]: lead.lead_id}
     if created_at == NOT_A_TIME and records.sent and records.sent.created_at is not None:
         created_at = records.sent.created_at
@@ -143,6 +139,22 @@ def join(
     )
     warnings = [LEDGER_UNAVAILABLE] if stored is None else []
     return JoinedLead(lead_id, sent, joined, lead.attributes is not None, warnings, records.is_long)
+
+
+def _without_attributes(where: str, reason: str = "") -> RequestError:
+    """Build the error about a lead without attributes; `where` is "" if it is the flat body."""
+    if not where:
+        return RequestError(
+            422,
+            f"The body contains no attributes of the lead{reason}. Send each attribute as a field "
+            f"of the body, such as {FLAT_EXAMPLE}.",
+        )
+    return RequestError(
+        422,
+        f"The required field `attributes` is missing{reason}. Expected a lead such as "
+        f"{NESTED_EXAMPLE}.",
+        field_path(where, "attributes"),
+    )
 
 
 def with_history(lead: JoinedLead, history: LongHistory | None) -> JoinedLead:

@@ -106,7 +106,8 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
         lead = msgspec.convert(sent | {"attributes": attributes or None}, LeadPayload)
     except msgspec.ValidationError as error:
         problem = attribute_error(fields, "")
-        raise problem or validation_error(str(error), "", LeadPayload) from None
+        message = str(error).replace("`$.attributes`", "`$`")  # the body has no such field
+        raise problem or validation_error(message, "", LeadPayload) from None
     return lead, read_optional_time(as_of, "as_of")
 
 
