@@ -80,7 +80,7 @@ def rates_chart(
         about += f"; the first {MOST_BARS} of {len(drawn)}"
     table = _named(drawn, ["value", "low", "high"], is_share=form == "%")
     ends = table[["value", "low", "high"]].astype(float)
-    form = with_digits(form, [ends.min(axis=None), ends.max(axis=None)])
+    form = with_digits(form, [ends.min().min(), ends.max().max()])
     axis = alt.Axis(format=form, tickCount=6)
     y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=320))
     color, shape = _marks(table, drawn[:MOST_BARS])
@@ -210,6 +210,8 @@ def series_chart(
         The d3 format of the axis.
     """
     drawn, counted = rows[:MOST_BARS], of or {}
+    if len(drawn) < len(rows):
+        about += f"; the first {len(drawn)} of {len(rows)}"
     values = [row[key] for row in drawn for key, _ in series if row[key] is not None]
     form = with_digits(form, [min(values, default=0.0), max(values, default=0.0)])
     table = pd.DataFrame(

@@ -16,6 +16,7 @@ from reports.content import Column, Comparison, Figure, Page, Section, ShareRow,
 from reports.pages.groups import share_columns
 from reports.pages.phrases import (
     about_mature,
+    cut_words,
     day_name,
     month_name,
     months_of,
@@ -205,7 +206,7 @@ def _month_rows(rows: ReportRows) -> list[MonthRow]:
                 is_whole=is_whole,
             )
         )
-    return table[-MOST_MONTHS:]
+    return table
 
 
 def _days_of_month(rows: ReportRows, month: int) -> str:
@@ -227,6 +228,8 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         needs = "Conversion by month of creation, with its trend. This needs [leads] created_at."
         return Section(heading, needs=needs), []
     table = _month_rows(rows)
+    cut = cut_words(min(len(table), MOST_MONTHS), len(table), "months", "the newest ones")
+    table = table[-MOST_MONTHS:]
     judged = [row for row in table if np.isfinite(row.share.value)]
     finding, takeaways = _trend(judged)
     columns = (
@@ -249,6 +252,7 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         columns=columns,
         rows=cells,
         chart=months_chart(cells, finding, about, what="Conversion", base=base) if judged else None,
+        note=cut,
         comparison=Comparison.NONE,
     )
     season = _season(judged)

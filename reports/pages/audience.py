@@ -26,13 +26,14 @@ from reports.pages.groups import (
     compared_columns,
     contrast_rows,
     correct_families,
+    empty_words,
     evidence_of,
     finding_of,
     rates_figure,
     share_columns,
 )
 from reports.pages.not_compared import not_compared_section, reason_of_alike, values_of
-from reports.pages.phrases import about_mature, ratio_words, share_words
+from reports.pages.phrases import about_mature, cut_words, ratio_words, share_words
 from reports.rows.rows import ReportRows
 from reports.text import column_label, quoted_column, quoted_name
 
@@ -135,6 +136,7 @@ def audience_page(rows: ReportRows) -> Page:
             ),
             base=average.share.value,
             base_name=average.name,
+            note=empty_words(contrasts, "values"),
         )
         sections.append(Section(column_label(groups.column), figures=(rates,)))
     together, pair_takeaways = _together(rows)
@@ -209,14 +211,15 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
     if not compared:
         text = "No two values of different columns occur together in enough leads to compare."
         return Section(heading, (text,)), ()
-    clear = sorted(
+    all_clear = sorted(
         (
             (p, pair)
             for p, pair in zip(holm([pair.p for pair in compared]), compared, strict=True)
             if p < CHANCE
         ),
         key=lambda item: (-item[1].distance, item[0]),
-    )[:MOST_PAIRS]
+    )
+    clear = all_clear[:MOST_PAIRS]
     if not clear:
         text = (
             f"Of {len(compared):,} pairs of values, none is clearly won more or less often than "
@@ -253,6 +256,7 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
             *compared_columns(cells),
         ),
         rows=cells,
+        note=cut_words(len(clear), len(all_clear), "pairs", "those with the clearest difference"),
     )
     text = (
         "Leads with these pairs of values are won more or less often than the two values alone "

@@ -10,7 +10,7 @@ from features.groups import NOT_ALIKE
 from models.evaluation.comparisons import FEWEST_LEADS, Contrast, Share, corrected
 from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Row, Takeaway
-from reports.pages.phrases import counts_words, of_words, ratio_finding
+from reports.pages.phrases import counts_words, missing_rows_words, of_words, ratio_finding
 from reports.text import quoted_name
 
 MOST_TAKEAWAYS = 5
@@ -105,6 +105,12 @@ def contrast_rows(names: Sequence[str], groups: Sequence[Contrast]) -> tuple[dic
         for name, group in zip(names, groups, strict=True)
         if group.n
     )
+
+
+def empty_words(groups: Iterable[Contrast], kind: str) -> str:
+    """Format how many groups have no leads to compare, and so no row; empty if all have."""
+    n = sum(not group.n for group in groups)
+    return missing_rows_words(n, f"{kind} without any of these leads")
 
 
 @dataclass(frozen=True, kw_only=True)

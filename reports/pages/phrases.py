@@ -150,6 +150,31 @@ def of_words(share: Share, digits: int = 1) -> str:
     return counted_share(share.value, share.wins, share.n, digits)
 
 
+def cut_words(shown: int, of: int, kind: str, which: str = "the most frequent ones") -> str:
+    """Format how many rows of a list are left out; empty if none is.
+
+    Examples
+    --------
+    >>> cut_words(40, 79, "contents"), cut_words(12, 12, "contents")
+    ('40 of 79 contents are shown, the most frequent ones; 39 are left out.', '')
+    """
+    if shown >= of:
+        return ""
+    are = "is" if of - shown == 1 else "are"
+    return f"{shown:,} of {of:,} {kind} are shown, {which}; {of - shown:,} {are} left out."
+
+
+def missing_rows_words(n: int, kind: str) -> str:
+    """Format how many rows a table does not have, and why; empty if it has all.
+
+    Examples
+    --------
+    >>> missing_rows_words(2, "sources without a win"), missing_rows_words(0, "sources")
+    ('Not shown: sources without a win (2).', '')
+    """
+    return f"Not shown: {kind} ({n:,})." if n else ""
+
+
 def interval_words(low: float, high: float) -> str:
     r"""Format the interval of a share.
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from crm.arrays import Floats
+from crm.arrays import Bools, Floats
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.charts.groups import series_chart
 from reports.content import Column, Figure, Section, TableRow, cells_of
 from reports.metrics import DEFINITIONS
 from reports.numbers import percent
 from reports.pages.activities.looks import MOST_CONTENTS
+from reports.pages.phrases import cut_words
 from reports.rows.attribution import WAYS, Touches, share_out
 from reports.rows.journeys import Log
 from reports.text import quoted_name
@@ -46,29 +47,45 @@ class AttributionRow(TableRow):
         }
 
 
-def attribution_section(log: Log, touched: Touches) -> Section:
-    """Build the section about wins divided among activities, channels and contents."""
+def attribution_section(log: Log, touched: Touches, is_touch: Bools, left_out: str) -> Section:
+    """Build the section about wins divided among activities, channels and contents.
+
+    Parameters
+    ----------
+    log : Log
+    touched : Touches
+    is_touch : ndarray of bool, shape (n_types,)
+        True for the types of activity that can get a part.
+    left_out : str
+        A sentence that names the activities that get no part; empty if all do.
+    """
     heading = "How wins are attributed"
     if not touched.n_wins:
         needs = "Wins divided among activities. No won lead has an activity before its closing."
         return Section(heading, needs=needs)
     figures = [
-        _attribution_figure(name, label, share_out(touched, code, len(names)), names, touched)
-        for name, label, code, names in (
-            ("type", "Activity", log.type, log.types),
-            ("channel", "Channel", log.channel, log.channels),
-            ("content", "Content", log.content, log.contents),
+        _attribution_figure(name, label, share_out(touched, code, len(names)), names, touched, n)
+        for name, label, code, names, n in (
+            ("type", "Activity", log.type, log.types, int(is_touch.sum())),
+            ("channel", "Channel", log.channel, log.channels, len(log.channels)),
+            ("content", "Content", log.content, log.contents, len(log.contents)),
         )
         if names
     ]
-    return Section(heading, figures=tuple(figures))
+    return Section(heading, (left_out,) if left_out else (), tuple(figures))
 
 
 def _attribution_figure(
-    name: str, label: str, shares: dict[str, Floats], names: Sequence[str], touched: Touches
+    name: str,
+    label: str,
+    shares: dict[str, Floats],
+    names: Sequence[str],
+    touched: Touches,
+    n_listed: int,
 ) -> Figure:
     stacked = np.array([shares[way] for way in WAYS])
     order = np.argsort(-stacked.max(axis=0), kind="stable")[:MOST_CONTENTS]
+    has_part = stacked.max(axis=0) > 0
     table = [
         AttributionRow(
             name=[*names, NO_CONTENT][i],
@@ -76,7 +93,7 @@ def _attribution_figure(
             n=touched.n_wins,
         )
         for i in order
-        if stacked[:, i].max() > 0
+        if has_part[i]
     ]
     widest = max(table, key=lambda row: row.disagreement)
     titles = {way: DEFINITIONS[way].title for way in WAYS}
@@ -98,9 +115,27 @@ def _attribution_figure(
         ),
         rows=cells,
         chart=chart,
-        note="These are four conventions. None of them shows what caused the wins. If they "
-        "disagree, none is the right one.",
+        note=" ".join(
+            filter(
+                None,
+                [
+                    "These are four conventions. None of them shows what caused the wins. If they "
+                    "disagree, none is the right one.",
+                    cut_words(
+                        len(table), int(has_part.sum()), "rows", "those with the largest shares"
+                    ),
+                    _without_part(n_listed - int(has_part[: len(names)].sum()), name),
+                ],
+            )
+        ),
     )
+
+
+def _without_part(n: int, name: str) -> str:
+    """Format how many names have no row; empty if all have one."""
+    if not n:
+        return ""
+    return f"Not shown: {n:,} {name}{'s' if n > 1 else ''} that no won lead had up to its closing."
 
 
 def _finding(widest: AttributionRow, titles: Mapping[str, str]) -> str:

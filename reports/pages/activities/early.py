@@ -27,6 +27,8 @@ class Early:
         The CRM's own name of the column; empty if it needs no mention.
     about : str
     days : float
+    n_all : int
+        The number of activities or contents, also of those that are too rare to be compared.
     """
 
     heading: str
@@ -36,6 +38,7 @@ class Early:
     column: str
     about: str
     days: float
+    n_all: int
 
     def section(self) -> Section:
         """Return the figure, the highest conversions first."""
@@ -58,10 +61,27 @@ class Early:
             note="An activity before a win need not be its cause: a lead that is about to buy also "
             "does more.",
         )
-        paragraphs: tuple[str, ...] = ()
+        paragraphs = [*filter(None, [self._left_out()])]
         if self.column:
-            paragraphs = (f"“Content” means the column {quoted_name(self.column)}.",)
-        return Section(self.heading, paragraphs, (figure,))
+            paragraphs.insert(0, f"“Content” means the column {quoted_name(self.column)}.")
+        return Section(self.heading, tuple(paragraphs), (figure,))
+
+    def _left_out(self) -> str:
+        """Format how many activities or contents are not compared, and why."""
+        kind = "contents" if self.slug == "activities-1" else "types of activity"
+        parts = []
+        if len(self.names) < self.n_all:
+            parts.append(
+                f"The {len(self.names):,} most frequent of {self.n_all:,} {kind} are compared; "
+                f"{self.n_all - len(self.names):,} are left out."
+            )
+        n_absent = sum(not group.n for group in self.look.contrasts)
+        if n_absent:
+            parts.append(
+                f"Not shown: {n_absent:,} of these that no compared lead had in its first "
+                f"{self.days:g} days."
+            )
+        return " ".join(parts)
 
     def takeaways(self, reported: Reported) -> list[Takeaway]:
         """Return the clearest differences, each group of leads once."""

@@ -126,7 +126,11 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
             Column("p_contents", f"{CHANCE_TITLE}, contents", "ratio", "chance"),
         ),
         rows=cells_of(table),
-        note="Less content may be the cause of fewer going on, or its consequence.",
+        note=(
+            "Less content may be the cause of fewer going on, or its consequence. Kinds of leads "
+            f"are those by {' and '.join(quoted_column(groups.column) for groups in segments)}; "
+            "other columns are not compared here."
+        ),
     )
     takeaways = tuple(row.takeaway() for row in gaps[:MOST_GAP_TAKEAWAYS])
     return Section(heading, figures=(figure,)), takeaways

@@ -21,6 +21,7 @@ from reports.text import quoted_name
 MOST_CONTENTS = 40
 LOOK_DAYS = 7.0
 MOST_TWINS = 3
+MOST_NAMED = 20  # types of activity that are left out
 SAME_LEADS = 0.5  # the part of common leads above which a second group is not reported
 
 
@@ -61,6 +62,19 @@ class Reported:
         return True
 
 
+def not_touches(rows: ReportRows, log: Log) -> str:
+    """Format the types of activity that are in no ranking; empty if all are.
+
+    They are stages, or the outcome itself.
+    """
+    names = [name for name, is_touch in zip(log.types, rows.is_touch, strict=True) if not is_touch]
+    if not names:
+        return ""
+    quoted = ", ".join(map(quoted_name, names[:MOST_NAMED]))
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return f"Left out, because they are stages or the outcome itself: {quoted}{more}."
+
+
 def look_days(rows: ReportRows) -> float:
     """Return the age of leads on the day of comparison: a week, or less if the horizon is short."""
     return min(LOOK_DAYS, max(1.0, np.floor(rows.horizon_days / 4)))
@@ -70,6 +84,11 @@ def most_frequent(code: Codes, most: int) -> Ints:
     """Return the most frequent codes, the most frequent first."""
     n = np.bincount(code[code >= 0]) if (code >= 0).any() else np.zeros(0, dtype=np.int64)
     return np.argsort(-n, kind="stable")[:most][: int((n > 0).sum())]
+
+
+def n_kinds(code: Codes) -> int:
+    """Return the number of different codes, without -1 for none."""
+    return len(np.unique(code[code >= 0]))
 
 
 def look_at(rows: ReportRows, log: Log, since: Ints, at: Ints, code: Codes, codes: Ints) -> Look:

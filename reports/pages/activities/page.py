@@ -16,6 +16,8 @@ from reports.pages.activities.looks import (
     look_at,
     look_days,
     most_frequent,
+    n_kinds,
+    not_touches,
 )
 from reports.pages.activities.stages import stages_section
 from reports.pages.groups import correct_families
@@ -42,20 +44,23 @@ def activities_page(rows: ReportRows) -> Page:
     log = _without_people(rows, rows.log)
     sections, takeaways = _before_wins(rows, log)
     gaps, gap_takeaways = gaps_section(rows, log)
+    attribution = attribution_section(
+        log, touches(rows, log), rows.is_touch, not_touches(rows, log)
+    )
     return Page(
         slug=SLUG,
         title=TITLE,
         lead=LEAD,
         takeaways=(*takeaways, *gap_takeaways),
-        sections=(*sections, attribution_section(log, touches(rows, log)), gaps),
+        sections=(*sections, attribution, gaps),
     )
 
 
 def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaway]]:
     """Compare leads with and without each activity and content, at creation and at each stage."""
     days = look_days(rows)
-    types, contents = most_frequent(log.type, MOST_TYPES), most_frequent(log.content, MOST_CONTENTS)
-    types = types[rows.is_touch[types]]
+    touch = np.where(rows.is_touch[log.type], log.type, -1)
+    types, contents = most_frequent(touch, MOST_TYPES), most_frequent(log.content, MOST_CONTENTS)
     at = rows.created + int(days * DAY)
     ever = np.full(len(rows), np.iinfo(np.int64).min)
     looks = [
@@ -81,7 +86,16 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
     type_names = [log.types[code] for code in types]
     content_names = [log.contents[code] for code in contents]
     early = (
-        Early("Activities by type", "activities-0", type_names, looks[0], "", about, days),
+        Early(
+            "Activities by type",
+            "activities-0",
+            type_names,
+            looks[0],
+            "",
+            about,
+            days,
+            n_all=n_kinds(touch),
+        ),
         Early(
             "Contents",
             "activities-1",
@@ -90,6 +104,7 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
             content_column(rows),
             about,
             days,
+            n_all=n_kinds(log.content),
         ),
     )
     for family in early:
@@ -98,6 +113,9 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
             continue
         sections.append(family.section())
         takeaways += family.takeaways(reported)
+    left_out = not_touches(rows, log)
+    if left_out:
+        sections[0] = replace(sections[0], paragraphs=(*sections[0].paragraphs, left_out))
     if stages:
         section, stage_takeaways = stages_section(stages, type_names, looks[2:], reported, days)
         sections.append(section)

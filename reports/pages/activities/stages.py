@@ -12,6 +12,7 @@ from reports.pages.groups import (
     CHANCE_TITLE,
     clear_of,
     compared_columns,
+    empty_words,
     interval_columns,
     share_columns,
     strongest,
@@ -95,5 +96,9 @@ def stages_section(
             *compared_columns(cells_of(table)),
         ),
         rows=cells_of(table),
+        note=empty_words(
+            [group for look in looks for group in look.contrasts],
+            "pairs of a stage and an activity",
+        ),
     )
     return Section("At which stage", figures=(figure,)), takeaways[:MOST_STAGE_TAKEAWAYS]

@@ -19,6 +19,7 @@ from reports.pages.features.curves import curve_figures
 from reports.pages.features.labels import with_labels
 from reports.pages.features.pairs import ScoredLeads, pairs_section
 from reports.pages.groups import interval_columns
+from reports.pages.phrases import cut_words
 from reports.rows.rows import ReportRows
 from reports.rows.scored import features_of, records_of, sample
 from reports.text import column_label, quoted_column, quoted_name
@@ -51,12 +52,14 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
     features = features_of(scorer, records, np.arange(len(chosen)), when)
     reasoner = with_labels(scorer.reasoner)
     parts = reasoner.parts(features)
-    ranked = rank_signals(reasoner, features, seed=0, from_mean=True)[:MOST_SIGNALS]
+    ranked = rank_signals(reasoner, features, seed=0, from_mean=True)
     if not ranked:
         needs = "More outcomes: the model gives all of these leads the same probability."
         return [Section(DRIVERS, needs=needs)], []
     learned, warnings = _filled_on_closing(rows, reasoner)
     ranked = [row for row in ranked if row["signal"] not in learned]
+    n_signals = len(ranked)
+    ranked = ranked[:MOST_SIGNALS]
     if not ranked:
         return [Section(DRIVERS, (learned_words(learned),))], warnings
     age = "now"
@@ -66,7 +69,8 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
     if len(chosen) < len(rows):
         about += f"; a random sample of {len(rows):,}"
     table = [_signal_row(row, reasoner, parts) for row in ranked]
-    importance, takeaways = _importance(table, about, learned_words(learned))
+    cut = cut_words(len(table), n_signals, "signals", "the strongest ones")
+    importance, takeaways = _importance(table, about, learned_words(learned), cut)
     signals = [row["signal"] for row in ranked]
     curves = curve_figures(reasoner, features, parts, signals, about)
     has_outcome, won = ended(rows, chosen, when, is_late)
@@ -79,12 +83,22 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
         importance,
         Section(
             "How points depend on values",
-            ("Each chart shows the feature of a signal that moves the score most.",),
+            (_about_curves(len(curves), n_signals),),
             tuple(curves),
         ),
         together,
     ]
     return sections, warnings + takeaways + pair_takeaways
+
+
+def _about_curves(n: int, n_signals: int) -> str:
+    """Describe the charts of points by values."""
+    text = (
+        "Each chart shows the feature of a signal that moves the score most. They describe the "
+        "leads and the model, and do not say what to do: what goes with a high score need not be "
+        "its cause."
+    )
+    return f"{text} {cut_words(n, n_signals, 'signals', 'the strongest ones')}".strip()
 
 
 def _filled_on_closing(rows: ReportRows, reasoner: Reasoner) -> tuple[list[str], list[Takeaway]]:
@@ -142,7 +156,7 @@ def _signal_row(row: Mapping[str, Any], reasoner: Reasoner, parts: Parts) -> Sig
 
 
 def _importance(
-    table: Sequence[SignalRow], about: str, left_out: str
+    table: Sequence[SignalRow], about: str, left_out: str, cut: str
 ) -> tuple[Section, list[Takeaway]]:
     first = table[:FIRST_SIGNALS]
     *names, last_name = [quoted_name(row.name) for row in first]
@@ -166,6 +180,7 @@ def _importance(
         chart=rates_chart(
             drawn, finding, about, what="Points moved on average", base=None, form=","
         ),
+        note=cut,
     )
     text = (
         "The score of a lead is a sum of points, and ten points are twice the odds. The figure "

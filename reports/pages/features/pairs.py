@@ -20,6 +20,7 @@ from reports.charts.groups import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import signed
 from reports.pages.groups import CHANCE_TITLE, interval_columns
+from reports.pages.phrases import cut_words
 from reports.text import column_label, printable
 
 HEADING = "How signals combine"
@@ -218,8 +219,11 @@ def _figure(
         ),
         rows=cells_of(pairs[:MOST_PAIRS]),
         chart=chart,
-        note="The points also count combinations of values that hardly ever occur. The model may "
-        "have learned from these outcomes.",
+        note=(
+            "The points also count combinations of values that hardly ever occur. The model may "
+            "have learned from these outcomes. "
+            + cut_words(len(pairs[:MOST_PAIRS]), len(pairs), "pairs", "the largest differences")
+        ).strip(),
     )
 
 

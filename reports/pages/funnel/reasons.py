@@ -9,7 +9,7 @@ from models.evaluation.differences import counts_differ
 from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
 from reports.pages.groups import share_columns
-from reports.pages.phrases import of_words
+from reports.pages.phrases import cut_words, of_words
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 
@@ -57,5 +57,6 @@ def reasons_section(rows: ReportRows) -> Section:
         ),
         rows=cells,
         chart=rates_chart(cells, finding, about, what="Share of lost leads", base=None),
+        note=cut_words(len(table), len(names), "reasons"),
     )
     return Section(heading, figures=(figure,))

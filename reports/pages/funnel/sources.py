@@ -13,6 +13,7 @@ from reports.pages.groups import (
     clear_of,
     compared_columns,
     correct_families,
+    empty_words,
     evidence_of,
     share_columns,
 )
@@ -92,6 +93,9 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
             *compared_columns(cells_of(table)),
         ),
         rows=cells_of(table),
+        note=empty_words(
+            [group for family in families for group in family], "pairs of a source and a step"
+        ),
     )
     clear = [
         row

@@ -14,7 +14,7 @@ from models.evaluation.trends import lasting_trend
 from reports.charts.lines import lines_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
 from reports.pages.groups import share_columns
-from reports.pages.phrases import month_name, months_of, of_words, share_words
+from reports.pages.phrases import cut_words, month_name, months_of, of_words, share_words
 from reports.pages.score.bands import at_creation
 from reports.rows.rows import ReportRows
 from reports.rows.scored import Scored, not_learned_from
@@ -58,6 +58,8 @@ def months_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Tak
         [row for row in conversions if row.grade == best and _is_shown(row)],
     )
     about = f"{len(scored):,} leads, scored by today's model as of their creation"
+    n_months = len(np.unique(months_of(rows.created[scored.lead])))
+    cut = cut_words(min(n_months, MOST_MONTHS), n_months, "months", "the newest ones")
     figures = (
         _months_figure(
             "score-months-share",
@@ -66,6 +68,7 @@ def months_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Tak
             about,
             share_columns("Share of the month's leads", "grade_share"),
             ("Leads of the month", "With the grade"),
+            cut,
         ),
         replace(
             _months_figure(
@@ -75,6 +78,7 @@ def months_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Tak
                 about,
                 share_columns("Conversion", "grade_won_share"),
                 ("Leads with the grade", "Won"),
+                cut,
             ),
             learned_from=is_learned,
         ),
@@ -108,7 +112,7 @@ def _month_rows(
     month = months_of(rows.created[scored.lead])
     shares, conversions = [], []
     for m in np.unique(month)[-MOST_MONTHS:]:
-        in_month = month == m
+        in_month = (month == m) & ~rows.is_closed_early[scored.lead]
         name = month_name(int(m))
         for grade in sorted(set(scored.grade.tolist())):
             chosen = in_month & (scored.grade == grade)
@@ -133,6 +137,7 @@ def _months_figure(
     about: str,
     share: tuple[Column, ...],
     count_titles: tuple[str, str],
+    cut: str,
 ) -> Figure:
     cells = cells_of(table)
     chart = None
@@ -153,7 +158,7 @@ def _months_figure(
         ),
         rows=cells,
         chart=chart,
-        note="Months with leads that are too young show no conversion.",
+        note=f"Months with leads that are too young show no conversion. {cut}".strip(),
     )
 
 

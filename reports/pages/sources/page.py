@@ -2,7 +2,14 @@
 
 from reports.content import Page, Section
 from reports.pages.averages import average_of
-from reports.pages.groups import RatesLabels, contrast_rows, finding_of, rates_figure, strongest
+from reports.pages.groups import (
+    RatesLabels,
+    contrast_rows,
+    empty_words,
+    finding_of,
+    rates_figure,
+    strongest,
+)
 from reports.pages.not_compared import not_compared_section
 from reports.pages.phrases import about_mature, ratio_words
 from reports.pages.sources.revenue import revenue_section
@@ -50,6 +57,7 @@ def sources_page(rows: ReportRows) -> Page:
         ),
         base=average.share.value,
         base_name=average.name,
+        note=empty_words(families.won, "sources"),
     )
     origin = f"The source of a lead is the value of its column {quoted_column(groups.column)}."
     revenue, revenue_takeaways = revenue_section(rows, groups)

@@ -20,7 +20,12 @@ from reports.pages.groups import (
     same_time_note,
     strongest,
 )
-from reports.pages.phrases import about_mature, mature_words, ratio_interval_words
+from reports.pages.phrases import (
+    about_mature,
+    mature_words,
+    missing_rows_words,
+    ratio_interval_words,
+)
 from reports.rows.coverage import Earned
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -97,7 +102,17 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
             *compared_columns(cells, "Revenue per lead", "amount"),
         ),
         rows=cells,
-        note=same_time_note(cells),
+        note=" ".join(
+            filter(
+                None,
+                [
+                    same_time_note(cells),
+                    missing_rows_words(
+                        len(groups.names) - len(table), "sources with fewer than two of these leads"
+                    ),
+                ],
+            )
+        ),
         chart=rates_chart(
             cells,
             finding,

@@ -17,7 +17,7 @@ from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_o
 from reports.numbers import duration
 from reports.pages.averages import has_value
 from reports.pages.groups import evidence_of, interval_columns
-from reports.pages.phrases import mature_words
+from reports.pages.phrases import mature_words, missing_rows_words
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 
@@ -73,6 +73,7 @@ def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Take
             base=all_days.value,
             form=",",
         ),
+        note=missing_rows_words(len(groups.names) - len(table), "sources without such a win"),
     )
     return Section(heading, _all_wins(rows, all_days), (figure,)), takeaways
 
