@@ -312,7 +312,7 @@ class ScoringApp:
             headers.append((b"www-authenticate", scheme))
         if error.status == 405:
             headers.append((b"allow", b"GET, HEAD" if is_page else b"POST"))
-        body = failure(error.status, error.message, request.request_id, error.field)
+        body = failure(error, request.request_id)
         return json_response(body, error.status, tuple(headers))
 
     def _note(self, request: Request, status: int, started: float) -> None:

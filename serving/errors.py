@@ -6,10 +6,33 @@
 the message contains no internals.
 """
 
+from typing import Final, Literal
+
 from msgspec import Struct
 
-CODES = {
-    400: "bad_json",
+Code = Literal[  # codes keep their names, so that programs can rely on them; new ones may come
+    "bad_json",
+    "bad_request",
+    "bad_chunk",
+    "bad_transfer_encoding",
+    "incomplete_request",
+    "missing_host",
+    "repeated_host",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "method_not_allowed",
+    "too_slow",
+    "too_large",
+    "head_too_large",
+    "invalid",
+    "too_many_requests",
+    "internal",
+    "unavailable",
+    "timeout",
+]
+CODES: Final[dict[int, Code]] = {  # of a status, unless a failure has its own code
+    400: "bad_request",
     401: "unauthorized",
     403: "forbidden",
     404: "not_found",
@@ -18,7 +41,7 @@ CODES = {
     413: "too_large",
     422: "invalid",
     429: "too_many_requests",
-    431: "too_large",
+    431: "head_too_large",
     500: "internal",
     503: "unavailable",
     504: "timeout",
@@ -50,22 +73,30 @@ class RequestError(Exception):
         Where in the request, such as `leads[3].attributes.city`.
     retry_after : int, optional
         Seconds after which the same request may succeed.
+    code : str, optional
+        The kind of the failure; without it, that of the status.
     """
 
     def __init__(
-        self, status: int, message: str, field: str | None = None, retry_after: int | None = None
+        self,
+        status: int,
+        message: str,
+        field: str | None = None,
+        retry_after: int | None = None,
+        code: Code | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.field = field
+        self.code = code or CODES[status]
         self.retry_after = RETRY_SECONDS.get(status) if retry_after is None else retry_after
 
 
 class FailureDetail(Struct, frozen=True):
     """One problem: the fault, the expected input, and what to do."""
 
-    code: str
+    code: Code
     message: str
     field: str | None
     request_id: str
@@ -77,14 +108,13 @@ class Failure(Struct, frozen=True):
     error: FailureDetail
 
 
-def failure(status: int, message: str, request_id: str, field: str | None = None) -> Failure:
+def failure(error: RequestError, request_id: str) -> Failure:
     """Build the body of a failure. An empty message is replaced by that of the status.
 
     Examples
     --------
-    >>> failure(413, "The body is too large.", "r1").error.code
+    >>> failure(RequestError(413, "The body is too large."), "r1").error.code
     'too_large'
     """
-    code = CODES.get(status, "invalid" if status < 500 else "internal")
-    message = message or MESSAGES.get(status) or MESSAGES[500 if status >= 500 else 404]
-    return Failure(FailureDetail(code, message, field, request_id))
+    message = error.message or MESSAGES[error.status]
+    return Failure(FailureDetail(error.code, message, error.field, request_id))

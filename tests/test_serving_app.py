@@ -110,7 +110,8 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
     body = response.json()
     assert set(body) == {"error"}
     assert set(body["error"]) == {"code", "message", "field", "request_id"}
-    assert body["error"]["code"] == CODES[response.status_code]
+    code = CODES[response.status_code]
+    assert body["error"]["code"] == ("bad_json" if response.status_code == 400 else code)
     assert body["error"]["message"]
     assert response.headers["x-request-id"] == body["error"]["request_id"]
     return dict(body["error"])

@@ -41,7 +41,7 @@ def test_invalid_http_gets_the_common_error_format(port: int) -> None:
     refused_before = BoundedConnection.refused[400]
     answer = only_answer(port, b"\x00\x01\r\n\r\n")
     assert answer.status == 400
-    assert answer.body["error"]["code"] == "bad_json"
+    assert answer.body["error"]["code"] == "bad_request"
     assert BoundedConnection.refused[400] == refused_before + 1
 
 
@@ -49,7 +49,7 @@ def test_endless_head_is_refused(port: int) -> None:
     headers = b"".join(f"X-{i}: {'x' * 1_000}\r\n".encode() for i in range(1_000))
     answer = only_answer(port, GET, headers)
     assert answer.status == 431
-    assert answer.body["error"]["code"] == "too_large"
+    assert answer.body["error"]["code"] == "head_too_large"
 
 
 def head_of(size: int, connection: bytes = b"close") -> bytes:
@@ -192,7 +192,8 @@ def test_pipelined_requests_are_answered(port: int) -> None:
 )
 def test_malformed_chunks_get_400(port: int, body: bytes, is_split: bool) -> None:
     parts = [CHUNKED, body] if is_split else [CHUNKED + body]
-    assert only_answer(port, *parts).status == 400
+    answer = only_answer(port, *parts)
+    assert (answer.status, answer.body["error"]["code"]) == (400, "bad_chunk")
 
 
 def test_chunk_extensions_and_trailers_of_usual_size_are_accepted(port: int) -> None:
@@ -215,6 +216,7 @@ def test_truncated_request_gets_400(port: int, start: bytes) -> None:
     answer = only_answer(port, start, ends=True)
     assert answer.status == 400
     assert "ended before the whole request" in answer.body["error"]["message"]
+    assert answer.body["error"]["code"] == "incomplete_request"
 
 
 @pytest.mark.parametrize("end", [CHUNKED + b"zz\r\n", b"\x00\r\n", b"CONNECT x:1 HTTP/1.1\r\n\r\n"])

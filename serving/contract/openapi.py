@@ -14,7 +14,7 @@ from serving.contract.flat_fields import FlatField
 from serving.contract.operations import CALLS, NAME, REQUEST_ID, Operation, request_examples
 from serving.contract.schemas import FLAT_LEAD, REF, schemas
 from serving.contract.swagger import swagger
-from serving.errors import CODES, MESSAGES, Failure, failure
+from serving.errors import MESSAGES, Failure, RequestError, failure
 from serving.settings import Settings
 
 VERSION = "3.0.0"
@@ -110,10 +110,12 @@ def _json(name: str, example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _failure(status: int) -> dict[str, Any]:
-    message = FAILURES[status] or MESSAGES[status]
-    example = msgspec.to_builtins(failure(status, message, REQUEST_ID))
+    error = RequestError(
+        status, FAILURES[status] or MESSAGES[status], code="bad_json" if status == 400 else None
+    )
+    example = msgspec.to_builtins(failure(error, REQUEST_ID))
     response: dict[str, Any] = {
-        "description": f"{CODES[status]}: {message}",
+        "description": f"{error.code}: {error.message}",
         "content": _json(Failure.__name__, example),
     }
     if status in RETRIED:

@@ -52,7 +52,11 @@ class BodyReader:
             while max(size, received) <= limit + DRAINED_BYTES:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise RequestError(400, "The connection closed before the whole body arrived.")
+                    raise RequestError(
+                        400,
+                        "The connection closed before the whole body arrived.",
+                        code="incomplete_request",
+                    )
                 part = message.get("body", b"")
                 received += len(part)
                 is_accepted = max(size, received) <= limit

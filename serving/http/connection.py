@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from serving.errors import failure
+from serving.errors import Code, RequestError, failure
 
 HEAD_SECONDS = 10.0  # for a head, and for the rest of a body whose request is answered already
 HEAD_BYTES = 65_536
@@ -34,6 +34,10 @@ PART_BYTES = 8_192  # the parser gets at most this many bytes at once
 LINGER_SECONDS = 2.0  # after an answer that ends the connection, for a caller that still sends
 
 INVALID_HTTP = "The request is not valid HTTP."
+INVALID_CHUNK = (
+    "A chunk of the body, or what follows the last one, is not valid HTTP. Send the body with a "
+    "Content-Length, or correct its chunks."
+)
 ENDED_EARLY = "The connection ended before the whole request arrived. Send it again."
 LARGE_HEAD = f"The head of the request is larger than {HEAD_BYTES:,} bytes. Send shorter headers."
 LARGE_FRAMING = (
@@ -45,7 +49,7 @@ NO_PROXY = "This service is not a proxy, so it does not answer CONNECT."
 _encode = msgspec.json.Encoder().encode
 
 
-class RefusedRequestError(Exception):
+class RefusedRequestError(RequestError):
     """A request that the connection answers itself.
 
     Parameters
@@ -53,18 +57,21 @@ class RefusedRequestError(Exception):
     status : int
     message : str
         An empty message is replaced by that of the status.
+    code : str, optional
+        The kind of the failure; without it, that of the status.
     headers : bytes
         Lines of headers that the answer has in addition.
     """
 
-    def __init__(self, status: int, message: str, headers: bytes = b"") -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(
+        self, status: int, message: str, code: Code | None = None, headers: bytes = b""
+    ) -> None:
+        super().__init__(status, message, code=code)
         self.headers = headers
 
     def answer(self, request_id: str) -> bytes:
         """Return the whole answer, after which the connection ends."""
-        body = _encode(failure(self.status, str(self), request_id))
+        body = _encode(failure(self, request_id))
         return (
             STATUS_LINE[self.status]
             + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
@@ -205,12 +212,18 @@ class BoundedConnection(HttpToolsProtocol):
             except httptools.HttpParserError as error:
                 refusal = error.__context__  # raised in a callback of the parser
                 if not isinstance(refusal, RefusedRequestError):
-                    refusal = RefusedRequestError(400, INVALID_HTTP)
+                    refusal = self._invalid()
                 self._refuse(refusal)
                 return
         self._bytes_outside_body += size
         if self._bytes_outside_body >= FRAMING_BYTES:
             self._check_size()
+
+    def _invalid(self) -> RefusedRequestError:
+        """Build the failure of what the parser cannot read: a chunk, or anything else."""
+        if self.cycle is not None and self.cycle.more_body:
+            return RefusedRequestError(400, INVALID_CHUNK, "bad_chunk")
+        return RefusedRequestError(400, INVALID_HTTP)
 
     def _head_without_offer(self) -> bytes:
         """Return the head that the parser has read, without the offer of another protocol."""
@@ -225,7 +238,7 @@ class BoundedConnection(HttpToolsProtocol):
         `on_headers_complete` checks the exact size of a complete head.
         """
         if self._head_since is None:
-            self._refuse(RefusedRequestError(400, LARGE_FRAMING))
+            self._refuse(RefusedRequestError(400, LARGE_FRAMING, "bad_chunk"))
         elif self._bytes_outside_body >= HEAD_BYTES + PART_BYTES:
             self._refuse(RefusedRequestError(431, LARGE_HEAD))
 
@@ -244,7 +257,7 @@ class BoundedConnection(HttpToolsProtocol):
             return is_answering
         is_in_head = self._head_since is not None and self._bytes_outside_body > 0
         if is_in_head or (cycle is not None and cycle.more_body):
-            self._refuse(RefusedRequestError(400, ENDED_EARLY))
+            self._refuse(RefusedRequestError(400, ENDED_EARLY, "incomplete_request"))
         elif is_answering:
             cycle.keep_alive = False
         return is_answering
@@ -262,7 +275,7 @@ class BoundedConnection(HttpToolsProtocol):
             raise RefusedRequestError(431, LARGE_HEAD)
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                raise RefusedRequestError(405, NO_PROXY, b"allow: GET, HEAD, POST\r\n")
+                raise RefusedRequestError(405, NO_PROXY, headers=b"allow: GET, HEAD, POST\r\n")
             return  # the same head follows without the offer
         super().on_headers_complete()
         self.headers = []  # what follows a chunked body is not a header

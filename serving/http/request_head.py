@@ -35,11 +35,17 @@ def check_head(
     serving.errors.RequestError: The request has 2 Host headers. Expected one.
     """
     if b"host" not in headers and http_version != "1.0":
-        raise RequestError(400, "The request has no Host header. Expected one.")
+        raise RequestError(
+            400, "The request has no Host header. Expected one.", code="missing_host"
+        )
     if len(headers) < len(sent):
         hosts = [name for name, _ in sent if name == b"host"]
         if len(hosts) > 1:
-            raise RequestError(400, f"The request has {len(hosts)} Host headers. Expected one.")
+            raise RequestError(
+                400,
+                f"The request has {len(hosts)} Host headers. Expected one.",
+                code="repeated_host",
+            )
     if b"transfer-encoding" in headers:
         codings = b",".join(value for name, value in sent if name == b"transfer-encoding")
         if codings.strip().lower() != b"chunked" or http_version != "1.1":
@@ -47,6 +53,7 @@ def check_head(
                 400,
                 "The Transfer-Encoding is not supported. Send the body with a Content-Length, or "
                 "with `Transfer-Encoding: chunked` in HTTP/1.1.",
+                code="bad_transfer_encoding",
             )
 
 

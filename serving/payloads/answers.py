@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from features.cell_warnings import CellWarning, CellWarningCode
 from models.reasons import Reason
 from models.scorer import Score
-from serving.errors import CODES, RequestError
+from serving.errors import Code, RequestError
 from serving.payloads.columns import HIDDEN, Cell, StoredOutcome, StoredStage, TimeText
 
 WarningCode = Literal[
@@ -54,7 +54,7 @@ class ItemWarning(Struct, frozen=True):
 class ItemError(Struct, frozen=True):
     """The reason why one item of several could not be used."""
 
-    code: str
+    code: Code
     message: str
     field: str | None
 
@@ -228,4 +228,4 @@ def item_warning(warning: CellWarning) -> ItemWarning:
 
 def item_error(error: RequestError) -> ItemError:
     """Build the error of one item from the error that would refuse a whole request."""
-    return ItemError(CODES[error.status], error.message, error.field)
+    return ItemError(error.code, error.message, error.field)

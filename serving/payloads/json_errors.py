@@ -42,7 +42,8 @@ def not_json(text: bytes | msgspec.Raw, error: Exception, where: str = "") -> Re
         )
     else:
         problem = f"is not valid JSON: {error}."
-    return RequestError(400, f"The {'lead' if where else 'body'} {problem}", where or None)
+    subject = "lead" if where else "body"
+    return RequestError(400, f"The {subject} {problem}", where or None, code="bad_json")
 
 
 def validation_error(message: str, where: str, kind: Any) -> RequestError:
