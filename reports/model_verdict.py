@@ -17,6 +17,17 @@ WORDS = {
     "not ready": "not ready",
 }
 
+# Why a model without a champion to compare with was refused, by the gate that it did not pass.
+REFUSALS = {
+    "LG101": "its chances fit the outcomes worse than the average chance for every lead",
+    "LG102": "its order of the leads is worse than no order",
+    "LG103": "its chances are clearly too high or too low",
+    "LG104": "it reads columns that may contain the outcome",
+    "LG105": "for some kinds of leads its chances are worse than the average chance",
+    "LG106": "it could not be loaded, or its scores are not those that it had when it was saved",
+    "LG107": "its scores have another scale, or predict something else",
+}
+
 
 @dataclass(frozen=True)
 class RefusedModel:
@@ -95,8 +106,9 @@ def verdict_of(
 
     Examples
     --------
-    >>> verdict_of(None).level, verdict_of(None, RefusedModel("1", ("LG105 ranking",))).sentence
-    ('none', 'A model was trained, version 1, and refused. It did not pass: LG105 ranking.')
+    >>> refused = RefusedModel("1", ("LG103 calibration",))
+    >>> verdict_of(None, refused).sentence.partition(": ")[2]
+    'its chances are clearly too high or too low (LG103).'
     """
     if card is None:
         return NO_MODEL if refused is None else _refused(refused)
@@ -123,8 +135,8 @@ def _refused(model: RefusedModel) -> ModelVerdict:
         )
     else:
         sentence = (
-            f"A model was trained, version {model.version}, and refused. It did not pass: "
-            f"{', '.join(model.failed)}."
+            f"A model was trained, version {model.version}, and refused: "
+            f"{'; '.join(map(_refusal, model.failed))}."
         )
     if model.card is None:
         return ModelVerdict("refused", sentence)
@@ -132,6 +144,12 @@ def _refused(model: RefusedModel) -> ModelVerdict:
     if level in WORDS:
         sentence += f" Its verdict: {WORDS[level]}."
     return ModelVerdict("refused", sentence, reasons)
+
+
+def _refusal(failed: str) -> str:
+    """Format the reason of a refusal from the number and the name of a gate."""
+    number, _, name = failed.partition(" ")
+    return f"{REFUSALS.get(number, name)} ({number})"
 
 
 def _of_card(readiness: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:

@@ -12,11 +12,13 @@ from crm.project import load_project
 from crm.reading import read_records
 from crm.times import DAY
 from features.events import NEVER
+from features.feature import Feature
 from features.groups import Groups
 from reports.charts.lines import lines_chart
 from reports.content import Figure, Page
 from reports.pages.activities.page import activities_page
 from reports.pages.audience import audience_page
+from reports.pages.features.curves import CurveRow, _curve
 from reports.pages.funnel.page import funnel_page
 from reports.rows.building import make_rows
 from reports.rows.journeys import Log
@@ -180,3 +182,41 @@ def test_months_with_few_leads_of_a_grade_are_drawn_together() -> None:
         "2025-03": (40, pytest.approx(0.2)),
         "2025-05 to 2025-06": (40, pytest.approx((10.5 + 4.5) / 40)),
     }
+
+
+@pytest.mark.parametrize(
+    ("feature", "finding", "is_time"),
+    [
+        (
+            Feature(
+                "first",
+                "activities",
+                "occurred_at",
+                "days",
+                "first activity {value} after creation",
+                measure="time from creation to first activity",
+            ),
+            "Time from creation to first activity: +4 points for leads with 2 days to 9 days, −16 "
+            "for leads with less than a minute to 1 hour",
+            True,
+        ),
+        (
+            Feature("n", "activities", "type", "count", "{value} calls", measure="calls"),
+            "Calls: +4 points for 2 days to 9 days, −16 for less than a minute to 1 hour",
+            False,
+        ),
+    ],
+)
+def test_points_of_the_time_to_an_activity_are_described_and_not_advised(
+    feature: Feature, finding: str, is_time: bool
+) -> None:
+    table = [
+        CurveRow(name=name, x=x, n=500, value=points, low=points - 1, high=points + 1)
+        for name, x, points in (
+            ("less than a minute to 1 hour", 0.01, -16.0),
+            ("2 days to 9 days", 4.0, 4.0),
+        )
+    ]
+    curve = _curve("features-1", feature, table, "1,000 leads")
+    assert curve.finding == finding
+    assert ("no advice to be faster or slower" in curve.note) == is_time

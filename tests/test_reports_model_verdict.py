@@ -18,7 +18,7 @@ from reports.forms.html import html_of
 from reports.forms.json import json_of
 from reports.forms.markdown import pages_of
 from reports.metrics import DEFINITIONS
-from reports.model_verdict import RefusedModel, verdict_of
+from reports.model_verdict import REFUSALS, RefusedModel, verdict_of
 from reports.pages.capacity import capacity_page
 from reports.pages.features import pairs
 from reports.pages.score.page import VERDICT, score_page
@@ -27,6 +27,7 @@ from reports.report import build_report
 from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from
 from tests.made_reports import made_report
+from training.gates import checks as gates
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -182,11 +183,12 @@ def test_a_refused_model_is_not_the_same_as_none(simulated_crm: Path, trained: T
     project = load_project(simulated_crm)
     records = read_records(project)
     card = replace(trained.scorer.card, readiness={"verdict": "not ready", "reasons": REASONS})
-    refused = RefusedModel("2", ("LG105 ranking", "LG107 calibration"), card)
+    refused = RefusedModel("2", ("LG101 log loss", "LG103 calibration"), card)
     report = build_report(project, records, NOW, refused=refused)
     sentence = (
-        "A model was trained, version 2, and refused. It did not pass: LG105 ranking, LG107 "
-        "calibration. Its verdict: not ready."
+        "A model was trained, version 2, and refused: its chances fit the outcomes worse than the "
+        "average chance for every lead (LG101); its chances are clearly too high or too low "
+        "(LG103). Its verdict: not ready."
     )
     for slug in ("features", "score", "capacity"):
         (needs,) = (s.needs for s in page_of(report, slug).sections[:1])
@@ -198,3 +200,9 @@ def test_a_refused_model_is_not_the_same_as_none(simulated_crm: Path, trained: T
     assert about_of(report.about)["Verdict of the model"].startswith("trained and refused")
     waiting = verdict_of(None, RefusedModel("3"))
     assert waiting.sentence.startswith("A model was trained, version 3, and is not in use")
+
+
+def test_every_gate_has_a_reason_in_plain_words() -> None:
+    numbers = {line.split()[1] for line in (gates.__doc__ or "").splitlines() if "| LG" in line}
+    assert numbers == set(REFUSALS)
+    assert not any("log loss" in words or "AUC" in words for words in REFUSALS.values())

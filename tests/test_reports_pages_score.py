@@ -92,6 +92,12 @@ def test_predicted_chances_that_are_too_low_are_a_takeaway(scored_rows: ReportRo
     )
 
 
+def test_the_only_grade_is_not_counted_as_one_of_one(scored_rows: ReportRows) -> None:
+    (sentence,) = page_of(scored_rows, grade("B", 763, 2_357, stated=0.176))[1]
+    assert "15 points too low" in sentence
+    assert "won. Use the order of the leads" in sentence
+
+
 def test_predicted_chances_that_differ_by_chance_only_are_not_a_takeaway(
     scored_rows: ReportRows,
 ) -> None:

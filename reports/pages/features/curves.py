@@ -22,6 +22,10 @@ MOST_CURVES = 6
 N_BINS = 8
 FEWEST_IN_BIN = 20
 FEWEST_ON_LINE = 4
+NOT_ADVICE = (
+    "This describes leads, and is no advice to be faster or slower. Leads that come in with an "
+    "event, such as a call, have a short time from the start, and may be of another kind."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,13 @@ def _curve(name: str, feature: Feature, table: Sequence[CurveRow], about: str) -
         ),
         rows=cells,
         chart=chart,
+        note=NOT_ADVICE if _is_time_of_event(feature) else "",
     )
+
+
+def _is_time_of_event(feature: Feature) -> bool:
+    """Return whether a feature is the time of an activity or a stage of a lead."""
+    return feature.table != "leads" and feature.unit in ("days", "hours")
 
 
 def _curve_finding(feature: Feature, table: Sequence[CurveRow]) -> str:
@@ -103,9 +113,10 @@ def _curve_finding(feature: Feature, table: Sequence[CurveRow]) -> str:
     best, worst = printable(most.name, 60), printable(least.name, 60)
     if feature.unit not in CODED:  # numbers; a name may contain a hyphen
         best, worst = best.replace("-", "−"), worst.replace("-", "−")
+    leads = "leads with " if _is_time_of_event(feature) else ""
     return (
-        f"{printable(_title(feature), 90)}: {signed(most.value, digits)} points for {best}, "
-        f"{signed(least.value, digits)} for {worst}"
+        f"{printable(_title(feature), 90)}: {signed(most.value, digits)} points for {leads}{best}, "
+        f"{signed(least.value, digits)} for {leads}{worst}"
     )
 
 

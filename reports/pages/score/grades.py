@@ -165,12 +165,14 @@ def misstated(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]:
     n_alike = sum((row.stated < row.value) == is_low for _, _, row in wrong)
     direction = "too low" if is_low else "too high"
     points = 100 * abs(worst.stated - worst.value)
+    others = ""
+    if len(judged) > 1:
+        others = f" The chances of {n_alike} of {len(judged)} grades are {direction}."
     return [
         Takeaway(
             f"The predicted chances of grade {worst.name} are {points:.0f} points {direction}: "
-            f"{percent(worst.stated)} predicted, {worst.words()} won. The chances of {n_alike} of "
-            f"{len(judged)} grades are {direction}. Use the order of the leads, not the "
-            f"percentages.{_measured_on(figure)}",
+            f"{percent(worst.stated)} predicted, {worst.words()} won.{others} Use the order of the "
+            f"leads, not the percentages.{_measured_on(figure)}",
             {**worst.cells(), "p": p},
             "stated_share",
             figure.name,
