@@ -6,6 +6,7 @@ which contains the factor of the part at every quadrature node.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -28,7 +29,7 @@ from models.contributions.value_classes import FeatureClasses
 MOST_BITS = 14  # of a block with a single table; fewer if all tables exceed LARGEST_TABLES
 LARGEST_TABLES = 170_000_000  # bytes, approximately
 SAMPLED_TREES = 50
-LEAST_COLUMNS = 4
+FEW_BLOCKS = 250  # from this number of blocks on, tables of one more width cost less
 LINE_BYTES = 64  # the length of a line of the processor's cache
 
 
@@ -227,24 +228,60 @@ def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
     most_bits = _most_bits(trees)
     entries = _Entries(trees)
     drafts: dict[tuple[int, int], list[_Draft]] = {}
-    for i, tree in enumerate(trees):
-        for block in cut_tree(tree, most_bits):
-            ends = _ends(block, most_bits)
-            leaves_of_block = list(leaves_of(tree, block))
-            width = 0
-            if len(ends) == 1:
-                # Widths are even: wider tables cost less than the calls for more widths.
-                n_columns = len({bit.feature for bit in block.bits}) + 1  # and the leaf's value
-                width = max(n_columns + n_columns % 2, LEAST_COLUMNS)
-            parts = drafts.setdefault((len(ends), width), [_Draft() for _ in ends])
-            for part, low, high in zip(parts, [0, *ends[:-1]], ends, strict=True):
-                # All leaves of a block test the bits of the earlier parts in the same way.
-                is_last = part is parts[-1]
-                leaves = leaves_of_block if is_last else [(1.0, leaves_of_block[0][1])]
-                part.add(i, entries.add(i, block.bits[low:high]), leaves, low, high - low)
+    blocks = [(i, block) for i, tree in enumerate(trees) for block in cut_tree(tree, most_bits)]
+    widths = _widths(Counter(_n_columns(b) for _, b in blocks if len(b.bits) <= most_bits))
+    for i, block in blocks:
+        ends = _ends(block, most_bits)
+        leaves_of_block = list(leaves_of(trees[i], block))
+        width = widths[_n_columns(block)] if len(ends) == 1 else 0
+        parts = drafts.setdefault((len(ends), width), [_Draft() for _ in ends])
+        for part, low, high in zip(parts, [0, *ends[:-1]], ends, strict=True):
+            # All leaves of a block test the bits of the earlier parts in the same way.
+            is_last = part is parts[-1]
+            leaves = leaves_of_block if is_last else [(1.0, leaves_of_block[0][1])]
+            part.add(i, entries.add(i, block.bits[low:high]), leaves, low, high - low)
     lookups = [_lookups(drafts[kind], kind[1], entries, n_features) for kind in sorted(drafts)]
     of_stumps = np.array([0.0 if tree.feature else tree.leaf_value[0] for tree in trees])
     return Tables(entries.classes, entries.bits(), lookups, of_stumps)
+
+
+def _n_columns(block: Block) -> int:
+    """Return the number of columns of a block's table: one for each feature, and the leaf's."""
+    return len({bit.feature for bit in block.bits}) + 1
+
+
+def _widths(n_blocks: Counter[int]) -> dict[int, int]:
+    """Choose the width of the table for each number of columns.
+
+    Widths are even. The lookup of one more width costs more than the unused columns of a few
+    blocks, so fewer than `FEW_BLOCKS` blocks share the tables of the next width.
+
+    Parameters
+    ----------
+    n_blocks : Counter
+        For each number of columns, the number of blocks that have it.
+
+    Returns
+    -------
+    dict of int to int
+        The width for each number of columns.
+
+    Examples
+    --------
+    >>> _widths(Counter({2: 10, 3: 20, 5: 300, 7: 400, 9: 5}))
+    {2: 6, 3: 6, 5: 6, 7: 8, 9: 10}
+    """
+    widths: dict[int, int] = {}
+    waiting: list[int] = []
+    for n_columns in sorted(n_blocks):
+        waiting.append(n_columns)
+        is_last = n_columns == max(n_blocks)
+        has_next = n_columns % 2 == 1 and n_columns + 1 in n_blocks
+        is_many = sum(n_blocks[n] for n in waiting) >= FEW_BLOCKS
+        if is_last or (is_many and not has_next):
+            widths |= dict.fromkeys(waiting, n_columns + n_columns % 2)
+            waiting = []
+    return widths
 
 
 def _most_bits(trees: Sequence[Tree]) -> int:
