@@ -136,7 +136,7 @@ class ScoringApp:
             open_paths |= {METRICS}
         self.guard = Guard(keys, limit, open_paths)
         self.metrics = Metrics(worker)
-        self.calls.count_score = self.metrics.count_score
+        self.calls.count_scores = self.metrics.count_scores
         self._access_log = access_log
         self._bodies = BodyReader(settings.max_body_bytes)
         self._deadlines = Deadlines()

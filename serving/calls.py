@@ -75,9 +75,9 @@ class Calls:
     ----------
     score_writer : ScoreWriter or None
         Writes scores in the background; None without a ledger.
-    count_score : callable
-        Called for each score that is answered, with its grade and with the code and the attribute
-        of each of its warnings. The attribute is empty if the model does not know it.
+    count_scores : callable
+        Called for each answer with the grades of its scores, and with the code and the attribute
+        of each of their warnings. The attribute is empty if the model does not know it.
     """
 
     def __init__(
@@ -87,7 +87,9 @@ class Calls:
         others_in_flight: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
-        self.count_score: Callable[[str, Iterable[tuple[str, str]]], None] = lambda *_: None
+        self.count_scores: Callable[[Iterable[str], Iterable[tuple[str, str]]], None] = (
+            lambda *_: None
+        )
         self.by_path: dict[str, Call] = {
             "/score": self.score,
             "/score_lead": self.score_lead,
@@ -311,12 +313,12 @@ class Calls:
         request_id: str,
     ) -> None:
         """Count the scores, and queue what was sent and answered about leads that have an id."""
-        for result in results:
-            warnings = [
-                (str(w.code), (w.column if w.column in model.known_columns else None) or "")
-                for w in result.warnings
-            ]
-            self.count_score(result.score.grade, warnings)
+        warnings = [
+            (str(w.code), (w.column if w.column in model.known_columns else None) or "")
+            for result in results
+            for w in result.warnings
+        ]
+        self.count_scores([result.score.grade for result in results], warnings)
         if self.score_writer is None:
             return
         batch = batch_of(model, results, self._score_ids, moment, now, request_id)

@@ -330,12 +330,12 @@ def test_requests_during_a_ledger_read_share_the_next_read(
 def test_warnings_are_counted_by_the_models_names_of_attributes(
     ask: Ask, calls: Calls, model: ServedModel
 ) -> None:
-    counted: list[tuple[str, list[tuple[str, str]]]] = []
-    calls.count_score = lambda grade, warnings: counted.append((grade, list(warnings)))
+    counted: list[tuple[list[str], list[tuple[str, str]]]] = []
+    calls.count_scores = lambda grades, warnings: counted.append((list(grades), list(warnings)))
     attributes = {"source": "Zoo", "Employees": 5, "made up by a caller": 1, "region": ""}
     before = model.scorer.cell_checks.counts.all
     answer = ask("/score", {"leads": [{"attributes": attributes}]})
-    ((grade, warnings),) = counted
+    (((grade,), warnings),) = counted
     assert grade == score_of(answer)["grade"]
     assert sorted(warnings) == [
         ("renamed_attribute", ""),

@@ -79,8 +79,8 @@ def test_requests_are_counted_and_timed_by_route_and_status() -> None:
 
 def test_scores_are_counted_by_grade() -> None:
     metrics = Metrics("1")
-    for grade in "AAD":
-        metrics.count_score(grade, [])
+    metrics.count_scores(["A", "D"], [])
+    metrics.count_scores(["A"], [])
     samples = values(exposition([metrics.series({})]))
     assert samples['leadscore_scores_total{grade="A"}'] == 2
     assert samples['leadscore_scores_total{grade="D"}'] == 1
@@ -88,9 +88,8 @@ def test_scores_are_counted_by_grade() -> None:
 
 def test_warnings_are_counted_by_code_and_attribute() -> None:
     metrics = Metrics("1")
-    metrics.count_score("A", [("unseen_value", "City"), ("unknown_attribute", "")])
-    metrics.count_score("D", [("unseen_value", "City"), ("unseen_value", 'a "b"')])
-    metrics.count_score("D", [])
+    metrics.count_scores(["A"], [("unseen_value", "City"), ("unknown_attribute", "")])
+    metrics.count_scores(["D", "D"], [("unseen_value", "City"), ("unseen_value", 'a "b"')])
     samples = values(exposition([metrics.series({})]))
     name = 'leadscore_warnings_total{{code="{}",attribute="{}"}}'.format
     assert samples[name("unseen_value", "City")] == 2

@@ -112,7 +112,7 @@ class Metrics:
     --------
     >>> metrics = Metrics("1")
     >>> metrics.count("/score", 200, 0.002)
-    >>> metrics.count_score("A", [("unseen_value", "City")])
+    >>> metrics.count_scores(["A"], [("unseen_value", "City")])
     >>> print(exposition([metrics.series({})]).splitlines()[2])
     leadscore_requests_total{route="/score",status="200"} 1
     """
@@ -144,13 +144,13 @@ class Metrics:
         """Count an event without labels."""
         self._events[family] += 1
 
-    def count_score(self, grade: str, warnings: Iterable[tuple[str, str]]) -> None:
-        """Count one score by its grade, and its warnings by their codes and attributes.
+    def count_scores(self, grades: Iterable[str], warnings: Iterable[tuple[str, str]]) -> None:
+        """Count scores by their grades, and their warnings by their codes and attributes.
 
         The attributes must be names that the model knows, or empty, so that callers cannot create
         series.
         """
-        self._grades[grade] += 1
+        self._grades.update(grades)
         self._warnings.update(warnings)
 
     def count_attributes(self, counts: AttributeCounts) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -39,7 +39,14 @@ class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
     those that the ledger stores for the lead are used. A time of creation without a zone is UTC. It
     may also have the format of the column that the model learned from; then it is in the time zone
     of that table. An empty time counts as null.
+
+    Attributes
+    ----------
+    may_have_lists : bool
+        Whether an attribute can be a list. False if the decoder would have refused one.
     """
+
+    may_have_lists: ClassVar[bool] = True
 
     attributes: Annotated[dict[str, SentCell], Meta(max_length=1_000)] | None = None
     lead_id: Id | Whole | None = None
@@ -112,8 +119,10 @@ def read_score_request(
 
 def _valid_request(body: bytes, settings: Settings) -> Any:
     """Decode a valid request at once; None if something is wrong with it, or with a lead."""
+    may_have_lists = body.count(b"[") > 1  # besides the list of leads
     try:
-        request = _whole_request(settings.max_string_characters).decode(body)
+        decoder = _whole_request(settings.max_string_characters, may_have_lists)
+        request = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     is_valid = NUL not in body and 0 < len(request.leads) <= settings.max_leads
@@ -125,13 +134,19 @@ def _n_reasons(reasons: int | None) -> int:
 
 
 @cache
-def _whole_request(longest: int) -> msgspec.json.Decoder[Any]:
+def _whole_request(longest: int, may_have_lists: bool) -> msgspec.json.Decoder[Any]:
     """Build a decoder for valid requests, which decodes each lead only once."""
     text: Any = Annotated[str, Meta(max_length=longest)]
-    one: Any = text | int | float | bool | None
-    cell: Any = one | Annotated[list[one], Meta(max_length=1_000)]
+    cell: Any = text | int | float | bool | None
+    if may_have_lists:
+        cell |= Annotated[list[cell], Meta(max_length=1_000)]
     attributes = Annotated[dict[text, cell], Meta(max_length=1_000)] | None
-    lead: Any = msgspec.defstruct("Lead", [("attributes", attributes, None)], bases=(LeadPayload,))
+    lead: Any = msgspec.defstruct(
+        "Lead",
+        [("attributes", attributes, None)],
+        bases=(LeadPayload,),
+        namespace={"may_have_lists": may_have_lists},
+    )
     whole = msgspec.defstruct("Request", [("leads", list[lead])], bases=(ScoreRequest,))
     return msgspec.json.Decoder(whole)
 
@@ -196,7 +211,7 @@ def lead_cells(
     cells: dict[str, Any] = {} if lead.attributes is None else lead.attributes
     if not cells.keys() <= known_columns:
         cells = by_column_name(cells, f"{where}.attributes" if where else "")
-    if list in map(type, cells.values()):  # rarely; this test takes no time
+    if lead.may_have_lists and list in map(type, cells.values()):
         cells |= {name: list_text(cell) for name, cell in cells.items() if type(cell) is list}
     cells[roles["lead_id"]] = lead.lead_id  # the dictionary belongs to this lead alone
     created_at = NOT_A_TIME
