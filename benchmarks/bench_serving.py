@@ -46,6 +46,7 @@ from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
 from serving.bento.process import free_port, serve_command, serve_environment
 from serving.bento.store import newest_bento, put_in_store
+from training.tracking import signature_of
 
 HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
@@ -169,10 +170,10 @@ def servers(folder: Path, leads: list[dict[str, Any]], roots: dict[str, Path]) -
         sent = [{"lead_id": f"L{number[id(lead)]}", "attributes": lead} for lead in batch]
         return {"leads": sent, "reasons": reasons}
 
-    def plain_body(batch: list[dict[str, Any]], reasons: int = 0) -> dict[str, Any]:
+    def plain_body(batch: list[dict[str, Any]], reasons: int) -> dict[str, Any]:
         return {"leads": batch, "reasons": reasons}
 
-    def records_body(batch: list[dict[str, Any]], reasons: int = 0) -> dict[str, Any]:
+    def records_body(batch: list[dict[str, Any]], _reasons: int) -> dict[str, Any]:
         return {"dataframe_records": batch}
 
     def bodies(body: Any, has_reasons: bool = True) -> dict[str, list[Any]]:
@@ -257,11 +258,13 @@ def save_for_mlflow(folder: Path) -> Path:
     """Write the model as `leadscore train` registers it."""
     import mlflow
 
+    scorer = load_artifact(folder / "artifact").scorer
     path = folder / "mlflow_model"
     mlflow.pyfunc.save_model(
         path,
         python_model=str(HERE.parent / "models" / "pyfunc.py"),
         artifacts={"scorer": str(folder / "artifact")},
+        signature=signature_of(scorer),
         pip_requirements=[],
     )
     return path

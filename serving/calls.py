@@ -87,8 +87,8 @@ class Calls:
         others_in_flight: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
-        self.count_scores: Callable[[Iterable[str], Iterable[tuple[str, str]]], None] = (
-            lambda *_: None
+        self.count_scores: Callable[[Iterable[str], Iterable[tuple[str, str]]], None] = lambda *_: (
+            None
         )
         self.by_path: dict[str, Call] = {
             "/score": self.score,

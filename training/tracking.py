@@ -125,7 +125,7 @@ def track(
                 name=ARTIFACT,
                 python_model=str(SCRIPT),
                 artifacts={ARTIFACT: str(artifact)},
-                signature=_signature(trained.scorer),
+                signature=signature_of(trained.scorer),
                 input_example=_example(trained),
                 pip_requirements=_requirements(),
                 metadata={"digest": digest, "columns": trained.scorer.pipeline.names},
@@ -329,8 +329,8 @@ def _example(trained: Trained) -> list[dict[str, Any]]:
     return [{column: cells.get(column) for column in trained.scorer.pipeline.columns}]
 
 
-def _signature(scorer: LeadScorer) -> Any:
-    """Describe the columns for MLflow: all are optional, and `crm.cells` reads their cells.
+def signature_of(scorer: LeadScorer) -> Any:
+    """Return MLflow's signature: all columns are optional, and `crm.cells` reads their cells.
 
     With a type in place of `AnyType`, MLflow would refuse or convert numbers and missing cells.
     """
