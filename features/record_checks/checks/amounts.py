@@ -10,7 +10,7 @@ from crm.text import counted, has_or_have, listed, number_text, quote
 from features.coverage import are_amounts_few, dominant_deal
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.currencies import currency_columns
-from features.record_checks.tables import ReadTable, ReadTables
+from features.record_checks.tables import ColumnCells, OutcomeRows, ReadTable, ReadTables
 
 
 @check("LC103", "The amounts of one column are in several currencies.")
@@ -69,10 +69,9 @@ def _currencies_beside(table: ReadTable) -> Iterator[Finding]:
 @check("LC129", "Deals have negative amounts.")
 def negative_amounts(tables: ReadTables) -> Iterator[Finding]:
     """Count the won deals whose amount is below 0."""
-    outcomes = tables.outcomes
-    column = None if outcomes is None else outcomes.table.of_role("amount")
-    if outcomes is None or column is None:
+    if (amounts := _amounts(tables)) is None:
         return
+    outcomes, column = amounts
     is_negative = outcomes.is_won & (np.nan_to_num(column.numbers) < 0)
     if not is_negative.any():
         return
@@ -93,21 +92,20 @@ def negative_amounts(tables: ReadTables) -> Iterator[Finding]:
 @check("LC104", "One deal is most of the sum of all won deals.")
 def one_deal_is_most(tables: ReadTables) -> Iterator[Finding]:
     """Compare the largest amount with the sum of all."""
-    outcomes = tables.outcomes
-    column = None if outcomes is None else outcomes.table.of_role("amount")
-    if outcomes is None or column is None:
+    if (amounts := _amounts(tables)) is None:
         return
-    amounts = np.where(outcomes.is_won, np.nan_to_num(column.numbers), 0.0)
-    largest = dominant_deal(amounts)
+    outcomes, column = amounts
+    of_wins = np.where(outcomes.is_won, np.nan_to_num(column.numbers), 0.0)
+    largest = dominant_deal(of_wins)
     if largest is None:
         return
-    n_deals, total = int((amounts > 0).sum()), float(amounts[amounts > 0].sum())
-    usual = float(np.median(amounts[amounts > 0]))
+    n_deals, total = int((of_wins > 0).sum()), float(of_wins[of_wins > 0].sum())
+    usual = float(np.median(of_wins[of_wins > 0]))
     yield Finding(
         outcomes.table,
-        f"Is the amount {number_text(amounts[largest])} right?",
-        f"One won deal has {number_text(amounts[largest])} of {number_text(total)} "
-        f"({share(amounts[largest], total)}), the sum of {n_deals:,} won deals with "
+        f"Is the amount {number_text(of_wins[largest])} right?",
+        f"One won deal has {number_text(of_wins[largest])} of {number_text(total)} "
+        f"({share(of_wins[largest], total)}), the sum of {n_deals:,} won deals with "
         f"an amount. Half of them have at most {number_text(usual)}.",
         f"Look at this deal in the CRM. If its {quote(column.name)} is a typing error, correct it: "
         "otherwise every figure of revenue is about this deal.",
@@ -118,10 +116,9 @@ def one_deal_is_most(tables: ReadTables) -> Iterator[Finding]:
 @check("LC105", "Few of the won deals have an amount.")
 def few_amounts(tables: ReadTables) -> Iterator[Finding]:
     """Count the won deals without an amount, and those whose amount is 0."""
-    outcomes = tables.outcomes
-    column = None if outcomes is None else outcomes.table.of_role("amount")
-    if outcomes is None or column is None:
+    if (amounts := _amounts(tables)) is None:
         return
+    outcomes, column = amounts
     n_won = int(outcomes.is_won.sum())
     has_amount = outcomes.is_won & (np.nan_to_num(column.numbers) != 0)
     n_zero = int((outcomes.is_won & (column.numbers == 0)).sum())
@@ -139,3 +136,10 @@ def few_amounts(tables: ReadTables) -> Iterator[Finding]:
         "figures of revenue in the report.",
         rows_of(outcomes.is_won & ~has_amount),
     )
+
+
+def _amounts(tables: ReadTables) -> tuple[OutcomeRows, ColumnCells] | None:
+    """Return the outcomes and the column of their amounts; None if one of them is absent."""
+    outcomes = tables.outcomes
+    column = None if outcomes is None else outcomes.table.of_role("amount")
+    return None if outcomes is None or column is None else (outcomes, column)
