@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_card import bench_card
 
 from crm.ledger.ledger import Ledger
 from crm.ledger.schema import EVENTS
@@ -42,7 +43,6 @@ from features.stages import StageFeatures
 from features.times import cell_time
 from models.artifact import load_artifact, save_artifact
 from models.calibration import Calibration
-from models.card import ModelCard
 from models.estimator.blend import Blend
 from models.fitting.logistic import fit_logistic
 from models.scale import Scale
@@ -72,27 +72,13 @@ def make_scorer() -> LeadScorer:
     features[:, pipeline.categorical] = generator.integers(0, 5, (2_000, len(pipeline.categorical)))
     label = (generator.random(2_000) < 0.3).astype(np.int8)
     logistic = fit_logistic(features, label, np.ones(2_000), pipeline.categorical)
-    card = ModelCard(
-        name="bench",
-        simulated=True,
-        trained_at="2026-01-01T00:00:00+00:00",
-        learned_from={},
-        question={},
-        features=[],
-        left_out=[],
-        test={},
-        baselines={},
-        estimator={},
-        digests={},
-        versions={},
-    )
     return LeadScorer(
         pipeline,
         Blend(1.0, logistic, None),
         Calibration(1.0, 0.0),
         Scale(-1.0),
         {"lead_id": "Record ID"},
-        card,
+        bench_card(),
     )
 
 

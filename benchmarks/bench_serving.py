@@ -31,6 +31,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import psutil
+from bench_card import bench_card
 from bench_reasons import PARAMETERS, make_leads
 
 from features.attributes.category import CategoryAttribute
@@ -38,7 +39,6 @@ from features.attributes.number import NumberAttribute
 from features.pipeline import FeaturePipeline
 from models.artifact import load_artifact, save_artifact
 from models.calibration import Calibration
-from models.card import ModelCard
 from models.estimator.blend import Blend
 from models.estimator.trees import BoostedTrees
 from models.fitting.logistic import fit_logistic
@@ -91,27 +91,13 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
         CategoryAttribute(name, frozenset({"unknown"}), values)
         for name, values in zip(columns[NUMERIC:], words, strict=True)
     ]
-    card = ModelCard(
-        name="bench",
-        simulated=True,
-        trained_at="2026-01-01T00:00:00+00:00",
-        learned_from={},
-        question={},
-        features=columns,
-        left_out=[],
-        test={},
-        baselines={},
-        estimator={},
-        digests={},
-        versions={},
-    )
     scorer = LeadScorer(
         FeaturePipeline((*numbers, *categories_of_pipeline), ()),
         Blend(0.5, logistic, BoostedTrees(booster.model_to_string())),
         Calibration(1.0, 0.0),
         Scale(-1.0),
         {"lead_id": "Record ID"},
-        card,
+        bench_card(columns),
     )
 
     def as_cells(rows: np.ndarray) -> list[dict[str, Any]]:
