@@ -22,10 +22,17 @@ def test_residual_compares_the_share_with_the_expected_one(wins_of_pair: int) ->
 
 
 def test_pair_without_leads_has_no_residual() -> None:
-    n = np.array([[10, 0], [20, 30]])
-    fit = fit_pairs(np.array([[1, 0], [5, 9]])[:, :, None], n[:, :, None])
-    assert np.isnan(fit.residual[0, 1])
-    assert np.isfinite(fit.residual[1, 1])
+    n = np.array([[10, 0, 1], [20, 30, 9]])
+    wins = np.array([[1, 0, 0], [5, 9, 2]])
+    has_leads = (n > 0).tolist()
+    fit = fit_pairs(wins[:, :, None], n[:, :, None])
+    assert np.isfinite(fit.residual).tolist() == has_leads
+    grows = np.array([1, 5, 10, 20, 40])
+    n_in = n[:, :, None] * grows
+    n_in[0, 2] = [1, 0, 0, 0, 0]
+    within = fit_pairs(wins[:, :, None] * grows, n_in)
+    assert np.isfinite(within.residual).tolist() == has_leads
+    assert np.isfinite(within.expected).tolist() == has_leads
 
 
 def growing(effect: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

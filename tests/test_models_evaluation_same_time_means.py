@@ -44,6 +44,41 @@ def test_a_mean_is_compared_with_the_mean_of_the_same_time() -> None:
     assert within.others == 250
 
 
+def test_the_interval_of_a_mean_follows_the_delta_method() -> None:
+    values, is_in, period = by_hand([10, 30, 50, 70, 90])
+    _, within = compared(values, is_in, period)
+    value, average = 15, 1_798.5 / 85
+    means: dict[bool, list[float]] = {True: [], False: []}
+    for t, own in enumerate([0.1, 0.3, 0.5, 0.7, 0.9]):
+        everyone = 10 * (t + 1) * (1 - own / 2)
+        means[True].append(everyone * value / average)
+        means[False].append((everyone - own * means[True][-1]) / (1 - own))
+    # One lead's variance is in proportion to the mean of its period: it is this much of the mean.
+    factor = {
+        side: sum((v - means[side][t]) ** 2 for v, t in zip(values[of], period[of], strict=True))
+        / sum(means[side][t] for t in period[of])
+        for side, of in ((True, is_in), (False, ~is_in))
+    }
+    variance = 0.0
+    for t, own in enumerate([0.1, 0.3, 0.5, 0.7, 0.9]):
+        weight = 100 * own * (1 - own) / 85
+        by_own, by_rest = weight * (1 / value - own / average), weight * (1 - own) / average
+        by_lead = by_own**2 * factor[True] * means[True][t] / (100 * own)
+        by_lead += by_rest**2 * factor[False] * means[False][t] / (100 * (1 - own))
+        variance += by_lead * 100 / 99
+    spread = np.exp(1.959964 * np.sqrt(variance))
+    ratio = value / average
+    assert (within.ratio_low, within.ratio_high) == pytest.approx((ratio / spread, ratio * spread))
+
+
+def test_periods_with_one_lead_of_a_side_count() -> None:
+    values, is_in, period = by_hand([1, 30, 50, 70, 99])
+    _, within = compared(values, is_in, period)
+    weight = np.array([0.99, 21, 25, 21, 0.99])
+    assert within.time_value == pytest.approx(weight @ [4, 10, 15, 20, 25] / weight.sum(), rel=0.01)
+    assert within.others == 99 + 70 + 50 + 30 + 1
+
+
 def test_a_group_whose_share_does_not_change_is_compared_with_all() -> None:
     group, within = compared(*by_hand([50] * 5))
     assert within is group

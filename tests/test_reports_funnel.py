@@ -27,6 +27,7 @@ STAGES = {  # the day of January on which each lead entered each stage
     "goes back": {"new": 1, "offer": 9, "contract": 3},
     "too late": {"new": 1, "offer": 3, "contract": 60},
     "lost": {"new": 1, "offer": 2},
+    "on the last day": {"new": 1, "offer": 31},
 }
 WON = {"straight": 12, "slow": 22, "skips offer": 10, "skips contract": 9, "goes back": 20}
 NEWEST = "newest,2025-05-31T00:00Z\n"
@@ -69,8 +70,8 @@ def test_days_of_a_step_count_leads_that_entered_both_stages(steps: dict[str, Ro
     assert list(steps) == ["new", "offer", "contract", "won"]
     days = {name: (row["n_days"], row["days"]) for name, row in steps.items()}
     assert days == {
-        "new": (7, 0.0),
-        "offer": (6, 5.0),  # 4, 10, 6, 8, 2 and 1; "skips offer" has no time
+        "new": (8, 0.0),
+        "offer": (7, 6.0),  # 4, 10, 6, 8, 2, 1 and 30; "skips offer" has no time
         "contract": (2, 7.0),  # 4 and 10; "goes back" entered it first, "too late" too late
         "won": (4, 4.5),  # 3, 1, 6 and 17; not "skips contract"
     }
@@ -78,4 +79,4 @@ def test_days_of_a_step_count_leads_that_entered_both_stages(steps: dict[str, Ro
 
 def test_leads_that_skip_a_stage_have_reached_it(steps: dict[str, Row]) -> None:
     counts = {name: (row["n"], row["wins"]) for name, row in steps.items()}
-    assert counts == {"new": (7, 7), "offer": (7, 7), "contract": (7, 5), "won": (5, 5)}
+    assert counts == {"new": (8, 8), "offer": (8, 8), "contract": (8, 5), "won": (5, 5)}
