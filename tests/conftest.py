@@ -318,6 +318,18 @@ def trained(simulated_crm: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
+def rows(simulated_crm: Path) -> Any:
+    """Return the rows of a report about the simulated CRM, without scores; read only."""
+    from crm.project import load_project
+    from crm.reading import read_records
+    from reports.rows.building import make_rows
+
+    project = load_project(simulated_crm)
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    return make_rows(project, read_records(project), now)
+
+
+@pytest.fixture(scope="session")
 def scored_rows(simulated_crm: Path, trained: Any) -> Any:
     """Return the rows of a report about the simulated CRM, with scores; read only."""
     from crm.project import load_project

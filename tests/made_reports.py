@@ -84,6 +84,12 @@ METRICS = (
 )
 
 
+def figure_of(page: Page, name: str) -> Figure:
+    """Return the only figure of a page with this name."""
+    (figure,) = (f for section in page.sections for f in section.figures if f.name == name)
+    return figure
+
+
 def bars(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
     table = pd.DataFrame(rows)
     base = alt.Chart(table).encode(

@@ -14,7 +14,6 @@ from features.attributes.attribute import MISSING_GROUP
 from features.events import NEVER
 from features.groups import Groups
 from models.evaluation.comparisons import Verdict, contrast
-from reports.content import Figure, Page
 from reports.pages.activities.early import Early
 from reports.pages.activities.looks import Look
 from reports.pages.activities.page import activities_page
@@ -28,21 +27,10 @@ from reports.report import build_report
 from reports.rows.building import make_rows
 from reports.rows.coverage import Coverage
 from reports.rows.rows import ReportRows
+from tests.made_reports import figure_of
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-
-
-@pytest.fixture(scope="module")
-def rows(simulated_crm: Path) -> ReportRows:
-    project = load_project(simulated_crm)
-    return make_rows(project, read_records(project), NOW)
-
-
-def figure_of(page: Page, name: str) -> Figure:
-    figures = [figure for section in page.sections for figure in section.figures]
-    (figure,) = (figure for figure in figures if figure.name == name)
-    return figure
 
 
 def with_a_pair_that_gets_frequent(rows: ReportRows) -> ReportRows:

@@ -2,41 +2,25 @@
 
 import datetime
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from crm.project import load_project
-from crm.reading import read_records
 from crm.times import DAY
 from features.events import NEVER
 from features.feature import Feature
 from features.groups import Groups
 from reports.charts.lines import lines_chart
-from reports.content import Figure, Page
 from reports.pages.activities.page import activities_page
 from reports.pages.audience import audience_page
 from reports.pages.features.curves import CurveRow, _curve
 from reports.pages.funnel.page import funnel_page
-from reports.rows.building import make_rows
 from reports.rows.journeys import Log
 from reports.rows.rows import ReportRows
+from tests.made_reports import figure_of
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-
-
-@pytest.fixture(scope="module")
-def rows(simulated_crm: Path) -> ReportRows:
-    project = load_project(simulated_crm)
-    return make_rows(project, read_records(project), NOW)
-
-
-def figure_of(page: Page, name: str) -> Figure:
-    figures = [figure for section in page.sections for figure in section.figures]
-    (figure,) = (figure for figure in figures if figure.name == name)
-    return figure
 
 
 @pytest.mark.parametrize(

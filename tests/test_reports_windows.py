@@ -13,11 +13,12 @@ from crm.reading import read_records
 from crm.records import Records
 from crm.times import DAY
 from models.evaluation.comparisons import FEWEST_LEADS
-from reports.content import Figure, Page, Row
+from reports.content import Page, Row
 from reports.pages.capacity import capacity_page
 from reports.pages.month import month_page
 from reports.pages.service_levels.page import service_page
 from reports.rows.building import make_rows
+from tests.made_reports import figure_of
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -28,12 +29,6 @@ activities = {source = "activities.csv"}
 outcomes = {source = "outcomes.csv"}
 learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
 """
-
-
-def figure(page: Page, name: str) -> Figure:
-    figures = [figure for section in page.sections for figure in section.figures]
-    (named,) = (figure for figure in figures if figure.name == name)
-    return named
 
 
 @pytest.fixture
@@ -66,7 +61,7 @@ def test_leads_until_is_the_newest_lead_with_any_filter(
 
 def test_new_leads_are_counted_up_to_the_newest_lead(exported: tuple[Project, Records]) -> None:
     page = month_page(make_rows(*exported, NOW), [])
-    (new_leads, *_) = figure(page, "month-figures").rows
+    (new_leads, *_) = figure_of(page, "month-figures").rows
     assert (new_leads["name"], new_leads["value"], new_leads["before"]) == ("New leads", 120, 120)
     assert "The newest lead was created on 2025-04-30" in page.sections[0].paragraphs[0]
     assert not [t for t in page.takeaways if t.metric == "new_leads"]
@@ -74,7 +69,7 @@ def test_new_leads_are_counted_up_to_the_newest_lead(exported: tuple[Project, Re
 
 def test_weeks_are_shown_up_to_the_newest_lead(exported: tuple[Project, Records]) -> None:
     page = service_page(make_rows(*exported, NOW))
-    weeks = figure(page, "service-weeks").rows
+    weeks = figure_of(page, "service-weeks").rows
     assert [row["handed"] for row in weeks] == [28] * 13
     assert weeks[-1]["name"] == "2025-04-21"
     assert all(row["deals"] and row["revenue"] is None for row in weeks)  # no amounts at all
@@ -85,7 +80,7 @@ def test_a_week_without_leads_at_its_weekend_is_complete(exported: tuple[Project
     project, records = exported
     until_friday = records.leads["created_at"] < pd.Timestamp("2025-04-26", tz="UTC")
     cut = replace(records, leads=records.leads[until_friday].reset_index(drop=True))
-    weeks = figure(service_page(make_rows(project, cut, NOW)), "service-weeks").rows
+    weeks = figure_of(service_page(make_rows(project, cut, NOW)), "service-weeks").rows
     assert weeks[-1]["name"] == "2025-04-21"
     assert weeks[-1]["handed"] == 20
 
@@ -98,7 +93,7 @@ def test_capacity_counts_the_weeks_up_to_the_newest_lead(
     newest = records.leads["created_at"].max() - pd.Timedelta("40D")
     early_leads = records.leads[records.leads["created_at"] <= newest].reset_index(drop=True)
     rows = make_rows(project, replace(records, leads=early_leads), NOW, trained.scorer)
-    everyone = figure(capacity_page(rows), "capacity-week").rows[-1]
+    everyone = figure_of(capacity_page(rows), "capacity-week").rows[-1]
     newest_creation = rows.created.max()
     assert rows.as_of - newest_creation > 30 * DAY
     assert everyone["x"] == pytest.approx((rows.created > newest_creation - 91 * DAY).sum() / 13)
@@ -116,7 +111,7 @@ def promises(folder: Path, **changed: Any) -> tuple[Page, dict[str, Row]]:
     records = replace(records, activities=activities.reset_index(drop=True), **changed)
     page = service_page(make_rows(project, records, NOW))
     return page, {
-        row["name"].partition(": ")[2]: row for row in figure(page, "service-promises").rows
+        row["name"].partition(": ")[2]: row for row in figure_of(page, "service-promises").rows
     }
 
 
@@ -136,7 +131,7 @@ def test_a_median_wait_that_is_still_open_breaks_its_promise(
     page, rows = promises(tmp_path)
     waiting = rows["median hours to the first sales activity"]
     assert (waiting["kept"], waiting["actual"]) == ("no", None)
-    assert "half of the leads still wait" in figure(page, "service-promises").note
+    assert "half of the leads still wait" in figure_of(page, "service-promises").note
 
 
 def test_promises_are_kept_if_their_target_is_reached(
@@ -157,7 +152,7 @@ def test_conversion_counts_leads_whose_horizon_ended_in_the_weeks(
     page, rows = promises(tmp_path)
     n = 4 * 26  # created from 1 January to 26 January, 91 days before 27 April
     assert (rows["share converted"]["n"], rows["share converted"]["kept"]) == (n, "yes")
-    weeks = figure(page, "service-weeks").rows
+    weeks = figure_of(page, "service-weeks").rows
     assert sum(row["mature"] for row in weeks) == n
     assert weeks[-1]["won_share"] == pytest.approx(0.2, abs=0.05)
 
@@ -178,7 +173,7 @@ def capacity(crm: Path, trained: Trained, learned_to: str) -> Page:
     card = replace(trained.scorer.card, learned_from={"to": f"{learned_to}T00:00:00+00:00"})
     scorer = replace(trained.scorer, card=card)
     page = capacity_page(make_rows(project, read_records(project), now, scorer))
-    assert figure(page, "capacity-check").rows[0]["n"] > FEWEST_LEADS
+    assert figure_of(page, "capacity-check").rows[0]["n"] > FEWEST_LEADS
     return page
 
 
