@@ -71,6 +71,7 @@ def make_report(
     from crm.left_out import left_out_rows
     from crm.reading import read_records
     from models.registry.registry import Registry
+    from reports.forms.about import part_of, stamp_of
     from reports.forms.folder import check_folder, read_previous, write_report
     from reports.forms.wiki_diary import FOLDER
     from reports.forms.wiki_diary import share as share_takeaways
@@ -105,6 +106,8 @@ def make_report(
     facts: dict[str, Any] = {
         "folder": str(written.folder),
         "as_of": content.as_of,
+        "since": content.about["since"],
+        "segment": content.about["segment"],
         "model": champion,
         "files": dict(written.files),
         "takeaways": None if page is None else str(page),
@@ -113,7 +116,15 @@ def make_report(
     first = next(iter(content.pages), None)
     sentences = [takeaway.sentence for takeaway in first.takeaways] if first else []
     verdict = str(content.about["verdict"]["sentence"])
-    summary = report_summary(written, sentences, verdict, page, records.left_out)
+    summary = report_summary(
+        written,
+        sentences,
+        verdict,
+        stamp_of(content),
+        part_of(content.about),
+        page,
+        records.left_out,
+    )
     return facts, summary
 
 

@@ -157,6 +157,12 @@ class ModelCard:
         return [*self.notes, *(str(rows["sentence"]) for rows in self.left_out_rows)]
 
     @property
+    def counts_scores(self) -> bool:
+        """True if the test counts several scores of a lead, so that its counts are no leads."""
+        n, n_leads = self.test.get("n"), self.test.get("n_leads")
+        return n is not None and n_leads is not None and n > n_leads
+
+    @property
     def technical_reasons(self) -> list[str]:
         """The reasons for the verdict in the terms of data science; older cards have one form."""
         reasons = self.readiness.get("technical_reasons", self.readiness.get("reasons", ()))

@@ -103,8 +103,8 @@ class Figure:
     comparison : Comparison
         How the next report compares the shares.
     learned_from : bool
-        True if the model learned from most leads of the figure, so that it looks better than on
-        new leads. Forms fold and label it.
+        True if the model learned from most leads of the figure, so that it does not show how good
+        the model is on new leads. Forms fold and label it.
     """
 
     name: str
@@ -231,8 +231,8 @@ class Report:
     ----------
     name : str
         The name of the project.
-    as_of : str
-        ISO 8601 UTC.
+    as_of : str or None
+        ISO 8601 UTC; None if the records have no times.
     about : mapping
         Which leads the report covers: counts, period, filters, model version, simulated.
     pages : tuple of Page
@@ -242,7 +242,7 @@ class Report:
     """
 
     name: str
-    as_of: str
+    as_of: str | None
     about: Mapping[str, Any]
     pages: tuple[Page, ...]
     metrics: Sequence[Row] = ()

@@ -77,10 +77,10 @@ def build_report(
     -------
     Report
         Names from data are not escaped in it: each form escapes them. `about` contains
-        `project`, `leads`, `mature`, `won`, `open`, `from`, `to`, `horizon_days`, `since`,
-        `segment`, `model`, `verdict`, `simulated`, `outcomes_from`, `notes`, `totals` (leads, wins
-        and revenue up to the moment), and `measures`, the shares that the next report is compared
-        with.
+        `project`, `leads`, `mature`, `won`, `open`, `unknown` (leads that may have ended before the
+        outcomes begin), `from`, `to`, `horizon_days`, `since`, `segment`, `model`, `verdict`,
+        `simulated`, `outcomes_from`, `notes`, `totals` (leads, wins and revenue up to the moment),
+        and `measures`, the shares that the next report is compared with.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def build_report(
     pages = [replace(page, changed=changes.get(page.slug, ())) for page in pages]
     return Report(
         name=project.name,
-        as_of=_iso(rows.as_of) or now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
+        as_of=_iso(rows.as_of),
         about=about,
         pages=tuple(pages),
         metrics=[
@@ -119,6 +119,7 @@ def _about(rows: ReportRows, since: datetime.datetime | None) -> dict[str, Any]:
         "mature": mature,
         "won": wins,
         "open": int(rows.is_open.sum()),
+        "unknown": int(rows.is_unknown.sum()),
         "from": _iso(int(rows.created.min())) if rows.has_times else None,
         "to": _iso(int(rows.created.max())) if rows.has_times else None,
         "horizon_days": rows.horizon_days if rows.has_times else None,

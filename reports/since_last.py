@@ -182,7 +182,7 @@ def what_changed(
         return _on_all_pages(
             pages, "The last report cannot be compared with this one: it contains no figures."
         )
-    when = str(previous.get("as_of", "an unknown time"))[:10]
+    when = str(previous.get("as_of") or previous.get("written_at") or "an unknown time")[:10]
     if any(before.get(key) != about.get(key) for key in SAME):
         return _on_all_pages(
             pages,

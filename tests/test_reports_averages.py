@@ -92,7 +92,7 @@ def test_leads_without_a_value_do_not_lower_the_average() -> None:
 def test_groups_without_missing_values_are_compared_with_all_leads() -> None:
     groups, won = offices(n_missing=0)
     average = average_of(groups, np.ones(len(won), dtype=bool), won)
-    assert (average.words, average.name, average.about) == ("the average", "all leads", "")
+    assert (average.words, average.about) == ("the average", "")
 
 
 def with_a_column_of_half_of_the_leads(rows: ReportRows) -> ReportRows:

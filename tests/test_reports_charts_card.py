@@ -73,6 +73,20 @@ def axis_titles_of(chart: alt.Chart | alt.LayerChart, channel: str) -> set[str]:
     return {axis["title"] for axis in encodings_of(chart, channel) if axis.get("title")}
 
 
+def test_charts_of_scores_do_not_call_them_leads() -> None:
+    rows = [{**row, "n": 100} for row in GRADES]
+    grades = grades_chart(rows, SUBJECT)
+    assert "of the scores with grade A were followed by a win" in grades.title.text
+    assert axis_titles_of(grades, "x") == {"Share of scores followed by a win"}
+    gains = gains_chart(GAINS, SUBJECT, of_scores=True)
+    assert gains.title.text.replace("\u00a0", " ").endswith(
+        "of the scores before a win are in the best fifth of the scores"
+    )
+    assert axis_titles_of(gains, "x") == {"Scores, highest first"}
+    bins = reliability_chart(BINS, SUBJECT, of_scores=True)
+    assert "Share of scores followed by a win" in axis_titles_of(bins, "y")
+
+
 @pytest.mark.parametrize(
     ("chart", "title"),
     [

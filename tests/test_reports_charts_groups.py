@@ -59,7 +59,7 @@ def test_groups_with_the_same_label_are_drawn_apart() -> None:
 def test_base_is_a_dashed_line_that_the_subtitle_explains() -> None:
     chart = rates([group("Web")], base=0.25)
     assert data_of(chart, "x") == [{"x": 0.25}]
-    assert subtitle_of(chart) == "all leads; dashed: all leads; lines: 95 % intervals"
+    assert subtitle_of(chart) == "all leads; dashed: the average; lines: 95 % intervals"
 
 
 def test_rates_chart_without_a_base_has_no_dashed_line() -> None:
@@ -98,7 +98,7 @@ def test_months_without_a_share_are_not_drawn() -> None:
     rows = [group("2025-01"), group("2025-02", **none)]
     chart = months_chart(rows, "finding", "all leads", what="Conversion", base=0.2)
     assert [row["month"] for row in data_of(chart, "month")] == ["2025-01"]
-    assert subtitle_of(chart) == "all leads; dashed: all leads; bars: 95 % intervals"
+    assert subtitle_of(chart) == "all leads; dashed: the average; bars: 95 % intervals"
 
 
 def line(*values: tuple[Any, int]) -> list[dict[str, Any]]:

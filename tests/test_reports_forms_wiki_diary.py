@@ -31,7 +31,7 @@ def test_diary_page_lists_each_takeaway_once(tmp_path: Path) -> None:
 
 def test_diary_page_names_who_shared_it_and_simulated_records(tmp_path: Path) -> None:
     text = share(made_report(), tmp_path, "Ada", MORNING).read_text()
-    assert "shared by Ada at 08:30 UTC" in text
+    assert "This page was shared by Ada at 08:30 UTC." in text
     assert "Simulated: made-up records" in text
 
 

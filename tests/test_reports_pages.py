@@ -129,7 +129,7 @@ def test_charts_have_a_specification_and_a_title(report: Report) -> None:
 
 def test_about_is_plain_data(report: Report) -> None:
     assert json.loads(json.dumps(report.about))["leads"] == 1_500
-    assert report.as_of.startswith("2025-12-30")
+    assert str(report.as_of).startswith("2025-12-30")
 
 
 def test_pages_about_scores_need_a_model(simulated_crm: Path) -> None:

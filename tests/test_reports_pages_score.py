@@ -47,8 +47,13 @@ def test_a_lead_scored_at_several_ages_counts_as_one_lead(scored_rows: ReportRow
         scored_rows, grade("A", 300, 500, n_leads=200), grade("D", 50, 500, n_leads=300)
     )
     assert takeaways[0].startswith(
-        "Grade A leads are won 6.0 times as often as grade D leads: 60.0 % (300 of 500 scores "
-        "of 200 leads; between"
+        "Scores with grade A are followed by a win 6.0 times as often as scores with grade D: "
+        "60.0 % (300 of 500 scores of 200 leads; between"
+    )
+    # 500 scores are not called leads.
+    assert section.figures[0].finding.replace("\u00a0", " ") == (
+        "60 % (300 of 500) of the scores with grade A were followed by a win, 10 % (50 of 500) of "
+        "grade D"
     )
     titles = [column.title for column in section.figures[0].columns]
     assert titles[:4] == ["Grade", "Scores", "Leads", "Before a win"]

@@ -11,13 +11,14 @@ from crm.errors import ConfigError
 from crm.project import Project, load_project
 from crm.reading import read_records
 from crm.records import Records
-from reports.content import Page
+from reports.content import Page, Report
 from reports.pages.audience import audience_page
 from reports.pages.capacity import capacity_page
 from reports.pages.features import pairs
 from reports.pages.features.page import features_page
 from reports.pages.score.page import score_page
 from reports.pages.service_levels.page import service_page
+from reports.report import build_report
 from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
 from tests.test_reports_names import write_crm
@@ -90,7 +91,7 @@ def test_a_constant_does_not_move_the_score(
 def test_a_constant_is_no_kind_of_lead(software: ReportRows) -> None:
     page = audience_page(software)
     assert "Industry" not in [section.heading for section in page.sections]
-    assert "“Industry” is not compared. All leads with a certain outcome have" in texts_of(page)
+    assert "“Industry” is not compared. The leads with a certain outcome all have" in texts_of(page)
 
 
 def test_figures_about_all_leads_are_not_shown(software: ReportRows) -> None:
@@ -111,6 +112,79 @@ def test_promises_and_capacity_are_those_of_all_leads(simulated: Project, traine
     (promised,) = (s for s in service_page(rows).sections if "promised" in s.heading)
     assert promised.figures[0].rows[0]["target"] == 40
     assert capacity_page(rows).sections[0].paragraphs[0].startswith("Sales can work 3 leads a week")
+
+
+SINCE = datetime.datetime(2025, 10, 15, tzinfo=datetime.UTC)
+ABOUT_ALL = (  # words that are about all leads, and say so
+    "all leads of this report",
+    "all leads of the report",
+    "about all leads",
+    "of all leads, not only",
+    "covers all leads, not only",
+    "records of all leads",
+    "newest of all leads",
+    "fitted again on all leads",
+    "same chance for all leads",
+)
+
+
+@pytest.fixture(scope="module")
+def newest(simulated: Project) -> Report:
+    return build_report(simulated, read_records(simulated), NOW, since=SINCE)
+
+
+def test_words_of_a_part_are_not_about_all_leads(
+    newest: Report, software: ReportRows, simulated: Project
+) -> None:
+    records = read_records(simulated)
+    segment = build_report(simulated, records, NOW, segment=("industry", "Software"))
+    pages = [*newest.pages, *segment.pages, score_page(software), capacity_page(software)]
+    texts = [texts_of(page) for page in pages]
+    texts += [f.about for page in pages for section in page.sections for f in section.figures]
+    texts += [str(value) for metric in newest.metrics for value in metric.values()]
+    assert len(texts) > 50
+    for text in texts:
+        words = text.casefold()
+        for allowed in ABOUT_ALL:
+            words = words.replace(allowed, "")
+        for wrong in ("all leads", "every lead", "whenever"):
+            assert wrong not in words, words[max(words.index(wrong) - 60, 0) :][:120]
+
+
+def test_wins_since_a_day_are_those_of_the_leads_since_then(
+    newest: Report, simulated: Project
+) -> None:
+    month = newest.pages[0]
+    (summary,) = (s for s in month.sections if s.heading == "All leads of this report")
+    assert f"{newest.about['open']:,} of {newest.about['leads']:,} leads" in summary.paragraphs[0]
+    figure = month.sections[0].figures[0]
+    assert figure.about == "all leads of this report; each row names its 30 days, UTC"
+    records = read_records(simulated)
+    created = records.leads.set_index("lead_id")["created_at"]
+    won = records.outcomes[records.outcomes["outcome"] == "won"]
+    end = pd.Timestamp(str(newest.as_of))
+    in_days = (won["closed_at"] > end - pd.Timedelta("30D")) & (won["closed_at"] <= end)
+    of_part = won["lead_id"].map(created) >= SINCE
+    wins = next(row for row in figure.rows if row["name"] == "Wins")
+    assert wins["value"] == (in_days & of_part).sum() < in_days.sum()
+    assert wins["counted"].startswith("leads of the report that were won")
+
+
+def test_wins_before_are_not_compared_if_older_leads_are_left_out(newest: Report) -> None:
+    # The leads of October are too young to be won in the days before as often as later.
+    section = newest.pages[0].sections[0]
+    wins = next(row for row in section.figures[0].rows if row["name"] == "Wins")
+    assert (wins["before"], wins["p"], wins["verdict"]) == (None, None, None)
+    assert "not known in the 30 days before" in section.figures[0].finding
+    assert any("before 2025-10-15 are left out" in text for text in section.paragraphs)
+
+
+def test_wins_before_are_compared_if_the_part_begins_early(simulated: Project) -> None:
+    since = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
+    report = build_report(simulated, read_records(simulated), NOW, since=since)
+    wins = next(row for row in report.pages[0].sections[0].figures[0].rows if row["name"] == "Wins")
+    assert wins["before"] is not None
+    assert wins["verdict"] is not None
 
 
 @pytest.fixture(scope="module")

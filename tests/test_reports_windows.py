@@ -182,7 +182,8 @@ def test_leads_that_the_model_learned_from_give_no_takeaway(
 ) -> None:
     page = capacity(simulated_crm, trained, "2025-12-01")
     assert page.takeaways == ()
-    assert "look better than they are" in page.sections[1].paragraphs[0]
+    assert "the figures do not show how good it is on new ones" in page.sections[1].paragraphs[0]
+    assert "they may look worse" in page.sections[1].paragraphs[0]
 
 
 def test_leads_that_the_model_has_not_seen_give_a_takeaway(

@@ -25,7 +25,11 @@ from models.registry.registry import ARTIFACT, Registry
 from models.scorer import LeadScorer
 from reports.card.page import card_page
 from reports.card.pictures import card_pictures
-from reports.charts.card import comparison_chart, gains_chart, reliability_chart
+from reports.charts.card import (
+    comparison_chart,
+    gains_chart,
+    reliability_chart,
+)
 from reports.forms.folder import write_report
 from reports.report import build_report
 from training.comparison.held_out import MOMENTS_FILE, StoredMoments
@@ -289,6 +293,7 @@ def _draw(folder: Path, project: Project, trained: Trained) -> None:
     test = trained.scorer.card.test
     mark = "SIMULATED leads, " if project.simulated else ""
     subject = f"{mark}{test['how']}, n = {test['n']:,}"
+    scores = trained.scorer.card.counts_scores
     log_loss = {
         "leadscore" if model == "test" else model: (
             evaluation.values["log_loss"],
@@ -297,8 +302,8 @@ def _draw(folder: Path, project: Project, trained: Trained) -> None:
         for model, evaluation in trained.evaluations.items()
     }
     charts = {
-        "reliability": reliability_chart(test["reliability"], subject),
-        "gains": gains_chart(test["gains"], subject),
+        "reliability": reliability_chart(test["reliability"], subject, of_scores=scores),
+        "gains": gains_chart(test["gains"], subject, of_scores=scores),
         "log_loss": comparison_chart(log_loss, "Log loss", subject),
     }
     for name, chart in charts.items():

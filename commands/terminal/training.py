@@ -52,7 +52,7 @@ def _parts(card: ModelCard) -> Iterator[RenderableType]:
     yield from left_out_lines(card)
     yield from _estimator(card.estimator)
     if "not_judged" not in card.test:
-        yield from _evaluation(card.test, card.baselines, facts["embargoed"])
+        yield from _evaluation(card, facts["embargoed"])
     yield f"[bold]Verdict: {card.readiness['verdict']}.[/]"
     yield from (f"  {escape(reason)}" for reason in card.technical_reasons)
 
@@ -72,13 +72,12 @@ def _estimator(estimator: Figures) -> Iterator[str]:
         )
 
 
-def _evaluation(
-    test: Figures, baselines: Mapping[str, Figures], embargoed: int
-) -> Iterator[RenderableType]:
+def _evaluation(card: ModelCard, embargoed: int) -> Iterator[RenderableType]:
     """Format how good the model is, with the baselines."""
+    test, baselines = card.test, card.baselines
     won = won_words(test["base_rate"], test["n"])
     yield f"Evaluated on the {test['how']}: {won} of the moments were won."
-    yield from _best_fifth(test)
+    yield from _best_fifth(test, card.counts_scores)
     if embargoed:
         yield (
             f"{embargoed:,} moments were excluded for this test because their outcome was not yet "
@@ -97,15 +96,16 @@ def _evaluation(
         yield _ages(test["by_age"])
 
 
-def _best_fifth(test: Figures) -> Iterator[str]:
+def _best_fifth(test: Figures, counts_scores: bool) -> Iterator[str]:
     """Format how many customers the best-scored fifth contains, and calls per customer."""
     for row in test.get("gains", ()):
         if math.isclose(row["share"], 0.2) and row["gain"] > 0:
             customers = test["base_rate"] * row["lift"]  # for each lead of the best fifth
             gain = counted_share(row["gain"], row.get("wins"), row.get("all_wins"), 0)
+            what = "moments before a win" if counts_scores else "customers"
             interval = f"between {100 * row['low']:.0f} and {percent(row['high'], 0)}"
             yield (
-                f"The best-scored fifth contains {gain} of the customers, {interval}: "
+                f"The best-scored fifth contains {gain} of the {what}, {interval}: "
                 f"{1 / customers:.1f} calls per customer, and {1 / test['base_rate']:.1f} for all "
                 "leads."
             )

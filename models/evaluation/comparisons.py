@@ -34,7 +34,7 @@ class Verdict(StrEnum):
     FEW_OTHERS = "too few others to tell"
     FEW_WINS = "too few wins to tell"
     APART = "no value, so not compared"
-    SAME = "the same for all leads, so not compared"
+    SAME = "the same for all, so not compared"
 
     @property
     def is_judged(self) -> bool:
@@ -205,7 +205,7 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     10.0
     >>> everyone = contrast(wins=30, n=100, all_wins=30, all_n=100)
     >>> everyone.ratio, everyone.ratio_low, everyone.verdict.value
-    (1.0, None, 'the same for all leads, so not compared')
+    (1.0, None, 'the same for all, so not compared')
     """
     if n == 0:
         return Contrast(n=0, wins=0, value=np.nan, low=np.nan, high=np.nan, others=all_n)

@@ -104,9 +104,12 @@ def probabilities(card: ModelCard, pictures: Pictures) -> Section:
 def gains(card: ModelCard, pictures: Pictures) -> Section:
     """Show how many wins are among the best-scored leads."""
     rows = card.test.get("gains", ())
+    header = ["Leads called", "Wins among them", "Times as many as at random"]
+    if card.counts_scores:
+        header[:2] = ["Scores", "Scores before a win among them"]
     deciles = table(
         "Wins among the leads with the highest scores",
-        ["Leads called", "Wins among them", "Times as many as at random"],
+        header,
         (
             [
                 percent(r["share"], 0),
@@ -131,9 +134,10 @@ def gains(card: ModelCard, pictures: Pictures) -> Section:
 def grades(card: ModelCard, pictures: Pictures) -> Section:
     """Explain a score, and show the share of wins in each grade."""
     rows = card.test.get("by_grade", ())
+    won = "Scores before a win" if card.counts_scores else "Won"
     by_grade = table(
         "Share of wins in each grade",
-        ["Grade", "Leads", "Share of all", "Predicted", "Won", INTERVAL],
+        ["Grade", "Leads", "Share of all", "Predicted", won, INTERVAL],
         (
             [
                 name(r["grade"]),

@@ -33,7 +33,7 @@ def card_pictures(card: ModelCard) -> dict[str, Picture]:
         `importance`.
     """
     test = card.test
-    subject = subject_of(card)
+    subject, scores = subject_of(card), card.counts_scores
     losses = {
         model: (figures["log_loss"], *figures["intervals"]["log_loss"])
         for model, figures in evaluated_models(card).items()
@@ -44,9 +44,9 @@ def card_pictures(card: ModelCard) -> dict[str, Picture]:
     if losses:
         charts["log_loss"] = comparison_chart(losses, "Log loss", subject)
     if test.get("reliability"):
-        charts["reliability"] = reliability_chart(test["reliability"], subject)
+        charts["reliability"] = reliability_chart(test["reliability"], subject, of_scores=scores)
     if test.get("gains"):
-        charts["gains"] = gains_chart(test["gains"], subject)
+        charts["gains"] = gains_chart(test["gains"], subject, of_scores=scores)
     if test.get("by_grade"):
         grades = [{**row, "grade": printable(row["grade"], 20)} for row in test["by_grade"]]
         charts["grades"] = grades_chart(grades, subject)

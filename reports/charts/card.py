@@ -13,10 +13,13 @@ from reports.numbers import age_of, percent, x_of_n
 BLUE, GREY, ORANGE = "#0072B2", "#767676", "#D55E00"  # colour-blind people can tell them apart
 CLEAR, UNCLEAR = "clear difference", "no clear difference"
 SHARE_WON = "Share of leads won"
+SHARE_BEFORE_WIN = "Share of scores followed by a win"
 SHARE_OF_WINS = "Share of all wins"
 
 
-def reliability_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerChart:
+def reliability_chart(
+    rows: Sequence[Mapping[str, float]], subject: str, *, of_scores: bool = False
+) -> alt.LayerChart:
     """Draw the predicted share of wins against the actual share, in bins of equal size.
 
     Parameters
@@ -25,6 +28,8 @@ def reliability_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.
         `bin`, `n`, `stated` (the predicted share), `won`, `low`, `high`, shares from 0 to 1.
     subject : str
         The leads that the figures are about, for the subtitle.
+    of_scores : bool
+        True if leads were scored several times, so that the rows count scores.
 
     Returns
     -------
@@ -32,10 +37,11 @@ def reliability_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.
     """
     table = pd.DataFrame(rows)
     table["counts"] = [counts(row.get("wins"), row["n"]) for row in rows]
+    share_won = SHARE_BEFORE_WIN if of_scores else SHARE_WON
     largest = float(max(table["stated"].max(), table["high"].max(), 0.01))
     scale = alt.Scale(domain=[0, min(1.0, largest * 1.05)])
     x = alt.X("stated", title="Predicted chance", scale=scale, axis=alt.Axis(format="%"))
-    y = alt.Y("won", title=SHARE_WON, scale=scale, axis=alt.Axis(format="%"))
+    y = alt.Y("won", title=share_won, scale=scale, axis=alt.Axis(format="%"))
     gap = float((abs(table["stated"] - table["won"]) * table["n"]).sum() / table["n"].sum())
     base = alt.Chart(table)
     diagonal = (
@@ -44,7 +50,7 @@ def reliability_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.
         .encode(x="x", y="y")
     )
     interval = base.mark_rule(color=BLUE).encode(
-        x=x, y=alt.Y("low", title=SHARE_WON, scale=scale), y2="high"
+        x=x, y=alt.Y("low", title=share_won, scale=scale), y2="high"
     )
     points = base.mark_line(color=BLUE, point=True).encode(
         x=x,
@@ -65,7 +71,9 @@ def reliability_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.
     )
 
 
-def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerChart:
+def gains_chart(
+    rows: Sequence[Mapping[str, float]], subject: str, *, of_scores: bool = False
+) -> alt.LayerChart:
     """Draw the share of all wins that are among the leads with the highest scores.
 
     Parameters
@@ -76,6 +84,8 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
         counts behind `gain`.
     subject : str
         The leads that the figures are about, for the subtitle.
+    of_scores : bool
+        True if leads were scored several times, so that the rows count scores.
 
     Returns
     -------
@@ -84,7 +94,14 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
     table = pd.DataFrame([{"share": 0.0, "gain": 0.0, "low": 0.0, "high": 0.0}, *rows])
     table["counts"] = ["", *(counts(row.get("wins"), row.get("all_wins")) for row in rows)]
     gain_of_fifth = float(np.interp(0.2, table["share"], table["gain"]))
-    x = alt.X("share", title="Leads called, highest scores first", axis=alt.Axis(format="%"))
+    what, called = "leads", "Leads called, highest scores first"
+    if of_scores:
+        what, called = "scores", "Scores, highest first"
+    x = alt.X(
+        "share",
+        title=called,
+        axis=alt.Axis(format="%"),
+    )
     gain = (
         alt.Chart(table)
         .mark_line(color=BLUE, point=True)
@@ -92,7 +109,7 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
             x=x,
             y=alt.Y("gain", title=SHARE_OF_WINS, axis=alt.Axis(format="%")),
             tooltip=[
-                alt.Tooltip("share", title="leads called", format=".0%"),
+                alt.Tooltip("share", title=f"best {what}", format=".0%"),
                 alt.Tooltip("gain", title="wins among them", format=".1%"),
                 alt.Tooltip("counts", title="counted"),
             ],
@@ -105,8 +122,9 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
     )
     random_order = alt.Chart(table).mark_line(color=GREY, strokeDash=[4, 4]).encode(x=x, y="share")
     all_wins = rows[-1].get("all_wins")
-    wins = "the wins" if all_wins is None else f"the {all_wins:,.0f} wins"
-    title = f"{percent(gain_of_fifth, 0)} of {wins} are in the best-scored fifth of the leads"
+    won, best = ("scores before a win", "best") if of_scores else ("wins", "best-scored")
+    wins = f"the {won}" if all_wins is None else f"the {all_wins:,.0f} {won}"
+    title = f"{percent(gain_of_fifth, 0)} of {wins} are in the {best} fifth of the {what}"
     if all_wins is not None and all_wins < FEWEST_LEADS:
         title = f"Too few wins to tell where they are: {all_wins:,.0f}"
     subtitle = f"{subject}; shaded: 95 % interval; dashed: calls in random order"
@@ -177,7 +195,7 @@ def grades_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerCh
     axis = alt.Axis(format="%")
     base = alt.Chart(table).encode(y=alt.Y("name", sort=list(table["name"]), title="Grade"))
     won = base.mark_bar(color=BLUE, height=18).encode(
-        x=alt.X("won", title=SHARE_WON, axis=axis),
+        x=alt.X("won", title=_share_title(rows), axis=axis),
         tooltip=[
             alt.Tooltip("name", title="grade"),
             alt.Tooltip("won", title="won", format=".1%"),
@@ -191,12 +209,21 @@ def grades_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerCh
     if enough:
         best, worst = enough[0], enough[-1]
         title = f"{_won(best)} of grade {best['grade']} leads were won"
+        if any(row["n"] > row["n_leads"] for row in enough):  # scored at several ages
+            title = f"{_won(best)} of the scores with grade {best['grade']} were followed by a win"
         if len(enough) > 1:
             title += f", {_won(worst)} of grade {worst['grade']}"
     subtitle = f"{subject}; blue: won; black: 95 % interval; orange: predicted"
     return (won + interval + predicted).properties(
         title=_title(title, subtitle), width=420, height=36 * len(rows)
     )
+
+
+def _share_title(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the title of the axis of shares: of scores, if leads were scored several times."""
+    if any(row["n"] > row["n_leads"] for row in rows):
+        return SHARE_BEFORE_WIN
+    return SHARE_WON
 
 
 def _won(row: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from reports.charts.look import (
 from reports.content import Row
 from reports.text import printable
 
-TOO_FEW, APART, SAME = "too few to tell", "no value", "the same for all leads"
+TOO_FEW, APART, SAME = "too few to tell", "no value", "the same for all"
 MARKS = {
     CLEAR: (ORANGE, "circle"),
     UNCLEAR: (BLUE, "square"),
@@ -44,7 +44,7 @@ def rates_chart(
     what: str,
     base: float | None,
     form: str = "%",
-    base_name: str = "all leads",
+    base_name: str = "the average",
 ) -> alt.LayerChart | None:
     """Draw a share or mean of each group with its interval, compared with that of all leads.
 
@@ -170,7 +170,7 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
             tooltip=[
                 alt.Tooltip("label:N", title="step"),
                 alt.Tooltip("counts:N", title="leads"),
-                alt.Tooltip("share:Q", title="share of all leads", format=".1%"),
+                alt.Tooltip("share:Q", title="share of the leads", format=".1%"),
             ],
         )
     )

@@ -60,7 +60,7 @@ def months_chart(
     if base is not None:
         dashed = alt.Chart(pd.DataFrame({"y": [base]})).mark_rule(color=GREY, strokeDash=[4, 4])
         layers.insert(0, dashed.encode(y="y:Q"))
-        about += "; dashed: all leads"
+        about += "; dashed: the average"
     return titled(alt.layer(*layers), title, f"{about}; bars: 95 % intervals", height=260)
 
 

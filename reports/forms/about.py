@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reports.content import Report
 from reports.forms.cells import is_number, written
 from reports.model_verdict import WORDS
 from reports.text import printable
@@ -12,6 +13,7 @@ COUNTS = {
     "mature": "Old enough to count",
     "won": "Won of these",
     "open": "Open",
+    "unknown": "Open, or ended before the outcomes begin",
 }
 LEVELS = WORDS | {
     "not assessed": "not assessed",
@@ -51,6 +53,31 @@ def about_of(about: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(verdict, Mapping) and verdict.get("level") in LEVELS:
         descriptions["Verdict of the model"] = LEVELS[str(verdict["level"])]
     return descriptions
+
+
+def stamp_of(report: Report) -> str:
+    """Format the moment of a report; records without times have none.
+
+    Examples
+    --------
+    >>> stamp_of(Report("acme", "2026-11-24T06:00:00+00:00", {}, ()))
+    'As of 2026-11-24 06:00 UTC.'
+    """
+    if report.as_of is None:
+        return "The records have no times, so this report has no date."
+    return f"As of {written(report.as_of, 'time')} UTC."
+
+
+def part_of(about: Mapping[str, Any]) -> str:
+    """Format which part of the leads a report is about; empty if it is about all leads.
+
+    Examples
+    --------
+    >>> part_of({"since": "2026-01-01T00:00:00+00:00", "segment": ["industry", "Software"]})
+    'Only leads created since 2026-01-01; industry = Software.'
+    """
+    filters = _filters(about)
+    return f"Only leads {'; '.join(filters)}." if filters else ""
 
 
 def notes_of(about: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from reports.content import Column, Figure, Page, Report, Row
-from reports.forms.about import about_of, notes_of
+from reports.forms.about import about_of, notes_of, part_of, stamp_of
 from reports.forms.cells import WORDS, cell_of
 from reports.forms.drawings import Drawing
 from reports.forms.html_page import document, name, render, static
@@ -70,6 +70,8 @@ def _body(
     return render(
         template,
         report=report,
+        stamp=stamp_of(report),
+        only_leads=part_of(report.about),
         about=about_of(report.about),
         notes=notes_of(report.about),
         charts=charts,

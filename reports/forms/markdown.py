@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
-from reports.forms.about import about_of, notes_of
-from reports.forms.cells import WORDS, cell_of, sentence, written
+from reports.content import Column, Figure, Page, Report, Section, Takeaway
+from reports.forms.about import about_of, notes_of, part_of, stamp_of
+from reports.forms.cells import WORDS, cell_of, sentence
 from reports.forms.drawings import Drawing
 from reports.text import MOST_PROSE, printable
 
@@ -54,7 +54,7 @@ def pages_of(report: Report, drawings: Mapping[str, Drawing]) -> dict[str, str]:
     files = {INDEX: _index(report)}
     for page in report.pages:
         files[f"{page.slug}.md"] = _page(page, report, drawings, defined)
-    files[DEFINITIONS] = _definitions(report.metrics)
+    files[DEFINITIONS] = _definitions(report)
     return files
 
 
@@ -76,10 +76,13 @@ def _index(report: Report) -> str:
 
 
 def _stamp(report: Report) -> list[str]:
-    stamp = f"As of {escaped(written(report.as_of, 'time'))} UTC."
+    stamp = [escaped(stamp_of(report))]
+    part = part_of(report.about)
+    if part:
+        stamp += ["", escaped(part)]
     if not report.about.get("simulated"):
-        return [stamp]
-    return ["**Simulated: made-up records. No figure here is about real leads.**", "", stamp]
+        return stamp
+    return ["**Simulated: made-up records. No figure here is about real leads.**", "", *stamp]
 
 
 def _page(page: Page, report: Report, drawings: Mapping[str, Drawing], defined: set[str]) -> str:
@@ -151,9 +154,10 @@ def _heading(column: Column, defined: set[str]) -> str:
     return f"[{title}]({DEFINITIONS}#{_anchor(column.metric)})"
 
 
-def _definitions(metrics: Sequence[Row]) -> str:
+def _definitions(report: Report) -> str:
     lines = ["# Definitions", "", "How each number is counted, the same on every page.", ""]
-    for metric in metrics:
+    lines += [*_stamp(report), ""]
+    for metric in report.metrics:
         name = str(metric["name"])
         lines += [f'## <a id="{_anchor(name)}"></a>{escaped(metric["title"])}', ""]
         lines += [escaped(sentence(metric["definition"])), ""]

@@ -10,8 +10,7 @@ from pathlib import Path
 from crm.errors import SourceError
 from crm.files import whole_file
 from reports.content import ChangeKind, Report
-from reports.forms.about import about_of
-from reports.forms.cells import written
+from reports.forms.about import about_of, stamp_of
 from reports.forms.markdown import INDEX, escaped, takeaway_lines
 
 BEGIN = b"<!-- leadscore: begin%s. The text up to the next mark is rewritten. -->"
@@ -125,9 +124,11 @@ def _page(report: Report, who: str, at: datetime.datetime) -> list[str]:
     lines = [f"# Takeaways of {at:%Y-%m-%d}: {subject}", ""]
     if report.about.get("simulated"):
         lines += ["**Simulated: made-up records. No figure here is about real leads.**", ""]
-    as_of = escaped(written(report.as_of, "time"))
-    shared = f"shared by {escaped(who, 80)} at {at:%H:%M} UTC"
-    lines += [f"As of {as_of} UTC, {shared}.", ""]
+    lines += [
+        f"{escaped(stamp_of(report))} This page was shared by {escaped(who, 80)} at "
+        f"{at:%H:%M} UTC.",
+        "",
+    ]
     written_lines: set[str] = set()
     for page in report.pages:
         takeaways = [line for line in takeaway_lines(page.takeaways) if line not in written_lines]

@@ -135,7 +135,7 @@ def audience_page(rows: ReportRows) -> Page:
                 ratio_metric="won_ratio",
             ),
             base=average.share.value,
-            base_name=average.name,
+            base_name=average.words,
             note=empty_words(contrasts, "values"),
         )
         sections.append(Section(column_label(groups.column), figures=(rates,)))

@@ -42,11 +42,6 @@ class Average:
         return "the average of leads with a known value" if self.n_missing else "the average"
 
     @property
-    def name(self) -> str:
-        """The words for the leads in the legend of a chart."""
-        return "all leads with a value" if self.n_missing else "all leads"
-
-    @property
     def about(self) -> str:
         """The part of a subtitle that counts the leads without a value; empty if there are none."""
         if not self.n_missing:

@@ -12,7 +12,7 @@ from models.evaluation.differences import shares_differ
 from reports.charts.lines import lines_chart
 from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of
 from reports.pages.groups import share_columns
-from reports.pages.phrases import GRADES, day_name, share_words
+from reports.pages.phrases import GRADES, IN_SAMPLE, day_name, share_words
 from reports.rows.rows import ReportRows
 from reports.rows.scored import has_enough, not_learned_from
 from reports.text import NO_BREAK
@@ -63,9 +63,9 @@ def capacity_page(rows: ReportRows) -> Page:
     capacity = min(leads_per_week or a_week * USUAL_PART, a_week)
     which = "" if is_learned else " that the model has not learned from"
     about = (
-        f"{len(probability):,} leads{which}, of the {weeks:.0f} weeks to "
-        f"{day_name(rows.leads_until)}, the newest lead, as scored at creation; wins if the "
-        "predicted chances come true"
+        f"{len(probability):,} leads{which}, of the {weeks:.0f} weeks up to the newest of all "
+        f"leads, {day_name(rows.leads_until)}, as scored at creation; wins if the predicted "
+        "chances come true"
     )
     if leads_per_week:
         basis = f"Sales can work {leads_per_week:,} leads a week ([report] leads_per_week)."
@@ -174,10 +174,7 @@ def _check(rows: ReportRows, card: ModelCard, part: float) -> tuple[Section, tup
     chosen = unseen
     if flatters:
         chosen = np.ones(len(won), dtype=bool)
-        text = (
-            "Today's model has since learned from these very leads, so these figures look better "
-            "than they are, and are folded."
-        )
+        text = f"{IN_SAMPLE} They are folded."
     won = won[chosen]
     order = np.argsort(-scored.probability[chosen], kind="stable")
     cut = max(round(part * len(order)), 1)

@@ -10,18 +10,18 @@ from reports.pages.phrases import day_name
 from reports.rows.coverage import Earned
 from reports.rows.rows import ReportRows
 
+WITHOUT_LARGEST = "Without a deal that is most of it"  # the title of a column
+
 
 def unknown_words(rows: ReportRows) -> str:
-    """Describe the leads without a known outcome; empty if all outcomes are known.
-
-    The counts are of all leads, also of those outside a segment.
-    """
+    """Describe the leads without a known outcome; empty if all outcomes are known."""
     coverage = rows.coverage
-    if not coverage.n_unknown:
+    n_unknown = int((~rows.has_known_outcome).sum())
+    if not n_unknown:
         return ""
     return (
-        f"The leads begin on {day_name(coverage.leads_from)}, the outcomes on "
-        f"{day_name(coverage.outcomes_from)}. It is not known how the {coverage.n_unknown:,} leads "
+        f"The leads begin on {day_name(int(rows.created.min()))}, the outcomes on "
+        f"{day_name(coverage.outcomes_from)}. It is not known how the {n_unknown:,} leads "
         "created before the outcomes begin ended, so they are in no conversion and no comparison."
     )
 
@@ -39,10 +39,17 @@ def closed_early_words(rows: ReportRows) -> str:
     )
 
 
+def newest_lead_words(rows: ReportRows) -> str:
+    """Format when the newest lead was created; the newest of all, if the report is about a part."""
+    newest = "newest of all leads" if rows.is_part else "newest lead"
+    return f"The {newest} was created on {day_name(rows.leads_until)}"
+
+
 def amounts_words(rows: ReportRows) -> str:
     """Format the number of wins with an amount, and of all wins."""
     coverage = rows.coverage
-    return f"{coverage.n_with_amount:,} of {coverage.n_wins:,} wins have an amount"
+    of_all = " of all leads, not only of those of this report," if rows.is_part else ""
+    return f"{coverage.n_with_amount:,} of {coverage.n_wins:,} wins{of_all} have an amount"
 
 
 def no_revenue_words(rows: ReportRows) -> str:

@@ -178,7 +178,7 @@ def same_time_note(rows: Sequence[Row]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return (
         f"The share of {', '.join(names[:MOST_NAMES])}{more} in the leads changes over time. So "
-        "the comparison is with leads of the same time, not with all leads."
+        "the comparison is with leads of the same time, not with leads of all times."
     )
 
 
@@ -190,7 +190,7 @@ def rates_figure(
     labels: RatesLabels,
     *,
     base: float,
-    base_name: str = "all leads",
+    base_name: str = "the average",
     note: str = "",
 ) -> Figure:
     """Build a figure of groups compared with all leads, or those of `base_name`.

@@ -17,6 +17,7 @@ from reports.metrics import DEFINITIONS
 from reports.pages.coverage import (
     closed_early_words,
     last_days,
+    newest_lead_words,
     revenue_sentences,
     unknown_words,
 )
@@ -144,10 +145,14 @@ def month_page(rows: ReportRows, other_pages: Sequence[Page]) -> Page:
         sections=(
             section,
             Section(VERDICT, (rows.verdict.sentence, *rows.verdict.reasons[:1])),
-            Section("All leads", _summary(rows, other_pages)),
+            Section(_all_leads(rows), _summary(rows, other_pages)),
         ),
         keeps_leads=False,
     )
+
+
+def _all_leads(rows: ReportRows) -> str:
+    return "All leads of this report" if rows.is_part else "All leads"
 
 
 def _summary(rows: ReportRows, other_pages: Sequence[Page]) -> tuple[str, ...]:
@@ -158,9 +163,10 @@ def _summary(rows: ReportRows, other_pages: Sequence[Page]) -> tuple[str, ...]:
         if rows.has_times:
             leads = f"leads that are at least {rows.horizon_days:g} days old"
         paragraphs.append(
-            f"Of the {leads}, {share_words(share_of(wins, n))} are won. "
-            f"{int(rows.is_open.sum()):,} of {len(rows):,} leads are open."
+            f"Of the {leads}, {share_words(share_of(wins, n))} are won. {_open_words(rows)}"
         )
+    else:
+        paragraphs.append(_open_words(rows))
     paragraphs += filter(None, [unknown_words(rows), closed_early_words(rows)])
     silent = [page for page in other_pages if not page.takeaways]
     bare = [page for page in silent if not any(part.figures for part in page.sections)]
@@ -173,6 +179,18 @@ def _summary(rows: ReportRows, other_pages: Sequence[Page]) -> tuple[str, ...]:
     return tuple(paragraphs)
 
 
+def _open_words(rows: ReportRows) -> str:
+    """Format how many leads are open, and of how many this is not known."""
+    n_open, n_unknown = int(rows.is_open.sum()), int(rows.is_unknown.sum())
+    text = f"{n_open:,} of {len(rows):,} leads are open."
+    if not n_unknown:
+        return text
+    return (
+        f"{text} {n_unknown:,} more have no outcome either, but they were created before the "
+        "outcomes begin, so it is not known whether they are open."
+    )
+
+
 def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     if not (rows.created < rows.leads_until - 2 * DAYS * DAY).any():
         return Section(HEADING, needs="Leads that were created over at least 60 days."), []
@@ -181,7 +199,7 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     figure = Figure(
         name="month-figures",
         finding=_finding(new_leads, wins),
-        about="all leads; each row names its 30 days, UTC",
+        about=f"{_all_leads(rows).lower()}; each row names its 30 days, UTC",
         columns=(
             Column("name", "Figure"),
             Column("window", "30 days"),
@@ -224,8 +242,13 @@ def _paragraphs(rows: ReportRows) -> tuple[str, ...]:
     paragraphs = []
     if rows.leads_end_early:
         paragraphs.append(
-            f"The newest lead was created on {day_name(rows.leads_until)}; other records go on to "
+            f"{newest_lead_words(rows)}; other records go on to "
             f"{day_name(rows.as_of)}. New leads are counted up to the newest lead."
+        )
+    if not _has_all_wins(rows, rows.as_of - 2 * DAYS * DAY):
+        paragraphs.append(
+            f"Wins and revenue of the {DAYS} days before are not shown: leads created before "
+            f"{day_name(rows.since)} are left out, and the others were too young to be won then."
         )
     paragraphs += filter(None, [_no_lead_became_old(rows)])
     if rows.coverage.n_with_amount:
@@ -247,6 +270,14 @@ def _no_lead_became_old(rows: ReportRows) -> str:
     )
 
 
+def _has_all_wins(rows: ReportRows, begins: int) -> bool:
+    """Return whether the leads of the report can have been won at any age since a moment.
+
+    If earlier leads are left out, the first of the others are too young to be won then.
+    """
+    return rows.since + rows.horizon <= begins
+
+
 def _won_in_days(rows: ReportRows, end: int) -> Bools:
     """Return which leads were won in the 30 days up to a moment."""
     return np.asarray(rows.is_won & _last_and_before(rows.closed, end)[0])
@@ -257,7 +288,8 @@ def _figures(rows: ReportRows) -> list[MonthFigure]:
     created = _last_and_before(rows.created, rows.leads_until)
     ends = (rows.as_of, rows.as_of - DAYS * DAY)
     closed = [_won_in_days(rows, end) for end in ends]
-    is_known = rows.coverage.outcomes_from <= ends[1] - DAYS * DAY
+    begins = ends[1] - DAYS * DAY  # of the days before
+    is_known = rows.coverage.outcomes_from <= begins and _has_all_wins(rows, begins)
     mature_until = min(rows.as_of - rows.horizon, rows.leads_until)
     cohorts = [
         leads & rows.has_known_outcome & ~rows.is_closed_early
@@ -269,7 +301,7 @@ def _figures(rows: ReportRows) -> list[MonthFigure]:
         *_revenue_figures(rows, closed, is_known),
     ]
     new, old = (share_of(int(rows.won[leads].sum()), int(leads.sum())) for leads in cohorts)
-    if min(new.n, old.n) >= FEWEST_LEADS:
+    if min(new.n, old.n) >= FEWEST_LEADS and rows.since <= mature_until - 2 * DAYS * DAY:
         table.append(
             MonthFigure(
                 name="Conversion of the newest leads that are old enough, %",

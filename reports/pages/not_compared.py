@@ -22,7 +22,7 @@ def reason_of_alike(groups: Groups, of: Bools) -> str:
         return "The outcome of these leads is not certain yet."
     if set(groups.names) <= {*NOT_ALIKE}:
         return f"None of its values is shared by {FEWEST_LEADS} leads or more."
-    return "All leads with a certain outcome have the same value in it, or none."
+    return "The leads with a certain outcome all have the same value in it, or none."
 
 
 def not_compared_section(reasons: Mapping[str, str]) -> tuple[Section, ...]:

@@ -7,6 +7,10 @@ from models.evaluation.comparisons import FEWEST_LEADS, Contrast, Share
 from reports.numbers import counted_share, percent, x_of_n
 from reports.rows.rows import ReportRows
 
+IN_SAMPLE = (  # of figures of leads that the model learned from
+    "The model has learned from these leads, so the figures do not show how good it is on new "
+    "ones: usually they look better, and if the leads have changed, they may look worse."
+)
 GRADES = "Grades, and the outcomes of leads that had them."  # what a model would show
 
 

@@ -98,6 +98,7 @@ def make_rows(
         rows,
         columns=columns,
         audited=audited,
+        since=NOT_A_TIME if since is None else cell_time(since),
         segment=segment,
         is_part=is_part,
         verdict=verdict_of(scorer.card if scorer else None, refused, is_part=is_part),

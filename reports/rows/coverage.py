@@ -29,8 +29,6 @@ class Coverage:
     outcomes_from : int
         The day on which the outcomes begin, if that is much later than the leads; else
         `NOT_A_TIME`. The outcomes of leads created earlier are not known.
-    n_unknown : int
-        The number of leads created before that day.
     n_wins, n_with_amount : int
         All wins, and those with an amount other than 0.
     """
@@ -38,7 +36,6 @@ class Coverage:
     leads_from: int = NOT_A_TIME
     stages_from: int = NOT_A_TIME
     outcomes_from: int = NOT_A_TIME
-    n_unknown: int = 0
     n_wins: int = 0
     n_with_amount: int = 0
 
@@ -77,6 +74,11 @@ class Earned:
         """The sum without the deal that is most of it."""
         return self.total - (self.largest or 0.0)
 
+    @property
+    def without_largest(self) -> float | None:
+        """The sum without the deal that is most of it; None if no deal is, or with under five."""
+        return None if self.largest is None else self.rest
+
 
 def coverage_of(records: Records, as_of: int, since: int = NOT_A_TIME) -> Coverage:
     """Find what records cover up to a moment.
@@ -114,7 +116,6 @@ def coverage_of(records: Records, as_of: int, since: int = NOT_A_TIME) -> Covera
         leads_from=int(leads.min()) if len(leads) else NOT_A_TIME,
         stages_from=_first_of(records.stages),
         outcomes_from=first,
-        n_unknown=int((leads < first).sum()),
         **amounts,
     )
 

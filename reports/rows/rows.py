@@ -49,7 +49,8 @@ class ReportRows:
     closed_by : ndarray of int64, shape (n,)
         The last moment of a closing that is given as a day; else as `closed`.
     is_won, is_lost : ndarray of bool, shape (n,)
-        The outcome up to the moment, within the horizon or later. A lead that is neither is open.
+        The outcome up to the moment, within the horizon or later. A lead that is neither is open,
+        or created before the outcomes begin.
     won : ndarray of bool, shape (n,)
         True for leads that were won after their creation, within the horizon.
     is_old : ndarray of bool, shape (n,)
@@ -77,6 +78,9 @@ class ReportRows:
         The columns of `source` and `audience`, and those that are not compared.
     audited : AuditedRecords
         The leak audit of all records.
+    since : int
+        All of these leads were created at or after it, in microseconds; `NOT_A_TIME` if the report
+        does not leave out earlier ones.
     segment : tuple of str, optional
         The column and the value that all of these leads have.
     verdict : ModelVerdict
@@ -112,6 +116,7 @@ class ReportRows:
     arrival: Scored | None = None
     columns: ReportColumns = ReportColumns()
     audited: AuditedRecords = AuditedRecords()
+    since: int = NOT_A_TIME
     segment: tuple[str, str] | None = None
     verdict: ModelVerdict = NO_MODEL
     is_part: bool = False
@@ -126,8 +131,13 @@ class ReportRows:
 
     @property
     def is_open(self) -> Bools:
-        """True for leads without an outcome, shape (n,)."""
-        return ~(self.is_won | self.is_lost)
+        """True for leads that are known to have no outcome, shape (n,)."""
+        return ~(self.is_won | self.is_lost) & self.has_known_outcome
+
+    @property
+    def is_unknown(self) -> Bools:
+        """True for leads without an outcome that may have had one before the outcomes begin."""
+        return ~(self.is_won | self.is_lost) & ~self.has_known_outcome
 
     @property
     def horizon_days(self) -> float:
@@ -248,7 +258,8 @@ class ReportRows:
             `first_activity_at`, `last_activity_at`, `first_sales_at`, and `probability`,
             `score`, `grade` as of the moment; unknown values are missing.
         """
-        outcome = np.select([self.is_won, self.is_lost], ["won", "lost"], default="open")
+        outcome = np.select([self.is_won, self.is_lost], ["won", "lost"], "open").astype(object)
+        outcome[self.is_unknown] = None
         columns: dict[str, Any] = {
             "lead_id": self.records.leads["lead_id"].to_numpy(),
             "source": None if self.source is None else self.source.of_leads,

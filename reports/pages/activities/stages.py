@@ -63,7 +63,7 @@ def stages_section(
         return (
             f"In the first {days:g} days in {quoted_name(stages[k])}, leads with "
             f"{twins(names, looks[k].had, i)} are won "
-            f"{ratio_words(group, 'all leads in that stage')}."
+            f"{ratio_words(group, 'the average in that stage')}."
         )
 
     items = [(row.name, row.share) for row in table]

@@ -184,7 +184,7 @@ def _filled_takeaway(row: FilledRow) -> Takeaway:
 
 def _filled_finding(table: Sequence[FilledRow], far: Sequence[FilledRow]) -> str:
     if all(row.is_full for row in table):
-        return "Every column is filled for every lead"
+        return f"Every column is filled for all {table[0].n:,} leads"
     if all(row.p is None for row in table):
         first = table[0]
         return (

@@ -16,7 +16,7 @@ from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, gains, reliabil
 from reports.charts.card import grades_chart
 from reports.content import Section, Takeaway
 from reports.numbers import percent
-from reports.pages.phrases import day_name, of_words, share_words
+from reports.pages.phrases import IN_SAMPLE, day_name, of_words, share_words
 from reports.pages.score.grades import GradeRow, best_and_worst, curves, grades_figure
 from reports.rows.rows import ReportRows
 from reports.rows.scored import has_enough, not_learned_from
@@ -55,10 +55,7 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
         f"count in the {rows.horizon_days:g}{NO_BREAK}days to {day_name(rows.as_of)}. "
     )
     if flatters:
-        text += (
-            "It has since learned from these very leads, so these figures look better than they "
-            "are, and are folded."
-        )
+        text += f"{IN_SAMPLE} They are folded."
     else:
         text += "Only leads that it has not learned from are shown."
     if before.is_sample:

@@ -8,12 +8,11 @@ from models.evaluation.comparisons import FEWEST_LEADS, share_of
 from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
 from reports.pages.groups import share_columns
-from reports.pages.phrases import mature_words, of_words
+from reports.pages.phrases import IN_SAMPLE, mature_words, of_words
 from reports.rows.rows import ReportRows
 from reports.rows.scored import Scored, has_enough, not_learned_from
 
 BAND = 10
-LEARNED = "These figures look better than they are on new leads."
 UNSEEN = "The model has not learned from these leads."
 
 
@@ -72,7 +71,7 @@ def bands_section(rows: ReportRows, card: ModelCard) -> Section:
         ),
         rows=cells,
         chart=rates_chart(cells, finding, about, what="Conversion", base=float(won[mature].mean())),
-        note=LEARNED if is_learned else UNSEEN,
+        note=IN_SAMPLE if is_learned else UNSEEN,
         learned_from=is_learned,
     )
     return Section(heading, figures=(figure,))

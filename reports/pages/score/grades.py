@@ -131,10 +131,15 @@ def best_and_worst(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]
     elif worst.value:
         factor = best.value / worst.value
         comparison = f"{factor:.{1 if factor < 10 else 0}f} times as often as"
+    finding = f"Grade {best.name} leads are won {comparison} grade {worst.name} leads"
+    if best.is_repeated or worst.is_repeated:
+        finding = (
+            f"Scores with grade {best.name} are followed by a win {comparison} scores with grade "
+            f"{worst.name}"
+        )
     return [
         Takeaway(
-            f"Grade {best.name} leads are won {comparison} grade {worst.name} leads: "
-            f"{best.words()} against {worst.words()}.{_measured_on(figure)}",
+            f"{finding}: {best.words()} against {worst.words()}.{_measured_on(figure)}",
             {**best.cells(), "other": worst.value, "p": p},
             "grade_won_share",
             figure.name,
@@ -165,14 +170,15 @@ def misstated(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]:
     n_alike = sum((row.stated < row.value) == is_low for _, _, row in wrong)
     direction = "too low" if is_low else "too high"
     points = 100 * abs(worst.stated - worst.value)
+    happened = "followed by a win" if worst.is_repeated else "won"
     others = ""
     if len(judged) > 1:
         others = f" The chances of {n_alike} of {len(judged)} grades are {direction}."
     return [
         Takeaway(
             f"The predicted chances of grade {worst.name} are {points:.0f} points {direction}: "
-            f"{percent(worst.stated)} predicted, {worst.words()} won.{others} Use the order of the "
-            f"leads, not the percentages.{_measured_on(figure)}",
+            f"{percent(worst.stated)} predicted, {worst.words()} {happened}.{others} Use the order "
+            f"of the leads, not the percentages.{_measured_on(figure)}",
             {**worst.cells(), "p": p},
             "stated_share",
             figure.name,
@@ -185,11 +191,18 @@ def _measured_on(figure: Figure) -> str:
     return f" Measured on the {figure.about.partition(',')[0]}."
 
 
-def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> list[Figure]:
-    """Build the figures of predicted against true shares, and of the wins of the best leads."""
+def curves(
+    bins: Sequence[Row], best: Sequence[Row], name: str, about: str, *, of_scores: bool = False
+) -> list[Figure]:
+    """Build the figures of predicted against true shares, and of the wins of the best leads.
+
+    With `of_scores`, leads were scored several times, and the rows count scores.
+    """
     figures = []
+    won = "Before a win" if of_scores else "Won"
+    wins_reached = "Scores before a win reached" if of_scores else "Wins reached"
     if len(bins) > 1:
-        chart = reliability_chart(bins, about)
+        chart = reliability_chart(bins, about, of_scores=of_scores)
         figures.append(
             Figure(
                 name=f"{name}-reliability",
@@ -199,7 +212,7 @@ def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> l
                     Column("bin", "Bin, best first"),
                     Column("n", "Scores", "count"),
                     Column("stated", "Predicted chance", "share", "stated_share"),
-                    Column("won", "Won", "share", "grade_won_share", ("wins", "n")),
+                    Column("won", won, "share", "grade_won_share", ("wins", "n")),
                     *interval_columns("share"),
                 ),
                 rows=tuple(bins),
@@ -207,7 +220,7 @@ def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> l
             )
         )
     if best:
-        chart = gains_chart(best, about)
+        chart = gains_chart(best, about, of_scores=of_scores)
         figures.append(
             Figure(
                 name=f"{name}-gains",
@@ -215,7 +228,7 @@ def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> l
                 about=about,
                 columns=(
                     Column("share", "Worked, best first", "share", "best_part", ("n", "n_all")),
-                    Column("gain", "Wins reached", "share", "gain", ("wins", "all_wins")),
+                    Column("gain", wins_reached, "share", "gain", ("wins", "all_wins")),
                     *interval_columns("share"),
                     Column("lift", "Against random order", "ratio"),
                 ),

@@ -35,7 +35,13 @@ def hold_out_section(card: ModelCard, is_part: bool) -> tuple[Section, list[Take
         figure = grades_figure(grades, "score-test-grades", about, chart)
         takeaways = best_and_worst(grades, figure) + misstated(grades, figure)
         figures.append(figure)
-    figures += curves(test.get("reliability", ()), test.get("gains", ()), "score-test", about)
+    figures += curves(
+        test.get("reliability", ()),
+        test.get("gains", ()),
+        "score-test",
+        about,
+        of_scores=card.counts_scores,
+    )
     if not figures:
         return Section(heading, needs="Figures of a test. This model card has none."), []
     return Section(heading, (text,), tuple(figures)), takeaways

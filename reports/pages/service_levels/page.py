@@ -1,6 +1,7 @@
 """Service levels: what marketing hands over and how sales works it, by grade and week."""
 
 from reports.content import Page, Section, Takeaway
+from reports.pages.coverage import newest_lead_words
 from reports.pages.phrases import day_name
 from reports.pages.service_levels.grades import basis_sentences, best_grade_takeaway, grades_figure
 from reports.pages.service_levels.handovers import (
@@ -48,7 +49,7 @@ def service_page(rows: ReportRows) -> Page:
     last = (end - MONDAY) // WEEK * WEEK + MONDAY
     if end < rows.as_of:
         basis += (
-            f" The newest lead was created on {day_name(rows.leads_until)}; other records go on to "
+            f" {newest_lead_words(rows)}; other records go on to "
             f"{day_name(rows.as_of)}. Weeks are shown up to the newest lead."
         )
     handovers = Handovers(

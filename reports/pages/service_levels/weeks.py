@@ -7,6 +7,7 @@ from typing import Any
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.charts.lines import lines_chart
 from reports.content import Column, Figure, Section
+from reports.pages.coverage import WITHOUT_LARGEST
 from reports.pages.phrases import day_name
 from reports.pages.service_levels.handovers import (
     ALL,
@@ -38,7 +39,7 @@ class Week:
             **{f"handed_{row.grade}": row.handed for row in self.by_grade},
             "deals": self.deals,
             "revenue": self.earned.total if has_revenue else None,
-            "rest": self.earned.rest if has_revenue else None,
+            "rest": self.earned.without_largest if has_revenue else None,
             "with_amount": self.earned.n_with_amount,
             "name": self.day,
         }
@@ -141,8 +142,7 @@ def _revenue_columns(weeks: Sequence[Week]) -> tuple[Column, ...]:
         return ()
     columns = [Column("revenue", "Revenue won in the week", "amount", "week_revenue")]
     if any(earned.largest is not None for earned in known):
-        title = "Without a deal that is most of it"
-        columns.append(Column("rest", title, "amount", "week_revenue"))
+        columns.append(Column("rest", WITHOUT_LARGEST, "amount", "week_revenue"))
     if any(earned.n_with_amount < earned.n_wins for earned in known):
         columns.append(Column("with_amount", "Deals with an amount", "count", "week_deals"))
     return tuple(columns)

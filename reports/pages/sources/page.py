@@ -56,7 +56,7 @@ def sources_page(rows: ReportRows) -> Page:
             group="Source", value="Conversion", metric="won_share", ratio_metric="won_ratio"
         ),
         base=average.share.value,
-        base_name=average.name,
+        base_name=average.words,
         note=empty_words(families.won, "sources"),
     )
     origin = f"The source of a lead is the value of its column {quoted_column(groups.column)}."

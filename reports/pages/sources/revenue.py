@@ -13,7 +13,7 @@ from models.evaluation.same_time_means import compare_mean_within
 from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.averages import Average, average_of, has_value
-from reports.pages.coverage import revenue_sentences
+from reports.pages.coverage import WITHOUT_LARGEST, revenue_sentences
 from reports.pages.groups import (
     compared_columns,
     interval_columns,
@@ -38,7 +38,7 @@ class RevenueRow(TableRow):
     """The revenue of a source; the value of `mean` is the revenue per lead.
 
     `all_wins` counts the wins with and without an amount, `all_n` all leads. `rest` is the revenue
-    without the one deal that is most of it.
+    without the one deal that is most of it; None if no deal is.
     """
 
     name: str
@@ -49,7 +49,7 @@ class RevenueRow(TableRow):
     revenue_share: float
     all_n: int
     lead_share: float
-    rest: float
+    rest: float | None
 
 
 def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, ...]]:
@@ -76,6 +76,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
         finding = _revenue_finding(name, means[name], base, average)
     about = about_mature(rows) + average.about
     cells = cells_of(table)
+    rest = (Column("rest", WITHOUT_LARGEST, "amount", "revenue"),)
     figure = Figure(
         name="sources-revenue",
         finding=finding,
@@ -86,7 +87,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
             Column("all_wins", "Wins", "count", "counted_wins"),
             Column("wins", "Wins with an amount", "count"),
             Column("revenue", "Revenue", "amount", "revenue"),
-            Column("rest", "Without a deal that is most of it", "amount", "revenue"),
+            *(rest if any(row.rest is not None for row in table) else ()),
             Column(
                 "revenue_share",
                 "Of all revenue",
@@ -94,7 +95,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
                 "revenue_share",
                 ("revenue", "all_revenue"),
             ),
-            Column("lead_share", "Of all leads", "share", "lead_share", ("n", "all_n")),
+            Column("lead_share", "Of the leads", "share", "lead_share", ("n", "all_n")),
             Column("value", "Revenue per lead", "amount", "revenue_per_lead"),
             *interval_columns("amount"),
             Column("ratio", "Against all", "ratio"),
@@ -120,7 +121,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
             what="Revenue per lead",
             base=base,
             form=",.0f",
-            base_name=average.name,
+            base_name=average.words,
         ),
     )
     sentences = tuple(revenue_sentences(rows, earned))
@@ -159,7 +160,7 @@ def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:
                 revenue_share=of_source.total / total,
                 all_n=len(earned),
                 lead_share=mean.n / len(earned),
-                rest=of_source.rest,
+                rest=of_source.without_largest,
             )
         )
     return table
