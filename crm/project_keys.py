@@ -142,6 +142,7 @@ class ReportKeys(Struct, frozen=True, forbid_unknown_fields=True):
     content_is_people: bool = False
     sales_channels: list[str] = field(default_factory=list)
     leads_per_week: Annotated[int, Meta(ge=1)] | None = None
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
     targets: TargetKeys = field(default_factory=TargetKeys)
 
 

@@ -64,6 +64,8 @@ class Column:
         The name of its definition in `reports.metrics`; empty for a label.
     of : tuple of str or None
         For a share: the keys of its two counts, x and n of "x of n".
+    form_key : str
+        The key of the cell that contains the form of the row, if rows differ in it; else empty.
     """
 
     key: str
@@ -71,6 +73,7 @@ class Column:
     form: str = "text"
     metric: str = ""
     of: tuple[str, str] | None = None
+    form_key: str = ""
 
 
 class Comparison(Enum):
@@ -124,7 +127,8 @@ class Figure:
         keys: dict[str, None] = {}
         for column in self.columns:
             keys[column.key] = None
-            keys |= dict.fromkeys(key for key in column.of or () if key not in shown)
+            others = (*(column.of or ()), column.form_key)
+            keys |= dict.fromkeys(key for key in others if key and key not in shown)
         return list(keys)
 
     def has_columns(self, keys: Iterable[str]) -> bool:

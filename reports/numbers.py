@@ -45,6 +45,17 @@ def x_of_n(x: float, n: float) -> str:
     return f"{x:,.{0 if float(x).is_integer() else 1}f} of {n:,.0f}"
 
 
+def money(amount: float, currency: str) -> str:
+    r"""Write an amount with its currency, if it is known.
+
+    Examples
+    --------
+    >>> money(1_234.5, "EUR"), money(1_234.5, "")
+    ('1,234\xa0EUR', '1,234')
+    """
+    return f"{amount:,.0f}{NO_BREAK}{currency}" if currency else f"{amount:,.0f}"
+
+
 def two_digits(value: float) -> str:
     """Write a number such as a lift."""
     return f"{value:.2f}"

@@ -132,6 +132,7 @@ def _about(rows: ReportRows, since: datetime.datetime | None) -> dict[str, Any]:
             "leads": len(rows),
             "wins": int(rows.is_won.sum()),
             "revenue": earned.total if earned.is_revenue else None,
+            "currency": rows.currency,
         },
         "outcomes_from": _iso(rows.coverage.outcomes_from),
         "notes": _notes_on_records(rows),

@@ -23,6 +23,7 @@ from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm
 from reports.content import ChangeKind, ChangeNote, Comparison, Figure, Page
 from reports.metrics import DEFINITIONS
+from reports.numbers import money
 from reports.pages.phrases import of_words, share_words
 from reports.text import printable, quoted_name
 
@@ -308,10 +309,14 @@ def _totals(about: Mapping[str, Any], before: Mapping[str, Any], when: str) -> C
         value, earlier = new.get(key), old.get(key)
         if not (isinstance(value, int | float) and isinstance(earlier, int | float)):
             continue
-        more = round(value - earlier)
+        more, unit = (
+            round(value - earlier),
+            str(new.get("currency", "")) if key == "revenue" else "",
+        )
         direction = "more" if more >= 0 else "fewer" if key != "revenue" else "less"
         parts.append(
-            f"{abs(more):,} {direction} {one if abs(more) == 1 else many} ({value:,.0f} now)"
+            f"{money(abs(more), unit)} {direction} {one if abs(more) == 1 else many} "
+            f"({money(value, unit)} now)"
         )
     if not parts:
         return None

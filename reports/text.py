@@ -70,6 +70,19 @@ def column_label(name: str) -> str:
     return label[:1].upper() + label[1:]
 
 
+def currency_of_name(name: str) -> str:
+    """Return the currency that the name of a column ends with; empty without one.
+
+    Examples
+    --------
+    >>> currency_of_name("amount_eur"), currency_of_name("AmountUSD"), currency_of_name("amount")
+    ('EUR', 'USD', '')
+    """
+    words = re.findall(r"[^\W_]+", CAMEL_CASE.sub(" ", name.removesuffix(SALESFORCE_SUFFIX)))
+    last = words[-1].upper() if words else ""
+    return last if last in CURRENCIES.split() else ""
+
+
 def quoted_name(name: object) -> str:
     """Format a name from data for a sentence: cut, and in quotation marks."""
     return f"“{printable(name, MOST_IN_SENTENCE)}”"

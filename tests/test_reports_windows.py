@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -14,7 +15,9 @@ from crm.records import Records
 from crm.times import DAY
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.content import Page, Row
+from reports.forms.cells import cell_of
 from reports.pages.capacity import capacity_page
+from reports.pages.coverage import with_currency
 from reports.pages.month import month_page
 from reports.pages.service_levels.page import service_page
 from reports.rows.building import make_rows
@@ -129,7 +132,7 @@ def test_a_median_wait_that_is_still_open_breaks_its_promise(
 ) -> None:
     (tmp_path / "leadscore.toml").write_text(PROJECT + TARGETS)
     page, rows = promises(tmp_path)
-    waiting = rows["median hours to the first sales activity"]
+    waiting = rows["median time to the first sales activity"]
     assert (waiting["kept"], waiting["actual"]) == ("no", None)
     assert "half of the leads still wait" in figure_of(page, "service-promises").note
 
@@ -142,6 +145,62 @@ def test_promises_are_kept_if_their_target_is_reached(
     assert rows["leads handed over a week"]["kept"] == "no"
     assert rows["share worked within 7 days"]["kept"] == "yes"
     assert rows["share worked within 7 days"]["actual"] == pytest.approx(0.2, abs=0.001)
+
+
+def test_promises_are_written_in_their_units(
+    exported: tuple[Project, Records], tmp_path: Path
+) -> None:
+    targets = TARGETS.replace("worked_share = {all = 0.2}", "worked_share = {all = 1.0}")
+    (tmp_path / "leadscore.toml").write_text(PROJECT + targets)
+    page, rows = promises(tmp_path)
+    shown = figure_of(page, "service-promises")
+    cells = {
+        name: [cell_of(shown, row, column).replace("\u00a0", " ") for column in shown.columns[1:3]]
+        for name, row in rows.items()
+    }
+    worked = rows["share worked within 7 days"]
+    of = f"{worked['wins']:,} of {worked['n']:,}"
+    assert cells["share worked within 7 days"] == [
+        "100.0 %",
+        f"{100 * worked['actual']:.1f} % ({of})",
+    ]
+    assert worked["wins"] / worked["n"] == worked["actual"]
+    assert cells["median time to the first sales activity"] == ["1 day", "–"]
+    assert {"form", "wins", "n"} <= set(shown.keys)  # the files say what the numbers are
+    assert [row["form"] for row in shown.rows] == ["ratio", "hours", "share", "share"]
+
+
+def test_the_first_page_says_how_many_promises_are_kept(
+    exported: tuple[Project, Records], tmp_path: Path
+) -> None:
+    (tmp_path / "leadscore.toml").write_text(PROJECT + TARGETS)
+    page, rows = promises(tmp_path)
+    n_kept = sum(row["kept"] == "yes" for row in rows.values())
+    sentence = page.takeaways[-1].sentence
+    assert sentence.startswith(f"{n_kept} of 4 promises are kept")
+    assert "Grade all: leads handed over a week" in sentence
+    project, records = exported
+    first = month_page(make_rows(project, records, NOW), [page])
+    assert [t.sentence for t in first.takeaways].count(sentence) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "column", "title"),
+    [
+        ('currency = "CHF"', "amount", "Revenue won a week (CHF)"),
+        ("", "deal_eur", "Revenue won a week (EUR)"),
+        ("", "amount", "Revenue won a week"),
+    ],
+)
+def test_amounts_have_the_currency_of_the_project_or_of_their_column(
+    exported: tuple[Project, Records], key: str, column: str, title: str
+) -> None:
+    project, records = exported
+    assert project.outcomes is not None
+    keys = msgspec.structs.replace(project.report, currency=key[12:15] or None)
+    outcomes = msgspec.structs.replace(project.outcomes, amount=column)
+    changed = replace(project, report=keys, outcomes=outcomes)
+    assert with_currency(make_rows(changed, records, NOW), "Revenue won a week") == title
 
 
 def test_conversion_counts_leads_whose_horizon_ended_in_the_weeks(

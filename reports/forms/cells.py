@@ -84,7 +84,8 @@ def cell_of(figure: Figure, row: Row, column: Column) -> str:
     >>> cell_of(figure, {"value": 0.25, "wins": 1, "n": 4}, share)
     '1 of 4'
     """
-    text = written(row.get(column.key), column.form)
+    form = str(row[column.form_key]) if column.form_key else column.form
+    text = written(row.get(column.key), form)
     x, n = (row.get(key) for key in column.of or ("", ""))
     if n is None or x is None or not is_number(row.get(column.key)):
         return text

@@ -5,7 +5,7 @@ import numpy as np
 from crm.times import DAY
 from features.coverage import ENOUGH_AMOUNTS
 from features.events import NEVER
-from reports.numbers import percent
+from reports.numbers import money, percent
 from reports.pages.phrases import day_name
 from reports.rows.coverage import Earned
 from reports.rows.rows import ReportRows
@@ -39,6 +39,11 @@ def closed_early_words(rows: ReportRows) -> str:
     )
 
 
+def with_currency(rows: ReportRows, title: str) -> str:
+    """Format the title of a column or a row of amounts, with their currency if it is known."""
+    return f"{title} ({rows.currency})" if rows.currency else title
+
+
 def newest_lead_words(rows: ReportRows) -> str:
     """Format when the newest lead was created; the newest of all, if the report is about a part."""
     newest = "newest of all leads" if rows.is_part else "newest lead"
@@ -67,14 +72,14 @@ def no_revenue_words(rows: ReportRows) -> str:
     )
 
 
-def largest_deal_words(earned: Earned) -> str:
+def largest_deal_words(earned: Earned, currency: str) -> str:
     """Describe the deal that is most of a sum, and the sum without it; empty if no deal is."""
     if earned.largest is None:
         return ""
     when = "" if earned.closed == NEVER else f", won on {day_name(earned.closed)},"
     return (
-        f"One deal{when} is {earned.largest:,.0f} of {earned.total:,.0f}. Without it, the sum is "
-        f"{earned.rest:,.0f}."
+        f"One deal{when} is {money(earned.largest, currency)} of {money(earned.total, currency)}. "
+        f"Without it, the sum is {money(earned.rest, currency)}."
     )
 
 
@@ -86,7 +91,7 @@ def revenue_sentences(rows: ReportRows, earned: Earned) -> list[str]:
     if not earned.is_revenue:
         return [f"The revenue is not known, because only {counted}."]
     missing = "" if earned.n_with_amount == earned.n_wins else f"{counted}; the others add nothing."
-    return [*filter(None, [missing, largest_deal_words(earned)])]
+    return [*filter(None, [missing, largest_deal_words(earned, rows.currency)])]
 
 
 def last_days(end: int, days: int) -> str:

@@ -20,6 +20,7 @@ from reports.pages.coverage import (
     newest_lead_words,
     revenue_sentences,
     unknown_words,
+    with_currency,
 )
 from reports.pages.groups import CHANCE_TITLE
 from reports.pages.phrases import day_name, of_words, share_words
@@ -28,6 +29,7 @@ from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "month", "This month in one minute"
 LEAD = "What happened in the newest 30 days, and what are the clearest findings of the other pages?"
+PROMISES = "target"  # the metric of the takeaway that counts the promises that are kept
 HEADING = "The newest 30 days"
 DAYS = 30
 
@@ -137,11 +139,13 @@ def month_page(rows: ReportRows, other_pages: Sequence[Page]) -> Page:
         )
         section, takeaways = Section(HEADING, needs=needs), []
     first = [page.takeaways[0] for page in other_pages if page.takeaways]
+    others = (takeaway for page in other_pages for takeaway in page.takeaways[1:])
+    promises = [takeaway for takeaway in others if takeaway.metric == PROMISES]
     return Page(
         slug=SLUG,
         title=TITLE,
         lead=LEAD,
-        takeaways=(*takeaways, *first),
+        takeaways=(*takeaways, *promises, *first),
         sections=(
             section,
             Section(VERDICT, (rows.verdict.sentence, *rows.verdict.reasons[:1])),
@@ -327,13 +331,17 @@ def _revenue_figures(
     is_known &= old.is_revenue
     before = old.total if is_known else None
     figure = MonthFigure(
-        name="Revenue won", metric="recent_revenue", value=new.total, before=before, end=rows.as_of
+        name=with_currency(rows, "Revenue won"),
+        metric="recent_revenue",
+        value=new.total,
+        before=before,
+        end=rows.as_of,
     )
     if new.largest is None and old.largest is None:
         return [figure]
     without = replace(
         figure,
-        name="Revenue won without the largest deal",
+        name=with_currency(rows, "Revenue won without the largest deal"),
         value=new.rest,
         before=old.rest if is_known else None,
     )

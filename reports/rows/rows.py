@@ -25,6 +25,7 @@ from reports.rows.columns import ReportColumns
 from reports.rows.coverage import Coverage, Earned, earned_by
 from reports.rows.journeys import ENDING, Funnel, Log, is_at_closing
 from reports.rows.scored import Scored
+from reports.text import currency_of_name
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,18 @@ class ReportRows:
     def has_times(self) -> bool:
         """True if the leads have a time of creation."""
         return self.as_of != NOT_A_TIME
+
+    @property
+    def currency(self) -> str:
+        """The currency of amounts: that of the project file, or of the name of their column.
+
+        Empty if neither names one.
+        """
+        if self.project.report.currency:
+            return self.project.report.currency
+        tables = filter(None, (self.project.outcomes, self.project.leads))
+        names = filter(None, (table.column_of("amount") for table in tables))
+        return next((currency_of_name(name) for name in names), "")
 
     @property
     def is_open(self) -> Bools:

@@ -64,15 +64,16 @@ def service_page(rows: ReportRows) -> Page:
         return _page(Section(heading, needs=needs))
     grades = [*handovers.grades, ALL] if handovers.has_grades else [ALL]
     table = [handovers.row(grade, handovers.first, last) for grade in grades]
+    promises, promise_takeaways = promises_section(handovers, table)
     return _page(
         Section(
             heading,
             (*basis_sentences(handovers, table[-1], basis), *coverage_sentences(handovers)),
             (grades_figure(handovers, table),),
         ),
-        promises_section(handovers, table),
+        promises,
         weeks_section(handovers),
-        takeaways=best_grade_takeaway(handovers),
+        takeaways=(*best_grade_takeaway(handovers), *promise_takeaways),
     )
 
 

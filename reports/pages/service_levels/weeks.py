@@ -7,7 +7,7 @@ from typing import Any
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.charts.lines import lines_chart
 from reports.content import Column, Figure, Section
-from reports.pages.coverage import WITHOUT_LARGEST
+from reports.pages.coverage import WITHOUT_LARGEST, with_currency
 from reports.pages.phrases import day_name
 from reports.pages.service_levels.handovers import (
     ALL,
@@ -18,6 +18,7 @@ from reports.pages.service_levels.handovers import (
     Handovers,
 )
 from reports.rows.coverage import Earned
+from reports.rows.rows import ReportRows
 from reports.text import NO_BREAK
 
 
@@ -126,7 +127,7 @@ def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
             ),
             *_week_columns(handovers),
             Column("deals", "Deals won in the week", "count", "week_deals"),
-            *_revenue_columns(weeks),
+            *_revenue_columns(handovers.rows, weeks),
         ),
         rows=tuple(week.cells() for week in weeks),
         chart=chart,
@@ -135,12 +136,14 @@ def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
     )
 
 
-def _revenue_columns(weeks: Sequence[Week]) -> tuple[Column, ...]:
+def _revenue_columns(rows: ReportRows, weeks: Sequence[Week]) -> tuple[Column, ...]:
     """Describe the columns of revenue; without those that would be empty or say nothing new."""
     known = [week.earned for week in weeks if week.earned.is_revenue]
     if not known:
         return ()
-    columns = [Column("revenue", "Revenue won in the week", "amount", "week_revenue")]
+    columns = [
+        Column("revenue", with_currency(rows, "Revenue won in the week"), "amount", "week_revenue")
+    ]
     if any(earned.largest is not None for earned in known):
         columns.append(Column("rest", WITHOUT_LARGEST, "amount", "week_revenue"))
     if any(earned.n_with_amount < earned.n_wins for earned in known):

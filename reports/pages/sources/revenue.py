@@ -12,8 +12,9 @@ from models.evaluation.comparisons import Contrast, corrected, mean_ratio
 from models.evaluation.same_time_means import compare_mean_within
 from reports.charts.groups import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
+from reports.numbers import money
 from reports.pages.averages import Average, average_of, has_value
-from reports.pages.coverage import WITHOUT_LARGEST, revenue_sentences
+from reports.pages.coverage import WITHOUT_LARGEST, revenue_sentences, with_currency
 from reports.pages.groups import (
     compared_columns,
     interval_columns,
@@ -64,7 +65,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
     base = float(_earned(rows)[rows.is_mature & has_value(groups)].mean())
     takeaways = strongest(
         [(row.name, row.mean) for row in table],
-        lambda name, mean: _revenue_sentence(name, mean, base, average),
+        lambda name, mean: _revenue_sentence(name, mean, base, average, rows.currency),
         "revenue_per_lead",
         "sources-revenue",
         most=MOST_REVENUE_TAKEAWAYS,
@@ -73,7 +74,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
     means = {row.name: row.mean for row in table}
     if takeaways:
         name = takeaways[0].evidence["name"]
-        finding = _revenue_finding(name, means[name], base, average)
+        finding = _revenue_finding(name, means[name], base, average, rows.currency)
     about = about_mature(rows) + average.about
     cells = cells_of(table)
     rest = (Column("rest", WITHOUT_LARGEST, "amount", "revenue"),)
@@ -86,7 +87,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
             Column("n", "Leads", "count", "mature_leads"),
             Column("all_wins", "Wins", "count", "counted_wins"),
             Column("wins", "Wins with an amount", "count"),
-            Column("revenue", "Revenue", "amount", "revenue"),
+            Column("revenue", with_currency(rows, "Revenue"), "amount", "revenue"),
             *(rest if any(row.rest is not None for row in table) else ()),
             Column(
                 "revenue_share",
@@ -96,7 +97,7 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
                 ("revenue", "all_revenue"),
             ),
             Column("lead_share", "Of the leads", "share", "lead_share", ("n", "all_n")),
-            Column("value", "Revenue per lead", "amount", "revenue_per_lead"),
+            Column("value", with_currency(rows, "Revenue per lead"), "amount", "revenue_per_lead"),
             *interval_columns("amount"),
             Column("ratio", "Against all", "ratio"),
             Column("verdict", "Result"),
@@ -213,7 +214,9 @@ def _mean_of(
     return replace(mean, ratio=None, ratio_low=None, ratio_high=None, p=None, is_apart=True)
 
 
-def _revenue_finding(name: str, mean: Contrast, base: float, average: Average) -> str:
+def _revenue_finding(
+    name: str, mean: Contrast, base: float, average: Average, currency: str
+) -> str:
     """Format the revenue per lead of a source, compared with that of all leads."""
     value, usual, than, against = mean.value, base, average.words, "against"
     if mean.time_value is not None and mean.time_average is not None:
@@ -222,14 +225,17 @@ def _revenue_finding(name: str, mean: Contrast, base: float, average: Average) -
     comparison = "more" if value > usual else "less"
     return (
         f"A lead from {quoted_name(name)} brings {comparison} revenue than {than}: "
-        f"{value:,.0f} {against} {usual:,.0f}"
+        f"{money(value, currency)} {against} {money(usual, currency)}"
     )
 
 
-def _revenue_sentence(name: str, mean: Contrast, base: float, average: Average) -> str:
+def _revenue_sentence(
+    name: str, mean: Contrast, base: float, average: Average, currency: str
+) -> str:
     """Format the revenue per lead of a source with its interval and its leads."""
-    finding, interval = _revenue_finding(name, mean, base, average), ratio_interval_words(mean)
+    finding = _revenue_finding(name, mean, base, average, currency)
+    interval = ratio_interval_words(mean)
     if mean.is_same_time:
-        over_all = f"Over all times, {mean.n:,} leads bring {mean.value:,.0f} each."
+        over_all = f"Over all times, {mean.n:,} leads bring {money(mean.value, currency)} each."
         return f"{finding} ({interval}). {over_all}"
     return f"{finding} ({interval}; {mean.n:,} leads)."
