@@ -11,19 +11,21 @@ from serving.http.keys import KeyRing, KeyRole, add_key, revoke_key
 from serving.http.security import NEEDED_ROLE, Guard, RateLimit, needed_role
 from tests.made_keys import CREATED_AT, ROLES, Post, poster, service_with_keys
 
+# The roles are text here, so that the rights do not depend on the numbers of `KeyRole`.
+BY_RIGHTS = ("score", "write", "admin")  # each role includes those before it
 NEEDED = [
-    ("/score", KeyRole.SCORE),
-    ("/score_lead", KeyRole.SCORE),
-    ("/lead", KeyRole.SCORE),
-    ("/model", KeyRole.SCORE),
-    ("/report", KeyRole.SCORE),
-    ("/activities", KeyRole.WRITE),
-    ("/stages", KeyRole.WRITE),
-    ("/outcomes", KeyRole.WRITE),
-    ("/erase", KeyRole.ADMIN),
-    ("/metrics", KeyRole.ADMIN),
-    *((page, KeyRole.SCORE) for page in sorted(CONTRACT_PAGES)),
-    ("/anything/new", KeyRole.ADMIN),
+    ("/score", "score"),
+    ("/score_lead", "score"),
+    ("/lead", "score"),
+    ("/model", "score"),
+    ("/report", "score"),
+    ("/activities", "write"),
+    ("/stages", "write"),
+    ("/outcomes", "write"),
+    ("/erase", "admin"),
+    ("/metrics", "admin"),
+    *((page, "score") for page in sorted(CONTRACT_PAGES)),
+    ("/anything/new", "admin"),
 ]
 
 
@@ -60,17 +62,18 @@ def admitted(guard: Guard, path: str, key: str = "", server: str = "10.0.0.5") -
 
 @pytest.mark.parametrize(("path", "role"), NEEDED)
 def test_each_role_has_its_rights(
-    guard_of_keys: Guard, keys: dict[str, str], path: str, role: KeyRole
+    guard_of_keys: Guard, keys: dict[str, str], path: str, role: str
 ) -> None:
     results = {name: admitted(guard_of_keys, path, keys[name]) for name in ROLES}
     assert results == {
-        name: f"the-{name}" if KeyRole[name.upper()] >= role else 403 for name in ROLES
+        name: f"the-{name}" if BY_RIGHTS.index(name) >= BY_RIGHTS.index(role) else 403
+        for name in ROLES
     }
 
 
 def test_table_of_roles_is_complete() -> None:
     assert len(NEEDED) == 19
-    assert set(NEEDED_ROLE) == {path for path, role in NEEDED if role < KeyRole.ADMIN}
+    assert set(NEEDED_ROLE) == {path for path, role in NEEDED if role != "admin"}
 
 
 def test_path_without_a_role_needs_the_admin_role() -> None:
