@@ -6,9 +6,10 @@ import pytest
 
 from crm.times import DAY, LONG_BEFORE, NOT_A_TIME
 from models.scorer import LeadCells
-from serving.payloads.plausibility import AHEAD, lead_warnings, stored_warnings
+from serving.payloads.plausibility import lead_warnings, stored_warnings
 
 NOW = 20_000 * DAY
+AHEAD = 2 * DAY  # as the messages say
 OUTCOME: dict[str, Any] = {"outcome": "Won", "closed_at": NOW, "amount": 5.0}
 WORDS = {"won": "won", "lost": "lost", "offer": "open"}
 TIME_OF = {"activities": "occurred_at", "stages": "entered_at"}
