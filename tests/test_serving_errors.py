@@ -78,3 +78,9 @@ def test_contract_lists_the_codes_as_an_open_list(document: int) -> None:
 
 def test_every_status_has_a_message_unless_each_failure_has_its_own() -> None:
     assert CODES.keys() - MESSAGES.keys() == {400, 413, 422, 431}
+
+
+def test_contract_documents_every_status_that_a_caller_can_get() -> None:
+    responses = json.loads(contracts(Settings(), {})[0])["components"]["responses"]
+    statuses = {int(name.removeprefix("Failure")) for name in responses}
+    assert statuses == CODES.keys() - {405, 431}  # clients made from it send neither
