@@ -186,7 +186,10 @@ def test_definitions_for_leads_without_times_do_not_mention_time(tmp_path: Path)
         learn = {won = ["yes"], lost = ["no"]}
     """)
     project = load_project(tmp_path)
-    in_report = build_report(project, read_records(project), NOW).metrics
+    report = build_report(project, read_records(project), NOW)
+    (filled,) = [f for f in figures_of(report) if f.name == "features-filled"]
+    assert filled.finding == "The leads have no columns beside their roles"
+    in_report = report.metrics
     without_times = definitions(has_times=False)
     about_scores = [
         metric

@@ -183,6 +183,8 @@ def _filled_takeaway(row: FilledRow) -> Takeaway:
 
 
 def _filled_finding(table: Sequence[FilledRow], far: Sequence[FilledRow]) -> str:
+    if not table:
+        return "The leads have no columns beside their roles"
     if all(row.is_full for row in table):
         return f"Every column is filled for all {table[0].n:,} leads"
     if all(row.p is None for row in table):
