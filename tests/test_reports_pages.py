@@ -246,7 +246,7 @@ def test_promises_are_compared_with_results(simulated_crm: Path, tmp_path: Path)
     (rows,) = [figure.rows for figure in figures_of(report) if figure.name == "service-promises"]
     assert [(row["name"], row["kept"]) for row in rows] == [
         ("Grade all: share worked within 7 days", "no"),
-        ("Revenue won a week", "yes"),
+        ("Revenue won a week (EUR)", "yes"),
     ]
 
 

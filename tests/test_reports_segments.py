@@ -25,8 +25,8 @@ from tests.test_reports_names import write_crm
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+# The project file of the demo ends with [report].
 TARGETS = """
-[report]
 leads_per_week = 3
 [report.targets]
 leads_per_week = {A = 40}

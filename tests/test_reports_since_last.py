@@ -274,7 +274,7 @@ def test_a_report_compared_with_itself_has_no_change(simulated_crm: Path) -> Non
     assert {note.kind for note in notes} == {ChangeKind.COUNTED, ChangeKind.NOT_COMPARED}
     counted = next_report.pages[0].changed[0].sentence
     assert " 0 more leads (" in counted
-    assert " 0 more revenue (" in counted
+    assert " 0\u00a0EUR more revenue (" in counted
     sources = next_report.pages[3].changed[0].sentence
     assert "on this page is compared with the report of" in sources
     assert "with fewer than 30 leads that the last report did not count" in sources

@@ -201,4 +201,8 @@ ignore = ["email", "company_name"]
 known_later = ["contract_type"]
 # Not a feature; used to compare how the model treats groups of people.
 sensitive = ["age_band"]
+
+[report]
+# The amounts of the wins and the budgets are in euros.
+currency = "EUR"
 """
