@@ -48,6 +48,13 @@ def test_each_kind_of_invalid_request_has_its_own_code(port: int, code: str) -> 
     assert (answer.status, answer.body["error"]["code"]) == (status, code)
 
 
+@pytest.mark.parametrize("coding", [b"identity", b"gzip", b"xchunked", b"chunked;q=1"])
+def test_each_unsupported_coding_has_the_same_code(port: int, coding: bytes) -> None:
+    request = POST + HOST + b"Transfer-Encoding: " + coding + b"\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    (answer,) = answers(port, request, ends=True)
+    assert (answer.status, answer.body["error"]["code"]) == (400, "bad_transfer_encoding")
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"a=b", b"\xff", b'{"leads":' + b"[" * 60_000])
 def test_body_that_is_not_json_keeps_its_code(body: bytes) -> None:
     with pytest.raises(RequestError) as caught:

@@ -130,6 +130,18 @@ def test_trailers_are_not_headers(port: int, trailer: bytes) -> None:
     assert last.status == 200
 
 
+@pytest.mark.parametrize("offer", [b"", OFFERS["h2c of Java"]])
+@pytest.mark.parametrize("trailer", [b"Connection: close", b"proxy-connection: x, close"])
+@pytest.mark.parametrize("is_split", [False, True])
+def test_connection_ends_with_the_answer_if_a_trailer_ends_it(
+    port: int, trailer: bytes, offer: bytes, is_split: bool
+) -> None:
+    sent = POST + offer + IN_CHUNKS + CHUNKS[:-2] + trailer + b"\r\n\r\n"
+    parts = [sent, LAST_REQUEST] if is_split else [sent + LAST_REQUEST]
+    (answer,) = answers(port, *parts, ends=True)
+    assert (answer.status, answer.body, answer.headers["connection"]) == (200, ECHO, "close")
+
+
 @pytest.mark.parametrize(
     "lines",
     [

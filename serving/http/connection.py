@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from serving.errors import Code, RequestError, failure
+from serving.http.request_head import check_coding
 
 HEAD_SECONDS = 10.0  # for a head, and for the rest of a body whose request is answered already
 HEAD_BYTES = 65_536
@@ -44,6 +45,7 @@ LARGE_FRAMING = (
     f"The request has more than {FRAMING_BYTES:,} bytes between two chunks of its body or after "
     "the last one. Send shorter chunk extensions and trailers, or none."
 )
+CONNECTION_FIELDS = (b"connection", b"proxy-connection")
 NO_PROXY = "This service is not a proxy, so it does not answer CONNECT."
 
 _encode = msgspec.json.Encoder().encode
@@ -99,6 +101,8 @@ class SinglePacketSend:
         Sends another answer, because the request's body is invalid. Gets the request's id.
     afterwards : callable or None
         Called after the answer, if the connection does not end with it.
+    is_last : bool
+        Whether the connection ends with this answer, and the answer says so.
     """
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
@@ -107,6 +111,7 @@ class SinglePacketSend:
         self._head: Any = None
         self.instead: Callable[[str], None] | None = None
         self.afterwards: Callable[[], None] | None = None
+        self.is_last = False
 
     async def __call__(self, message: Any) -> None:
         """Store the head, or send the stored head with this message."""
@@ -117,6 +122,8 @@ class SinglePacketSend:
         if head is None:
             await self._send(message)
             return
+        if self.is_last:
+            head = head | {"headers": [*head["headers"], (b"connection", b"close")]}
         transport, buffer = self._cycle.transport, _BufferedTransport()
         self._cycle.transport = buffer  # type: ignore[assignment]
         try:
@@ -220,8 +227,14 @@ class BoundedConnection(HttpToolsProtocol):
             self._check_size()
 
     def _invalid(self) -> RefusedRequestError:
-        """Build the failure of what the parser cannot read: a chunk, or anything else."""
-        if self.cycle is not None and self.cycle.more_body:
+        """Build the failure of what the parser cannot read: a coding, a chunk or anything else."""
+        is_in_body = self.cycle is not None and self.cycle.more_body
+        try:
+            headers = self.cycle.scope["headers"] if is_in_body else self.headers
+            check_coding(headers, self.parser.get_http_version())
+        except RequestError as error:
+            return RefusedRequestError(error.status, error.message, error.code)
+        if is_in_body:
             return RefusedRequestError(400, INVALID_CHUNK, "bad_chunk")
         return RefusedRequestError(400, INVALID_HTTP)
 
@@ -268,6 +281,17 @@ class BoundedConnection(HttpToolsProtocol):
         self._bytes_outside_body = 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Store a header, but not a field that follows a chunked body.
+
+        The parser takes such a `Connection` for a header too, and may read no further request. So
+        the connection ends with the answer.
+        """
+        if self._head_since is not None:
+            super().on_header(name, value)
+        elif name.lower() in CONNECTION_FIELDS:
+            self._sender.is_last = True
+
     def on_headers_complete(self) -> None:
         """Note that the head is complete, and have the answer sent in one packet."""
         may_be_large = self._bytes_outside_body > HEAD_BYTES - 2 * PART_BYTES
@@ -278,7 +302,6 @@ class BoundedConnection(HttpToolsProtocol):
                 raise RefusedRequestError(405, NO_PROXY, headers=b"allow: GET, HEAD, POST\r\n")
             return  # the same head follows without the offer
         super().on_headers_complete()
-        self.headers = []  # what follows a chunked body is not a header
         self._head_since = None
         self._bytes_outside_body = 0
         cycle = self.cycle

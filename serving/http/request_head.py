@@ -46,15 +46,33 @@ def check_head(
                 f"The request has {len(hosts)} Host headers. Expected one.",
                 code="repeated_host",
             )
-    if b"transfer-encoding" in headers:
-        codings = b",".join(value for name, value in sent if name == b"transfer-encoding")
-        if codings.strip().lower() != b"chunked" or http_version != "1.1":
-            raise RequestError(
-                400,
-                "The Transfer-Encoding is not supported. Send the body with a Content-Length, or "
-                "with `Transfer-Encoding: chunked` in HTTP/1.1.",
-                code="bad_transfer_encoding",
-            )
+    check_coding(sent, http_version)
+
+
+def check_coding(sent: Collection[tuple[bytes, bytes]], http_version: str) -> None:
+    """Check that a body is sent as it is or in chunks. The arguments are those of `check_head`.
+
+    Raises
+    ------
+    RequestError
+        400 if the Transfer-Encoding is not `chunked` alone, in HTTP/1.1.
+
+    Examples
+    --------
+    >>> check_coding([(b"transfer-encoding", b"Chunked")], "1.1")
+    >>> check_coding([(b"transfer-encoding", b"gzip")], "1.1")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    serving.errors.RequestError: The Transfer-Encoding is not supported. Send the body with ...
+    """
+    codings = [value for name, value in sent if name == b"transfer-encoding"]
+    if codings and (b",".join(codings).strip().lower() != b"chunked" or http_version != "1.1"):
+        raise RequestError(
+            400,
+            "The Transfer-Encoding is not supported. Send the body with a Content-Length, or "
+            "with `Transfer-Encoding: chunked` in HTTP/1.1.",
+            code="bad_transfer_encoding",
+        )
 
 
 def is_own_host(headers: Mapping[bytes, bytes]) -> bool:
