@@ -1,7 +1,7 @@
 """Checks the head of a request: its Host header and the coding of its body."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from serving.errors import RequestError
 
@@ -49,7 +49,7 @@ def check_head(
     check_coding(sent, http_version)
 
 
-def check_coding(sent: Collection[tuple[bytes, bytes]], http_version: str) -> None:
+def check_coding(sent: Iterable[tuple[bytes, bytes]], http_version: str) -> None:
     """Check that a body is sent as it is or in chunks. The arguments are those of `check_head`.
 
     Raises
