@@ -33,8 +33,8 @@ from bentoml.models import BentoModel
 from crm.errors import ConfigError, LeadScoringError, LedgerError
 from crm.ledger.ledger import Ledger
 from serving.app import ScoringApp
-from serving.bento.private_api import Service, forget_tracking_choice, pinned_model
-from serving.bento.store import STORE_NAME, load_from_store, named_champion
+from serving.bento.private_api import Service, forget_tracking_choice, pinned_tag
+from serving.bento.store import STORE_NAME, load_from_store, named_champion, stored_name
 from serving.bento.takeover import TakeOver
 from serving.http.connection import bound_connections
 from serving.http.keys import KeyRing
@@ -121,7 +121,7 @@ class Leadscore:
                 )
             if settings.ledger_url:
                 _open_ledger(settings.ledger_url)
-            load_from_store(str(pinned_model(Leadscore).tag))
+            load_from_store(pinned_tag(Leadscore))
         except LeadScoringError as error:
             raise BentoMLException(f"leadscore refuses to start: {error}") from None
         configure_logs()
@@ -137,8 +137,8 @@ class Leadscore:
         scoring.configure(settings, keys, worker, log)
         ledger = Ledger(settings.ledger_url) if settings.ledger_url else None
         scoring.calls.use_ledger(ledger, _shared_folder())
-        pinned = pinned_model(Leadscore)
-        scoring.model = load_from_store(str(pinned.tag))
+        pinned = pinned_tag(Leadscore)
+        scoring.model = load_from_store(pinned)
         self._upkeep = _Upkeep(scoring, keys, settings, pinned)
         gc.collect()
         gc.freeze()
@@ -185,19 +185,17 @@ def _check_report_folder(name: str) -> None:
 class _Upkeep:
     """The work of a worker besides answering requests: twice a second, and at its end."""
 
-    def __init__(
-        self, app: ScoringApp, keys: KeyRing, settings: Settings, pinned: bentoml.Model
-    ) -> None:
+    def __init__(self, app: ScoringApp, keys: KeyRing, settings: Settings, pinned: str) -> None:
         self._app = app
         self._keys = keys
         self._settings = settings
         self._shared = _shared_folder()
         self._tasks: list[asyncio.Task[None]] = []
         self._takeover = TakeOver(
-            champion_tag=partial(named_champion, str(pinned.info.metadata["name"])),
+            champion_tag=partial(named_champion, stored_name(pinned)),
             load=load_from_store,
             swap=partial(setattr, app, "model"),
-            current_tag=str(pinned.tag),
+            current_tag=pinned,
             count=app.metrics.count_event,
         )
         if self._shared is not None:

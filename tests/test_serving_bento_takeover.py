@@ -382,6 +382,8 @@ print(load())
 facts = (second / "model.yaml").read_text()
 (second / "model.yaml").write_text(facts.replace("  digest: ", "  checksum: "))
 print(load())
+tags[1] = tags[0][:-1]
+print(load())
 """
 
 
@@ -392,10 +394,12 @@ def test_files_of_another_model_under_a_tag_are_refused(trained: Any, tmp_path: 
         save_artifact(scorer, trained.golden_leads, artifact, trained.golden_as_of)
     process = run_python(tmp_path / "home", EXCHANGE, *artifacts)
     assert process.returncode == 0, process.stderr
-    tag_1, tag_2, intact, exchanged, with_metadata, repaired, nameless = process.stdout.splitlines()
+    tag_1, tag_2, intact, exchanged, *others = process.stdout.splitlines()
+    with_metadata, repaired, nameless, beginning = others
     assert intact == repaired == tag_2[-12:]
     assert exchanged.startswith(f"{tag_2}: These are the files of another model: ")
     assert f"have the digest {tag_1[-12:]}" in exchanged
     assert f"under this name has {tag_2[-12:]}. Restore" in exchanged
     assert with_metadata.startswith(f"BentoML's store has the files of {tag_1} in demo-v2-")
+    assert beginning == f"BentoML's store has no model {tag_1[:-1]}."
     assert nameless.startswith(f"{tag_2} of BentoML's store was not stored by leadscore: it lacks")

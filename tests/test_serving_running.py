@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -513,6 +514,22 @@ def bentoml_serve(built: Built, port: int) -> list[str]:
     return [sys.executable, "-m", "bentoml", "serve", str(built.bento), *options]
 
 
+def refused_start(built: Built, settings: dict[str, str]) -> str:
+    """Serve the Bento, which must end with an error and without a traceback; return its output."""
+    process = subprocess.run(
+        bentoml_serve(built, free_port("127.0.0.1")),
+        env=built.environment | settings,
+        cwd=built.home,
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    output = " ".join((process.stdout + process.stderr).split())
+    assert process.returncode == 1
+    assert "Traceback" not in output
+    return output
+
+
 def test_bentoml_serve_sends_no_usage_reports(built: Built, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(RECORD_HOSTS)
     hosts_file, port = tmp_path / "hosts", free_port("127.0.0.1")
@@ -539,6 +556,22 @@ def test_bentoml_serve_sends_no_usage_reports(built: Built, tmp_path: Path) -> N
     assert set(hosts_file.read_text().split()) == {"127.0.0.1"}
 
 
+@pytest.mark.parametrize("takeover", ["off", "on"])
+def test_whole_folder_of_another_model_under_the_tag_of_the_bento_is_refused(
+    built: Built, tmp_path: Path, takeover: str
+) -> None:
+    store = built.home / "models" / "leadscore"
+    first, second = store / built.bento.name, store / built.promote("2").partition(":")[2]
+    first.rename(tmp_path / "first")
+    shutil.copytree(second, first)
+    try:
+        output = refused_start(built, {"LEADSCORE_TAKEOVER": takeover})
+    finally:
+        shutil.rmtree(first)
+        (tmp_path / "first").rename(first)
+    assert f"the files of leadscore:{second.name} in {first.name}. Restore its files" in output
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -551,15 +584,4 @@ def test_bentoml_serve_sends_no_usage_reports(built: Built, tmp_path: Path) -> N
 def test_invalid_setting_ends_the_start_with_one_message(
     built: Built, settings: dict[str, str], message: str
 ) -> None:
-    process = subprocess.run(
-        bentoml_serve(built, free_port("127.0.0.1")),
-        env=built.environment | settings,
-        cwd=built.home,
-        text=True,
-        capture_output=True,
-        timeout=60,
-    )
-    output = process.stdout + process.stderr
-    assert process.returncode == 1
-    assert message in " ".join(output.split())
-    assert "Traceback" not in output
+    assert message in refused_start(built, settings)

@@ -3,6 +3,7 @@
 docs/upgrading-bentoml-and-uvicorn.md says what to do when BentoML changes them.
 """
 
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -11,7 +12,7 @@ from bentoml._internal.utils.analytics.usage_stats import do_not_track
 
 from serving.bento.store import STORE_NAME
 
-__all__ = ["Service", "forget_tracking_choice", "pinned_model"]
+__all__ = ["Service", "forget_tracking_choice", "pinned_tag"]
 
 
 def forget_tracking_choice() -> None:
@@ -19,12 +20,15 @@ def forget_tracking_choice() -> None:
     do_not_track.cache_clear()
 
 
-def pinned_model(service: Any) -> bentoml.Model:
-    """Return the model that a service's Bento was built with. BentoML would return the newest.
+def pinned_tag(service: Any) -> str:
+    """Return the tag of the model that a service's Bento names. BentoML would use the newest.
 
-    Outside a Bento, return the model that the service's attribute `model` resolves to.
+    Outside a Bento, return the tag of the folder that the service's attribute `model` resolves to.
+    The stored model's own file of facts is not asked: it may be that of another model.
     """
     if service.bento is None:
-        return service.inner.model.resolve()
+        reference = service.inner.model
+        folder = Path(reference.resolve().path)
+        return str(bentoml.Tag(reference.tag.name, folder.name))
     tags = [model.tag for model in service.bento.info.all_models]
-    return bentoml.models.get(next(tag for tag in tags if tag.name == STORE_NAME))
+    return str(next(tag for tag in tags if tag.name == STORE_NAME))

@@ -91,11 +91,24 @@ def load_from_store(tag: str) -> ServedModel:
         its tag and its metadata name.
     """
     try:
-        stored = bentoml.models.get(tag)
+        stored = _find(tag)
     except BentoMLException:
         raise ArtifactError(f"BentoML's store has no model {tag}.") from None
     loaded = _load(stored)
     return ServedModel(loaded.scorer, str(stored.info.metadata["version"]), loaded.digest)
+
+
+def stored_name(tag: str) -> str:
+    """Return the name under which services find the champion of a stored model that verifies."""
+    return str(_find(tag).info.metadata["name"])
+
+
+def _find(tag: str) -> bentoml.Model:
+    """Find a stored model by its whole tag. BentoML also finds tags by their beginning."""
+    stored = bentoml.models.get(tag)
+    if Path(stored.path).name != bentoml.Tag.from_str(tag).version:
+        raise NotFound(f"There is no model {tag}.")
+    return stored
 
 
 def _load(stored: bentoml.Model) -> LoadedModel:
@@ -142,12 +155,10 @@ def put_in_store(artifact: Path, name: str, version: str) -> str:
         If the store cannot be written.
     """
     digest = load_artifact(artifact).digest
-    tag = bentoml.Tag(STORE_NAME, f"{name[:40]}-v{version}-{digest[:SHOWN_DIGITS]}")
+    tag = str(bentoml.Tag(STORE_NAME, f"{name[:40]}-v{version}-{digest[:SHOWN_DIGITS]}"))
     try:
-        stored = bentoml.models.get(tag)
-        if Path(stored.path).name == tag.version:  # BentoML also finds tags by their beginning
-            _load(stored)
-            return str(tag)
+        _load(_find(tag))
+        return tag
     except NotFound:
         pass
     except ArtifactError:
@@ -160,7 +171,7 @@ def put_in_store(artifact: Path, name: str, version: str) -> str:
             shutil.copytree(artifact, entry.path, dirs_exist_ok=True)
     except (OSError, BentoMLException) as error:
         raise ServiceError(f"The model cannot be put into BentoML's store: {error}.") from None
-    return str(tag)
+    return tag
 
 
 def build_bento(folder: Path, tag: str) -> str:
