@@ -164,6 +164,50 @@ def test_deleted_file_revokes_every_key(keys_file: Path, keys: dict[str, str]) -
         assert ring.is_needed
 
 
+def make_unreadable(path: Path, kind: str) -> None:
+    """Put something in place of the file of keys that cannot be read as one."""
+    path.unlink(missing_ok=True)
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path, 0o600)
+    else:
+        path.write_text(kind)
+        path.chmod(0o600)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "", "{"])
+@pytest.mark.parametrize("before", ["deleted", "all revoked"])
+def test_unreadable_file_makes_no_refused_key_valid_and_says_so(
+    keys_file: Path, keys: dict[str, str], before: str, kind: str
+) -> None:
+    ring = KeyRing(keys_file)
+    if before == "deleted":
+        keys_file.unlink()
+    else:
+        keys_file.write_text('{"keys": []}')
+    ring.refresh()
+    make_unreadable(keys_file, kind)
+    for _ in range(2):
+        ring.refresh()
+        assert [ring.owner(key) for key in keys.values()] == [None] * 3
+        assert ring.is_needed
+        assert "every key is refused" in str(ring.fault)
+        assert "valid before" in str(ring.fault)
+        assert "remain valid" not in str(ring.fault)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "", "{"])
+def test_file_that_is_exchanged_at_once_leaves_the_keys_valid(
+    keys_file: Path, keys: dict[str, str], kind: str
+) -> None:
+    ring = KeyRing(keys_file)
+    make_unreadable(keys_file, kind)
+    ring.refresh()
+    assert "the earlier keys remain valid" in str(ring.fault)
+    assert all(ring.owner(key) for key in keys.values())
+
+
 def test_restored_file_makes_keys_valid_again(keys_file: Path, keys: dict[str, str]) -> None:
     text = keys_file.read_text()
     ring = KeyRing(keys_file)

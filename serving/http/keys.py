@@ -28,6 +28,10 @@ KEY = re.compile(r"ls_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 ABSENT = "0" * 64
 UNREADABLE = "The API keys have changed and cannot be read, so the earlier keys remain valid."
+NONE_VALID = (
+    "The file of API keys cannot be read, and no key was valid before, so every key is refused. "
+    "Restore the file, or move it away and add keys again."
+)
 GONE = "The file of API keys is gone, so every key is refused. Restore it, or add keys again."
 
 log = logging.getLogger("leadscore")
@@ -213,7 +217,11 @@ class KeyRing:
         return len(self._by_id)
 
     def refresh(self) -> None:
-        """Read the file again if it has changed. If it is gone, no key is valid."""
+        """Read the file again if it has changed.
+
+        If it is gone, no key is valid. If it cannot be read, the keys stay those that were valid
+        just before: none, if it was gone before.
+        """
         state = self._state()
         if state == self._seen:
             return
@@ -222,8 +230,8 @@ class KeyRing:
         try:
             self._by_id = {key.id: key for key in read_keys(self._path)}
         except ConfigError as error:
-            self.fault = UNREADABLE
-            log.error(UNREADABLE, extra={"fault": str(error)})
+            self.fault = UNREADABLE if self._by_id else NONE_VALID
+            log.error(self.fault, extra={"fault": str(error)})
             return
         self.fault = None
         if state is None:
