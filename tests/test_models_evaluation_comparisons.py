@@ -40,18 +40,22 @@ def test_interval_of_a_ratio_contains_it_in_19_of_20_samples() -> None:
     assert np.mean(contains) == pytest.approx(0.95, abs=0.015)
 
 
-@pytest.mark.parametrize(("wins", "is_on_log_scale"), [(10, True), (9, False)])
-def test_interval_of_a_ratio_is_on_the_log_scale_from_ten_wins(
+@pytest.mark.parametrize(
+    ("wins", "is_on_log_scale"), [(9, False), (10, True), (90, True), (91, False), (100, False)]
+)
+def test_interval_of_a_ratio_is_on_the_log_scale_from_ten_wins_and_ten_others(
     wins: int, is_on_log_scale: bool
 ) -> None:
-    group = contrast(wins, 100, 100, 1_000)
+    group = contrast(wins, 100, 200, 1_000)
     assert group.ratio is not None
     assert group.ratio_low is not None
     assert group.ratio_high is not None
     is_symmetric = group.ratio_low * group.ratio_high == pytest.approx(group.ratio**2)
     assert is_symmetric == is_on_log_scale
     if not is_on_log_scale:
-        assert group.ratio_low == pytest.approx(group.low / 0.1)
+        assert (group.ratio_low, group.ratio_high) == pytest.approx(
+            (group.low / 0.2, group.high / 0.2)
+        )
 
 
 @pytest.mark.parametrize(("wins", "n"), [(50, 500), (3, 500), (500, 500), (2, 9)])

@@ -10,6 +10,7 @@ from scipy.stats import chi2, chi2_contingency
 from crm.project import load_project
 from crm.reading import read_records
 from features.groups import Groups
+from features.intervals import wilson
 from models.evaluation.comparisons import Contrast, Verdict, contrast
 from models.evaluation.same_time import Strata, compare_within, periods_of
 from reports.pages.averages import group_contrasts
@@ -156,9 +157,30 @@ def test_fewer_than_30_others_of_the_same_time_are_not_compared(
 
 
 def test_the_interval_ends_where_all_leads_of_the_group_are_won() -> None:
-    own, n = [100, 0, 0, 0, 0], [500] * 5
-    group = compared(own, [99, 0, 0, 0, 0], n, [490, 100, 100, 100, 100])
-    assert group.ratio_high == pytest.approx(500 / 490)
+    own, n = [1_000, 0, 0, 0, 0], [2_000] * 5
+    group = compared(own, [990, 0, 0, 0, 0], n, [1_490, 400, 400, 400, 400])
+    assert group.ratio_high == pytest.approx(2_000 / 1_490)
+
+
+@pytest.mark.parametrize(
+    ("won", "is_on_log_scale"), [(9, False), (10, True), (90, True), (91, False)]
+)
+def test_the_interval_is_on_the_log_scale_from_ten_wins_and_ten_others(
+    won: int, is_on_log_scale: bool
+) -> None:
+    # The leads of the second period have no others to compare with: half of them are won.
+    own, n = [100, 100, 0, 0, 0], [500, 100, 500, 500, 500]
+    group = compared(own, [won, 50, 0, 0, 0], n, [won + 180, 50, 20, 20, 20])
+    assert group.ratio is not None
+    assert group.ratio_low is not None
+    assert group.ratio_high is not None
+    average = (won + 180) / 500
+    assert group.ratio == pytest.approx(won / 100 / average)
+    is_symmetric = group.ratio_low * group.ratio_high == pytest.approx(group.ratio**2)
+    assert is_symmetric == is_on_log_scale
+    if not is_on_log_scale:
+        ends = [end / average for end in wilson(won / 100, 100)]
+        assert [group.ratio_low, group.ratio_high] == pytest.approx(ends)
 
 
 def test_groups_of_leads_are_compared_by_their_periods() -> None:

@@ -20,7 +20,7 @@ from models.evaluation.differences import means_differ, shares_differ
 from models.evaluation.intervals import holm
 
 FEWEST_LEADS = groups.FEWEST_LEADS  # to compare a value: the share of fewer is too uncertain
-FEWEST_WINS = 10  # for an interval of a ratio on the log scale
+FEWEST_OUTCOMES = 10  # leads with the result, and leads without: for a ratio on the log scale
 CHANCE = 1 - LEVEL
 
 
@@ -190,7 +190,8 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     References
     ----------
     The interval of the ratio is the delta method's on the log scale; the group is part of all
-    leads. With few wins it is Wilson's interval divided by the share of all leads.
+    leads. If few leads of the group have the result, or few do not, it is Wilson's interval
+    divided by the share of all leads.
 
     Examples
     --------
@@ -201,8 +202,8 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     (True, 'above the others')
     >>> contrast(wins=3, n=10, all_wins=100, all_n=1_000).p is None
     True
-    >>> contrast(wins=98, n=100, all_wins=100, all_n=1_000).ratio_high
-    10.0
+    >>> contrast(wins=990, n=1_000, all_wins=1_490, all_n=2_000).ratio_high == 2_000 / 1_490
+    True
     >>> everyone = contrast(wins=30, n=100, all_wins=30, all_n=100)
     >>> everyone.ratio, everyone.ratio_low, everyone.verdict.value
     (1.0, None, 'the same for all, so not compared')
@@ -219,7 +220,7 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     base = all_wins / all_n
     group = replace(group, ratio=share / base, ratio_low=low / base, ratio_high=high / base)
     rest_n, rest_wins = all_n - n, all_wins - wins
-    if wins >= FEWEST_WINS:
+    if min(wins, n - wins) >= FEWEST_OUTCOMES:
         rest_share = rest_wins / rest_n
         spread = _ratio_spread(
             share,

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.stats import chi2
 
 from crm.arrays import Floats, Ints
-from features.intervals import Z
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, FEWEST_WINS, Contrast
+from features.intervals import Z, wilson
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, FEWEST_OUTCOMES, Contrast
 from models.evaluation.differences import FEWEST_EXPECTED, p_of
 
 MOST_PERIODS = 100  # little time passes within one
@@ -84,8 +84,9 @@ def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: In
     ratio = value / average
     if group.ratio and 1 / LEAST_CHANGE < ratio / group.ratio < LEAST_CHANGE:
         return group
-    low, high = group.low / average, group.high / average
-    if group.wins >= FEWEST_WINS and value:
+    low, high = (end / average for end in wilson(value, n_own))
+    n_won = int(own_wins[both].sum())
+    if min(n_won, n_own - n_won) >= FEWEST_OUTCOMES:
         low, high = ratio / strata.spread, ratio * strata.spread
     return replace(
         group,
