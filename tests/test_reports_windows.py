@@ -70,6 +70,44 @@ def test_new_leads_are_counted_up_to_the_newest_lead(exported: tuple[Project, Re
     assert not [t for t in page.takeaways if t.metric == "new_leads"]
 
 
+def test_the_month_says_why_it_does_not_show_the_conversion_of_few_leads(
+    exported: tuple[Project, Records],
+) -> None:
+    project, records = exported
+    fifth = [["Retail", *["Energy"] * 4][i // 24 % 5] for i in range(len(records.leads))]
+    records = replace(records, leads=records.leads.assign(industry=fifth))
+    reason = (
+        "Conversion is not shown, because there are too few leads with a known outcome: 24 of "
+        "those created in the 30 days to 2025-04-14, and 24 of those created in the 30 days "
+        "before. At least 30 of each are needed."
+    )
+    for industry, is_shown in (("Retail", False), ("Energy", True)):
+        rows = make_rows(project, records, NOW, segment=("industry", industry))
+        section = month_page(rows, []).sections[0]
+        names = [row["name"] for row in section.figures[0].rows]
+        assert any(name.startswith("Conversion of") for name in names) == is_shown
+        assert (reason in section.paragraphs) != is_shown
+
+
+def test_the_month_says_why_it_compares_no_wins_of_a_part_of_the_leads(
+    exported: tuple[Project, Records],
+) -> None:
+    # Leads are won after 9 days. Those of the days before, 2025-03-16 to 2025-04-14, are known.
+    since = datetime.datetime(2025, 3, 1, tzinfo=datetime.UTC)
+    section = month_page(make_rows(*exported, NOW, since=since), []).sections[0]
+    assert section.paragraphs[1:] == (
+        "Wins and revenue of the 30 days before are not shown: leads created before 2025-03-01 "
+        "are left out, so fewer leads could be won in those 30 days than in the newest 30, and "
+        "the two numbers do not compare.",
+        "Conversion is not shown: leads created before 2025-03-01 are left out, so the 30 days "
+        "before have no leads, or only some, that are old enough.",
+    )
+    assert section.figures[0].finding == (
+        "120 new leads in the 30 days to 2025-04-30, 120 in the 30 days before; 20 wins in the "
+        "30 days to 2025-05-14"
+    )
+
+
 def test_weeks_are_shown_up_to_the_newest_lead(exported: tuple[Project, Records]) -> None:
     page = service_page(make_rows(*exported, NOW))
     weeks = figure_of(page, "service-weeks").rows

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from crm.arrays import Bools, Ints
+from crm.arrays import Bools
 from crm.times import DAY
-from features.events import NEVER
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of
 from models.evaluation.differences import counts_differ, shares_differ
 from models.evaluation.intervals import holm
@@ -23,6 +22,17 @@ from reports.pages.coverage import (
     with_currency,
 )
 from reports.pages.groups import CHANCE_TITLE
+from reports.pages.month_windows import (
+    DAYS,
+    cohorts,
+    has_all_wins,
+    has_both_cohorts,
+    last_and_before,
+    mature_until,
+    no_conversion,
+    no_lead_became_old,
+    no_wins_before,
+)
 from reports.pages.phrases import day_name, of_words, share_words
 from reports.pages.score.page import VERDICT
 from reports.rows.rows import ReportRows
@@ -31,7 +41,6 @@ SLUG, TITLE = "month", "This month in one minute"
 LEAD = "What happened in the newest 30 days, and what are the clearest findings of the other pages?"
 PROMISES = "target"  # the metric of the takeaway that counts the promises that are kept
 HEADING = "The newest 30 days"
-DAYS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,16 +237,17 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
 def _finding(new_leads: MonthFigure, wins: MonthFigure) -> str:
     """Format the title: the new leads and the wins, each with its days."""
     leads_to, wins_to = day_name(new_leads.end), day_name(wins.end)
-    before = "not known" if wins.before is None else f"{wins.before:,.0f}"
     if leads_to == wins_to:
+        also = "new leads" if wins.before is None else f"and {wins.before:,.0f}"
         return (
             f"{new_leads.value:,.0f} new leads and {wins.value:,.0f} wins in the {DAYS} days to "
-            f"{leads_to}; {new_leads.before:,.0f} and {before} in the {DAYS} days before"
+            f"{leads_to}; {new_leads.before:,.0f} {also} in the {DAYS} days before"
         )
+    also = "" if wins.before is None else f", {wins.before:,.0f} in the {DAYS} days before"
     return (
         f"{new_leads.value:,.0f} new leads in the {DAYS} days to {leads_to}, "
         f"{new_leads.before:,.0f} in the {DAYS} days before; {wins.value:,.0f} wins in the {DAYS} "
-        f"days to {wins_to}, {before} in the {DAYS} days before"
+        f"days to {wins_to}{also}"
     )
 
 
@@ -249,70 +259,40 @@ def _paragraphs(rows: ReportRows) -> tuple[str, ...]:
             f"{newest_lead_words(rows)}; other records go on to "
             f"{day_name(rows.as_of)}. New leads are counted up to the newest lead."
         )
-    if not _has_all_wins(rows, rows.as_of - 2 * DAYS * DAY):
-        paragraphs.append(
-            f"Wins and revenue of the {DAYS} days before are not shown: leads created before "
-            f"{day_name(rows.since)} are left out, and the others were too young to be won then."
-        )
-    paragraphs += filter(None, [_no_lead_became_old(rows)])
+    paragraphs += filter(
+        None, [no_wins_before(rows), no_lead_became_old(rows), no_conversion(rows)]
+    )
     if rows.coverage.n_with_amount:
         paragraphs += revenue_sentences(rows, rows.earned(_won_in_days(rows, rows.as_of)))
     return tuple(paragraphs)
 
 
-def _no_lead_became_old(rows: ReportRows) -> str:
-    """Return a sentence if no lead became old enough in the newest days; else nothing."""
-    became = _last_and_before(rows.created + rows.horizon, rows.as_of)[0] & rows.is_mature
-    if became.any():
-        return ""
-    if not rows.is_mature.any():
-        return f"No lead with a known outcome is {rows.horizon_days:g} days old yet."
-    return (
-        f"No lead became {rows.horizon_days:g} days old in the {DAYS} days to "
-        f"{day_name(rows.as_of)}. The newest leads that are old enough were created up to "
-        f"{day_name(int(rows.created[rows.is_mature].max()))}."
-    )
-
-
-def _has_all_wins(rows: ReportRows, begins: int) -> bool:
-    """Return whether the leads of the report can have been won at any age since a moment.
-
-    If earlier leads are left out, the first of the others are too young to be won then.
-    """
-    return rows.since + rows.horizon <= begins
-
-
 def _won_in_days(rows: ReportRows, end: int) -> Bools:
     """Return which leads were won in the 30 days up to a moment."""
-    return np.asarray(rows.is_won & _last_and_before(rows.closed, end)[0])
+    return np.asarray(rows.is_won & last_and_before(rows.closed, end)[0])
 
 
 def _figures(rows: ReportRows) -> list[MonthFigure]:
     """Build the figures: new leads, wins, revenue if it is known, and conversion."""
-    created = _last_and_before(rows.created, rows.leads_until)
+    created = last_and_before(rows.created, rows.leads_until)
     ends = (rows.as_of, rows.as_of - DAYS * DAY)
     closed = [_won_in_days(rows, end) for end in ends]
     begins = ends[1] - DAYS * DAY  # of the days before
-    is_known = rows.coverage.outcomes_from <= begins and _has_all_wins(rows, begins)
-    mature_until = min(rows.as_of - rows.horizon, rows.leads_until)
-    cohorts = [
-        leads & rows.has_known_outcome & ~rows.is_closed_early
-        for leads in _last_and_before(rows.created, mature_until)
-    ]
+    is_known = rows.coverage.outcomes_from <= begins and has_all_wins(rows, begins)
     table = [
         _count_figure("New leads", "new_leads", created, rows.leads_until),
         _count_figure("Wins", "recent_wins", closed, rows.as_of, is_known),
         *_revenue_figures(rows, closed, is_known),
     ]
-    new, old = (share_of(int(rows.won[leads].sum()), int(leads.sum())) for leads in cohorts)
-    if min(new.n, old.n) >= FEWEST_LEADS and rows.since <= mature_until - 2 * DAYS * DAY:
+    new, old = (share_of(int(rows.won[leads].sum()), int(leads.sum())) for leads in cohorts(rows))
+    if min(new.n, old.n) >= FEWEST_LEADS and has_both_cohorts(rows):
         table.append(
             MonthFigure(
                 name="Conversion of the newest leads that are old enough, %",
                 metric="cohort_won_share",
                 value=100 * new.value,
                 before=100 * old.value,
-                end=mature_until,
+                end=mature_until(rows),
                 shares=(new, old),
                 p=shares_differ(new.wins, new.n, old.wins, old.n),
             )
@@ -360,11 +340,3 @@ def _count_figure(
         end=end,
         p=counts_differ(new, old) if is_known else None,
     )
-
-
-def _last_and_before(at: Ints, end: int) -> list[Bools]:
-    """Return which times are in the 30 days up to an end, and which in the 30 days before."""
-    return [
-        np.asarray((at > last - DAYS * DAY) & (at <= last) & (at != NEVER))
-        for last in (end, end - DAYS * DAY)
-    ]
