@@ -1,15 +1,20 @@
 """Tests of the score writer, which writes in the background and counts what it drops."""
 
+import itertools
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crm.errors import LedgerError
+from crm.ledger.database import LedgerDatabase
 from crm.ledger.entries import Batch, SentLead
 from crm.ledger.ledger import Ledger
+from serving.ledger import score_writer
 from serving.ledger.pending import EVERYTHING, PendingWrites
-from serving.ledger.score_writer import ROWS_AT_ONCE, ScoreWriter
+from serving.ledger.score_writer import ROWS_AT_ONCE, TURN_SECONDS, ScoreWriter
 from tests.made_calls import Away, given, many_calls
 
 
@@ -133,3 +138,55 @@ def test_rejected_batch_does_not_block_the_queue(
     writer.put(Batch(scores=[given(2)]), 0)
     writer.close()
     assert (writer.written, writer.dropped) == (1, 1)
+
+
+def slowly(ledger: Ledger, spans: list[tuple[float, float]]) -> Callable[[Batch, int], int]:
+    """Return a function that takes longer than `Ledger.add_batch`, and notes when."""
+    add_batch = ledger.add_batch
+
+    def add(batch: Batch, now: int) -> int:
+        started = time.monotonic()
+        time.sleep(TURN_SECONDS / 4)
+        written = add_batch(batch, now)
+        spans.append((started, time.monotonic()))
+        return written
+
+    return add
+
+
+def put_pieces(writer: ScoreWriter, count: int) -> None:
+    """Queue activities for so many transactions, and wait until they are written."""
+    writer.put(Batch(scores=[given(1)], activities=many_calls(count * ROWS_AT_ONCE - 500)), 0)
+    end = time.monotonic() + 30
+    while writer.queued and time.monotonic() < end:
+        time.sleep(0.01)
+    assert writer.written == 1
+
+
+def test_other_writers_of_sqlite_get_their_turn(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans: list[tuple[float, float]] = []
+    monkeypatch.setattr(ledger, "add_batch", slowly(ledger, spans))
+    put_pieces(ScoreWriter(ledger), 13)
+    pauses = [after[0] - before[1] >= 0.1 for before, after in itertools.pairwise(spans)]
+    assert len(pauses) >= 12
+    assert all(any(pauses[i : i + 4]) for i in range(9))
+
+
+def test_writers_that_need_no_turn_do_not_pause(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_writer, "PAUSE_SECONDS", 60)
+    monkeypatch.setattr(LedgerDatabase, "has_one_writer", False)
+    monkeypatch.setattr(ledger, "add_batch", slowly(ledger, []))
+    put_pieces(ScoreWriter(ledger), 8)
+
+
+def test_writer_that_ends_does_not_pause(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score_writer, "PAUSE_SECONDS", 60)
+    monkeypatch.setattr(ledger, "add_batch", slowly(ledger, []))
+    writer = ScoreWriter(ledger)
+    writer.put(Batch(scores=[given(1)], activities=many_calls(7_500)), 0)
+    writer.close(seconds=30)
+    assert (writer.written, writer.dropped) == (1, 0)

@@ -63,6 +63,11 @@ class LedgerDatabase:
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "do_connect", self._make_or_open)
 
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether one transaction that writes locks out all others, as in SQLite."""
+        return self.engine.dialect.name == "sqlite"
+
     def prepare(self) -> None:
         """Create the tables, or bring them to the newest schema.
 

@@ -3,6 +3,10 @@
 Answers do not promise that a score is stored. While the database is unavailable the queue keeps
 as many scores as it can, and counts those that it drops. With each score, the writer also writes
 the attributes, activities and stages that were sent with the lead.
+
+In SQLite a writer locks the whole database, and a writer that waits looks for the lock at least
+every 0.1 seconds. So that others get their turn, in this process and in others, this writer pauses
+for longer than that after each `TURN_SECONDS` of writing.
 """
 
 import logging
@@ -23,6 +27,8 @@ EVENTS_PER_SCORE: Final = 4  # this many events take the memory of one score
 ROWS_AT_ONCE: Final = 1_000  # in one transaction
 GATHER_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
+TURN_SECONDS: Final = 0.1  # of writing without a pause
+PAUSE_SECONDS: Final = 0.11
 
 TABLES: Final = ("leads", "activities", "stages", "scores")  # in the order of writing
 
@@ -146,8 +152,12 @@ class ScoreWriter:
 
     def _run(self) -> None:
         failures = 0
+        turn = 0.0  # seconds of writing since the last pause
         while True:
             with self._changed:
+                idle_from = time.monotonic()
+                if turn >= TURN_SECONDS and self._ledger.database.has_one_writer:
+                    self._changed.wait_for(self._is_ending, PAUSE_SECONDS)
                 if failures:
                     self._changed.wait_for(self._is_ending, RETRY_SECONDS[min(failures, 4) - 1])
                 else:
@@ -157,8 +167,12 @@ class ScoreWriter:
                 taken = self._taken()
                 if not taken and self._is_ending():
                     return
+            writing_from = time.monotonic()
+            if writing_from - idle_from >= PAUSE_SECONDS:
+                turn = 0.0
             if taken:
                 failures = 0 if self._write(taken) else failures + 1
+                turn += time.monotonic() - writing_from
             if failures and self._end_by is not None:
                 if time.monotonic() > self._end_by:
                     return
