@@ -81,6 +81,17 @@ def test_copy_has_a_service_name_of_its_own(original: Path, tmp_path: Path) -> N
     assert all(re.fullmatch(r"[a-z0-9-]{1,31}\.[0-9a-f]{8}", name) for name in names - {before})
 
 
+def test_copy_without_a_store_has_the_service_name_of_the_original(
+    original: Path, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(original / "mlflow.db")) as connection:
+        connection.execute(f"DROP TABLE {COPY_TABLE}")
+    leave_out = shutil.ignore_patterns("mlflow.db", "mlartifacts")
+    copy = Path(shutil.copytree(original, tmp_path / "copy", ignore=leave_out))
+    names = [open_registry(folder).service_name for folder in (original, copy)]
+    assert names == [load_project(original).name] * 2
+
+
 def test_moved_project_keeps_its_service_name(original: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(original / "mlflow.db")) as connection:
         connection.execute(f"DROP TABLE {COPY_TABLE}")

@@ -22,9 +22,10 @@ from crm.reading import read_records
 from models.artifact import load_artifact, save_artifact
 from models.calibration import Calibration
 from models.registry.registry import ARTIFACT, Registry
+from serving.bento import store as serving_store
 from serving.bento import takeover as serving_takeover
 from serving.bento.process import free_port
-from serving.bento.store import champion_file, named_champion
+from serving.bento.store import champion_file, named_champion, promote_in_store
 from serving.bento.takeover import TakeOver
 from serving.served_model import ServedModel
 from training.tracking import track
@@ -231,6 +232,15 @@ def test_invalid_champion_file_is_refused(pointer: Path, text: str) -> None:
         named_champion("acme")
 
 
+def test_champion_file_that_cannot_be_written_is_an_error_with_a_remedy(
+    pointer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving_store, "put_in_store", lambda *_: "leadscore:acme-v1-0")
+    pointer.mkdir()
+    with pytest.raises(ServiceError, match="repair this, and run `leadscore follow --once`"):
+        promote_in_store(tmp_path, "acme", "1")
+
+
 # Runs `leadscore follow`. Instead of sleeping, prints the version that services should load,
 # and then takes the next step.
 FOLLOW = """
@@ -320,6 +330,38 @@ def test_follow_survives_mlflows_absence_and_a_damaged_champion(
         "Version 2 of `demo` is not th",
         "MLflow cannot be reached at h",
     ], errors
+
+
+REPAIR = """
+import os, sys
+from pathlib import Path
+from commands.serve import follow
+from crm.errors import ArtifactError
+from crm.project import load_project
+from models.registry.registry import Registry
+from serving.bento.store import load_from_store, named_champion
+
+folder = Path(sys.argv[1])
+Registry(load_project(folder)).make_champion("1")
+follow(folder, every=5, once=True)
+tag = named_champion("demo")
+(Path(os.environ["BENTOML_HOME"]) / "models" / tag.replace(":", "/") / "booster.txt").unlink()
+try:
+    load_from_store(tag)
+except ArtifactError as error:
+    print("damaged:", error)
+follow(folder, every=5, once=True)
+print("repaired:", load_from_store(tag).version)
+"""
+
+
+def test_follow_repairs_the_copy_of_the_champion(
+    booster_of_version_2: Path, tmp_path: Path
+) -> None:
+    process = run_python(tmp_path / "home", REPAIR, tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "damaged: leadscore:demo-v1-" in process.stdout
+    assert process.stdout.splitlines()[-1] == "repaired: 1"
 
 
 PROMOTE = """

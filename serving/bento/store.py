@@ -55,7 +55,7 @@ def promote_in_store(artifact: Path, name: str, version: str) -> str:
     except OSError as error:
         raise ServiceError(
             f"The champion cannot be written to {pointer}: {error.strerror}. The services keep "
-            "their model; promote again when this is repaired."
+            "their model; repair this, and run `leadscore follow --once`."
         ) from None
     return tag
 
@@ -124,7 +124,7 @@ def _load(stored: bentoml.Model) -> LoadedModel:
         raise ArtifactError(
             f"{stored.tag} of BentoML's store was not stored by leadscore: it lacks "
             f"{', '.join(missing) or 'the digest in its tag'}. Run `leadscore build` or "
-            "`leadscore models promote`, which store the champion."
+            "`leadscore follow --once`, which store the champion."
         )
     try:
         return load_artifact(folder, [of_tag, str(facts["digest"])])
