@@ -27,7 +27,7 @@ EVENTS_PER_SCORE: Final = 4  # this many events take the memory of one score
 ROWS_AT_ONCE: Final = 1_000  # in one transaction
 GATHER_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
-TURN_SECONDS: Final = 0.1  # of writing without a pause
+TURN_SECONDS: Final = 0.5  # of writing without a pause
 PAUSE_SECONDS: Final = 0.11
 
 TABLES: Final = ("leads", "activities", "stages", "scores")  # in the order of writing
