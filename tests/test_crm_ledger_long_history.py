@@ -17,7 +17,14 @@ from crm.errors import LedgerError
 from crm.ledger import long_history, reading
 from crm.ledger.deduplication import distinct
 from crm.ledger.ledger import Ledger
-from crm.ledger.long_history import MANY_FORMS, MANY_TYPES, SAME_TIMES, HistoryQuery, LongHistory
+from crm.ledger.long_history import (
+    MANY_FORMS,
+    MANY_TYPES,
+    OTHER_VERSIONS,
+    SAME_TIMES,
+    HistoryQuery,
+    LongHistory,
+)
 from crm.ledger.schema import EVENTS
 from crm.times import DAY, NOT_A_TIME
 from features.activity import WINDOWS_DAYS
@@ -118,7 +125,7 @@ def test_totals_give_the_features_of_all_events(ledger: Ledger, has_forms: bool)
         assert history.totals.activities.count + n_listed == n_seen
 
     compare()
-    assert problems.keys() <= ({"", MANY_FORMS} if has_forms else {""})
+    assert problems.keys() <= ({"", OTHER_VERSIONS} if has_forms else {""})
     assert problems[""] >= 10
 
 
@@ -170,7 +177,21 @@ def test_two_long_histories_of_one_lead_are_a_problem(
         add(ledger, lead_id, {"activities": rows})
     assert asked(ledger).problem == asked(ledger, "7.0").problem == ""
     monkeypatch.setattr(long_history, "MOST_EVENTS", 2)
-    assert asked(ledger).problem == MANY_FORMS
+    for lead_id in ("7", "7.0"):
+        history = asked(ledger, lead_id)
+        assert history.problem == MANY_FORMS
+        assert "only the events of the form with the most count" in history.problem
+        assert history.totals.activities is not None
+        assert history.totals.activities.count + len(history.activities) == 4
+
+
+def test_versions_of_an_event_under_two_forms_are_a_problem(ledger: Ledger) -> None:
+    add(ledger, "7", {"activities": [CALL | {"activity_id": str(i)} for i in range(3)]})
+    add(ledger, "7.0", {"activities": [CALL | {"activity_id": "1", "type": "mail"}]})
+    history = asked(ledger)
+    assert history.problem == OTHER_VERSIONS
+    assert history.totals.activities is not None
+    assert history.totals.activities.count + len(history.activities) == 3
 
 
 def test_stages_at_the_same_time_are_listed_once(ledger: Ledger) -> None:

@@ -86,7 +86,7 @@ def test_uncertain_history_is_a_warning(
     assert warning["code"] == "approximate_history"
     assert warning["message"] == (
         "the lead has more than 2,000 stored events, and they have very many types, so rare types "
-        "count as other types: the score may differ a little"
+        "count as other types. The score may differ from that of all events"
     )
 
 

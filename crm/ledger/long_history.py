@@ -26,7 +26,10 @@ MOST_SIMILAR: Final = 20_000  # stored events at the times of those that were se
 EARLIER_DAYS: Final = 100_000  # added before a division, which rounds negative numbers up
 STEPS: Final = 100_000  # of SQLite between two looks at the clock
 
-MANY_FORMS = "it is stored under several forms of its id, so events may be counted twice"
+MANY_FORMS = (
+    "it is stored under several forms of its id: only the events of the form with the most count"
+)
+OTHER_VERSIONS = "events differ between two forms of its id: one version of each counts"
 SAME_TIMES = "very many of them have the same time, so repeated events may be counted twice"
 MANY_TYPES = "they have very many types, so rare types count as other types"
 
@@ -137,7 +140,7 @@ def _new_events(
             seen.add(row)
             new.append(row)
         elif i < n_stored and event.content_of(row) not in contents:
-            problem = MANY_FORMS  # the first of both counts, and it may be this one
+            problem = problem or OTHER_VERSIONS  # the first counts, and it may be this one
     return main, new, problem
 
 

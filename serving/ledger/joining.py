@@ -170,8 +170,8 @@ def with_history(lead: JoinedLead, history: LongHistory | None) -> JoinedLead:
     if not history.problem:
         return lead._replace(joined=joined)
     message = (
-        f"the lead has more than {MOST_EVENTS:,} stored events, and {history.problem}: the score "
-        "may differ a little"
+        f"the lead has more than {MOST_EVENTS:,} stored events, and {history.problem}. The "
+        "score may differ from that of all events"
     )
     warning = ItemWarning("approximate_history", None, message)
     return lead._replace(joined=joined, warnings=[*lead.warnings, warning])
