@@ -61,14 +61,18 @@ def cell_text(cell: Any) -> str | None:
     return str(cell)
 
 
-def list_text(items: list[Any]) -> str | None:
-    """Return a list of values as text: its JSON. None if the list is empty.
+def list_cell(items: list[Any]) -> Any:
+    """Return a list of values as one cell: the text of its JSON.
+
+    A list with one value is this value, and an empty list is missing.
 
     Examples
     --------
-    >>> list_text(["Demo", 3]), list_text([])
-    ('["Demo",3]', None)
+    >>> list_cell(["Demo", 3]), list_cell(["Demo"]), list_cell([3]), list_cell([])
+    ('["Demo",3]', 'Demo', 3, None)
     """
+    if len(items) == 1 and not isinstance(items[0], list | dict):
+        return items[0]
     return msgspec.json.encode(items).decode() if items else None
 
 
@@ -76,8 +80,8 @@ def plain_cell(cell: Any) -> Any:
     """Return a cell of a table as the cell that a request would contain.
 
     A number or time of numpy becomes Python's; bytes become text; a list of plain values, also as
-    a tuple or an array, becomes the text of its JSON. Objects, and lists that contain objects or
-    lists, count as missing.
+    a tuple or an array, becomes what `list_cell` returns. Objects, and lists that contain objects
+    or lists, count as missing.
 
     Examples
     --------
@@ -97,7 +101,7 @@ def plain_cell(cell: Any) -> Any:
             return None
         items = [plain_cell(item) for item in cell]
         is_plain = all(isinstance(item, str | bool | int | float | None) for item in items)
-        return list_text(items) if is_plain else None
+        return list_cell(items) if is_plain else None
     return None if is_object(cell) else cell
 
 

@@ -316,7 +316,7 @@ def test_json_lines_are_read_with_their_types(tmp_path: Path) -> None:
     table = read_table(TableKeys(source="leads.txt"), tmp_path, left_out, notes)
     assert cell_texts(table) == [
         ["1", "Köln", None, None],
-        ["2", None, '["a"]', "true"],
+        ["2", None, "a", "true"],
         [None, None, None, None],
     ]
     assert notes == []
@@ -479,3 +479,12 @@ def test_sheet_of_another_file_is_not_used(tmp_path: Path) -> None:
     notes: list[str] = []
     read_table(TableKeys(source="leads.csv", sheet="Leads"), tmp_path, notes=notes)
     assert notes == ["leads.csv: the file has no sheets; `sheet` is not used."]
+
+
+def test_list_with_one_value_is_this_value(tmp_path: Path) -> None:
+    lines = ['{"n": [5], "source": ["Web"], "x": [""]}', '{"n": 7, "source": ["A", "B"], "x": "y"}']
+    (tmp_path / "leads.jsonl").write_text("\n".join(lines))
+    table = read_table(TableKeys(source="leads.jsonl"), tmp_path)
+    assert table["n"].tolist() == [5, 7]
+    assert table["source"].tolist() == ["Web", '["A","B"]']
+    assert table["x"].isna().tolist() == [True, False]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crm.cells import list_cell
 from crm.project import load_project
 from crm.reading import read_records
 from features.attributes.attribute import UndeclaredColumn
@@ -114,6 +115,14 @@ def test_most_frequent_spelling_names_a_value() -> None:
 
 
 # -- reading -------------------------------------------------------------------------------
+
+
+def test_lists_with_one_value_are_one_choice() -> None:
+    chosen = [text.split(";") for text in choices(200) if text]
+    assert any(len(values) == 1 for values in chosen)
+    cells = [list_cell(values) for values in chosen]
+    demo = next(attribute for attribute in recognised(cells) if attribute.value == "Demo")
+    assert [demo.encode(cell) for cell in cells] == ["Demo" in values for values in chosen]
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,19 @@ def test_missing_values_score_without_a_warning(post: Post) -> None:
     assert all(score["warnings"] == [] for score in scores)
 
 
+def test_list_with_one_value_is_this_value(post: Post) -> None:
+    values: list[dict[str, Any]] = [
+        {"visits": 5, "source": "Web"},
+        {"visits": [5], "source": ["Web"]},
+        {"visits": ["5"], "source": ["Web"]},
+    ]
+    scores = post("/score", {"leads": [{"attributes": lead} for lead in values]}).json()["scores"]
+    assert [score["warnings"] for score in scores] == [[], [], []]
+    assert len({score["probability"] for score in scores}) == 1
+    flat = [post("/score_lead", {"lead_id": "L1", **lead}).json() for lead in values]
+    assert {answer["probability"] for answer in flat} == {scores[0]["probability"]}
+
+
 def test_null_equals_absent_in_every_optional_field(post: Post) -> None:
     absent = only_score(post("/score", {"leads": [{"attributes": {}}]}))
     nulls = dict.fromkeys(("lead_id", "created_at", "activities", "stages"))

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from crm.cells import list_text
+from crm.cells import list_cell
 from crm.errors import SchemaError, SourceError
 from crm.sources.checks import MAX_NAME_CHARACTERS, column_name
 from crm.sources.encoding import decoded, find_encoding
@@ -197,7 +197,9 @@ def _check_names(name: str, names: dict[str, str]) -> None:
 
 def _plain(cell: Any) -> Any:
     if isinstance(cell, list | dict):
-        return None if isinstance(cell, dict) or _is_table(cell) else list_text(cell)
+        if isinstance(cell, dict) or _is_table(cell):
+            return None
+        cell = list_cell(cell)
     return None if cell == "" else cell
 
 

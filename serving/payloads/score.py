@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta, Struct
 
-from crm.cells import list_text
+from crm.cells import list_cell
 from crm.times import NOT_A_TIME
 from models.column_names import ColumnNames
 from models.scorer import LeadCells
@@ -212,7 +212,7 @@ def lead_cells(
     if not cells.keys() <= known_columns:
         cells = by_column_name(cells, f"{where}.attributes" if where else "")
     if lead.may_have_lists and list in map(type, cells.values()):
-        cells |= {name: list_text(cell) for name, cell in cells.items() if type(cell) is list}
+        cells |= {name: list_cell(cell) for name, cell in cells.items() if type(cell) is list}
     cells[roles["lead_id"]] = lead.lead_id  # the dictionary belongs to this lead alone
     created_at = NOT_A_TIME
     if lead.created_at is not None:
