@@ -207,11 +207,12 @@ def test_the_telephone_of_the_bank_is_compared_with_its_own_time(public_data: Pa
     assert (telephone["n"], telephone["wins"]) == (15_044, 787)
     assert round(telephone["ratio"], 2) == 0.68  # 0.46 of all leads
     assert page.takeaways[0].sentence.replace("\u00a0", " ") == (
-        "Leads from “telephone” are won less often than the average at the same time: 12 of 100 "
-        "where the average is 18 (0.62 to 0.74 times as often). Over all times, 5.2 % (787 of "
-        "15,044) are won."
+        "Leads from “telephone” are won less often than the average at the same time: 12 % "
+        "where the average is 18 % (between 0.62 and 0.74 times as often). Over all times, 5.2 % "
+        "(787 of 15,044) are won."
     )
-    assert figure.finding.endswith("where the average is 18 (over all times 787 of 15,044)")
+    finding = figure.finding.replace("\u00a0", " ")
+    assert finding.endswith("where the average is 18 % (over all times 787 of 15,044)")
     shown = telephone["time_value"] / telephone["time_average"]
     assert shown == pytest.approx(telephone["ratio"])
     assert "“telephone” in the leads changes over time" in figure.note

@@ -258,10 +258,12 @@ def test_revenue_of_a_source_is_compared_with_leads_of_the_same_time(rows: Repor
     evidence = takeaway.evidence
     assert takeaway.sentence.startswith(
         "A lead from “Fair” brings less revenue than the average at the same time: "
-        f"{evidence['time_value']:,.0f} where the average is {evidence['time_average']:,.0f} ("
+        f"{evidence['time_value']:,.0f}\u00a0EUR where the average is "
+        f"{evidence['time_average']:,.0f}\u00a0EUR ("
     )
     assert takeaway.sentence.endswith(
-        f" times). Over all times, {evidence['n']:,} leads bring {evidence['value']:,.0f} each."
+        f" times as much). Over all times, {evidence['n']:,} leads bring "
+        f"{evidence['value']:,.0f}\u00a0EUR each."
     )
 
 
@@ -275,7 +277,7 @@ def test_an_activity_of_every_lead_of_a_stage_is_not_compared(public_data: Path)
         (1, None, None, None)
     }
     judged = [row for row in figure.rows if row["p"] is not None]
-    assert f" of {len(judged)} pairs of a stage and an activity with enough leads" in figure.finding
+    assert f" of {len(judged)} comparisons of an activity in a stage" in figure.finding
 
 
 def test_steps_that_all_leads_take_are_not_counted_as_compared(rows: ReportRows) -> None:
@@ -284,7 +286,7 @@ def test_steps_that_all_leads_take_are_not_counted_as_compared(rows: ReportRows)
     assert {row["verdict"] for row in first} == {Verdict.SAME}
     judged = [row for row in figure.rows if row["p"] is not None]
     assert 0 < len(judged) <= len(figure.rows) - len(first)
-    assert f" of {len(judged)} pairs of a source and a step" in figure.finding
+    assert f" of {len(judged)} comparisons of a source at a step" in figure.finding
 
 
 def test_the_average_of_early_activities_is_of_all_leads_that_were_open() -> None:

@@ -123,9 +123,12 @@ def with_two_names_for_a_trial(rows: ReportRows) -> ReportRows:
 def test_activities_of_the_same_leads_share_one_takeaway(rows: ReportRows) -> None:
     takeaways = activities_page(with_two_names_for_a_trial(rows)).takeaways
     sentences = [takeaway.sentence for takeaway in takeaways]
-    assert "Leads with “trial” and “test drive” in their first 7 days" in sentences[0]
+    assert (
+        "Leads with “trial” and “test drive” up to 7 days after creation, or before it, are won"
+        in sentences[0]
+    )
     for sentence in sentences[1:]:
-        assert not ("in their first 7 days" in sentence and "trial" in sentence)
+        assert not ("days after creation" in sentence and "trial" in sentence)
         assert not ("test drive" in sentence and "trial" not in sentence)
 
 

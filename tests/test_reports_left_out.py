@@ -88,7 +88,8 @@ def test_activities_that_are_the_outcome_are_named(rows: ReportRows) -> None:
     assert [row["name"] for row in figure(page, "activities-0").rows] == ["View"]
     left_out = "Left out, because they are stages or the outcome itself: “Signed”."
     assert section_text(page, "Activities by type") == (
-        f"Not shown: 1 of these that no compared lead had in its first 7 days. {left_out}"
+        "1 type of activity is not shown, because none of the compared leads had it up to 7 days "
+        f"after creation. {left_out}"
     )
     assert section_text(page, "How wins are attributed") == left_out
 

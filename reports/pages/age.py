@@ -20,9 +20,9 @@ from reports.pages.phrases import (
     day_name,
     month_name,
     months_of,
-    of_100,
     of_words,
     share_words,
+    two_percents,
 )
 from reports.rows.rows import ReportRows
 
@@ -156,7 +156,7 @@ def _waiting(table: Sequence[AgeRow], horizon_days: float) -> tuple[str, list[Ta
         f"{of_words(new)} of new leads."
     )
     counts = f"{far.share.wins:,} of {far.share.n:,} against {new.wins:,} of {new.n:,}"
-    finding += f": {of_100(far.share.value, new.value)} ({counts})"
+    finding += f": {two_percents(far.share.value, new.value)} ({counts})"
     if far.in_by is not None and far.x < horizon_days:
         sentence += (
             f" By then {far.in_by_wins:,} of the {far.in_by_n:,} wins that come within "

@@ -84,18 +84,17 @@ def correct_families(families: Sequence[list[Contrast]]) -> list[list[Contrast]]
     return [flat[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
 
-def clear_of(n_clear: int, groups: Iterable[Contrast], kind: str) -> str:
-    """Format how many of the compared groups are meant; groups with too few leads do not count.
+def n_compared(groups: Iterable[Contrast]) -> int:
+    """Count the groups that are compared; groups with too few leads are not.
 
     Examples
     --------
     >>> from models.evaluation.comparisons import contrast
     >>> few, enough = contrast(1, 9, 40, 400), contrast(10, 100, 40, 400)
-    >>> clear_of(0, [few, enough, enough], "pairs"), clear_of(1, [enough], "pairs")
-    ('None of 2 pairs with enough leads', '1 of 1 pairs with enough leads')
+    >>> n_compared([few, enough, enough])
+    2
     """
-    n = sum(group.verdict.is_judged for group in groups)
-    return f"{n_clear or 'None'} of {n:,} {kind} with enough leads"
+    return sum(group.verdict.is_judged for group in groups)
 
 
 def contrast_rows(names: Sequence[str], groups: Sequence[Contrast]) -> tuple[dict[str, Any], ...]:
@@ -239,8 +238,8 @@ def finding_of(
     >>> from models.evaluation.comparisons import contrast
     >>> fair, mail = contrast(150, 1_000, 1_000, 10_000), contrast(98, 1_000, 1_000, 10_000)
     >>> base = Share(n=10_000, wins=1_000, value=0.1, low=0.09, high=0.11)
-    >>> finding_of("From", ["Fair", "Mail"], corrected([fair, mail]), base)
-    'From “Fair” are won 1.5 times as often as the average: 15 of 100 against 10 (150 of 1,000)'
+    >>> finding_of("From", ["Fair", "Mail"], corrected([fair, mail]), base).replace("\xa0", " ")
+    'From “Fair” are won 1.5 times as often as the average: 15 % against 10 % (150 of 1,000)'
     >>> finding_of("From", ["Mail"], corrected([mail]), base).replace("\xa0", " ")
     'No group differs clearly from the average: 10.0 % (1,000 of 10,000)'
     """

@@ -11,6 +11,8 @@ IN_SAMPLE = (  # of figures of leads that the model learned from
     "The model has learned from these leads, so the figures do not show how good it is on new "
     "ones: usually they look better, and if the leads have changed, they may look worse."
 )
+SMALL_RATIO = 1.05  # smaller ratios have two digits
+MOST_DIGITS = 4  # of the ends of a ratio's interval
 GRADES = "Grades, and the outcomes of leads that had them."  # what a model would show
 
 
@@ -32,25 +34,21 @@ def ratio_words(group: Contrast, than: str = "the average", did: str = "are won"
     --------
     >>> from models.evaluation.comparisons import contrast
     >>> ratio_words(contrast(wins=75, n=312, all_wins=1_000, all_n=10_000)).partition("(")[2]
-    'between 2.0 and 2.9 times; 75 of 312 leads)'
+    'between 2.0 and 2.9 times as often; 75 of 312 leads)'
     >>> ratio_words(contrast(wins=12, n=300, all_wins=1_000, all_n=10_000)).partition("(")[2]
-    '0.23 to 0.69 times as often; 12 of 300 leads)'
-    >>> ratio_words(contrast(wins=0, n=60, all_wins=1_000, all_n=10_000))
-    'less often than the average: 0 of 100 against 10 (at most 0.60 times as often; 0 of 60 leads)'
+    'between 0.23 and 0.69 times as often; 12 of 300 leads)'
+    >>> none = contrast(wins=0, n=60, all_wins=1_000, all_n=10_000)
+    >>> ratio_words(none).replace("\xa0", " ")
+    'less often than the average: 0 % against 10 % (at most 0.60 times as often; 0 of 60 leads)'
     >>> from dataclasses import replace
     >>> group = contrast(wins=50, n=1_000, all_wins=1_000, all_n=10_000)
     >>> late = replace(group, ratio=0.8, ratio_low=0.7, ratio_high=0.9)
     >>> words = ratio_words(replace(late, time_value=0.16, time_average=0.2)).replace("\xa0", " ")
-    >>> print(words.replace(" (0", "\n(0"))
-    less often than the average at the same time: 16 of 100 where the average is 20
-    (0.70 to 0.90 times as often). Over all times, 5.0 % (50 of 1,000) are won
+    >>> print(words.replace(" (b", "\n(b"))
+    less often than the average at the same time: 16 % where the average is 20 %
+    (between 0.70 and 0.90 times as often). Over all times, 5.0 % (50 of 1,000) are won
     """
-    low, high = times_words(group.ratio_low), times_words(group.ratio_high)
-    interval = f"{low} to {high} times as often"
-    if not group.wins:
-        interval = f"at most {high} times as often"
-    elif (group.ratio or 0.0) > 1:
-        interval = ratio_interval_words(group)
+    interval = ratio_interval_words(group, "as often")
     finding = ratio_finding(group, than)
     if group.is_same_time:
         return f"{finding} ({interval}). Over all times, {of_words(group)} {did}"
@@ -64,15 +62,16 @@ def counts_words(group: Contrast) -> str:
 
 
 def ratio_finding(group: Contrast, than: str = "the average") -> str:
-    """Format how often a group does something, compared with all leads, without the interval.
+    r"""Format how often a group does something, compared with all leads, without the interval.
 
     Examples
     --------
     >>> from models.evaluation.comparisons import contrast
-    >>> ratio_finding(contrast(wins=75, n=312, all_wins=1_000, all_n=10_000))
-    '2.4 times as often as the average: 24 of 100 against 10'
-    >>> ratio_finding(contrast(wins=0, n=60, all_wins=12, all_n=10_000))
-    'less often than the average: 0 of 1,000 against 1'
+    >>> group = contrast(wins=75, n=312, all_wins=1_000, all_n=10_000)
+    >>> ratio_finding(group).replace("\xa0", " ")
+    '2.4 times as often as the average: 24 % against 10 %'
+    >>> ratio_finding(contrast(wins=0, n=60, all_wins=12, all_n=10_000)).replace("\xa0", " ")
+    'less often than the average: 0.0 % against 0.1 %'
     """
     value, average, against = group.time_value, group.time_average, "against"
     if value is None or average is None:
@@ -82,7 +81,7 @@ def ratio_finding(group: Contrast, than: str = "the average") -> str:
     comparison = f"less often than {than}"
     if (group.ratio or 0.0) > 1:
         comparison = f"{times_words(group.ratio)} times as often as {than}"
-    return f"{comparison}: {of_100(value, average, against)}"
+    return f"{comparison}: {two_percents(value, average, against)}"
 
 
 def _share_of_all(group: Contrast) -> float:
@@ -94,9 +93,37 @@ def _share_of_all(group: Contrast) -> float:
     return 0.0
 
 
-def ratio_interval_words(group: Contrast) -> str:
-    """Format the interval of a ratio."""
-    return f"between {times_words(group.ratio_low)} and {times_words(group.ratio_high)} times"
+def ratio_interval_words(group: Contrast, times_as: str) -> str:
+    """Format the interval of a ratio, with enough digits that its ends differ.
+
+    Parameters
+    ----------
+    group : Contrast
+    times_as : str
+        What is compared: "as often" or "as much".
+
+    Examples
+    --------
+    >>> from models.evaluation.comparisons import Contrast
+    >>> ends = [(1.6, 3.14), (1.044, 1.12), (1.051, 1.063), (0.29, 0.62), (1.0412, 1.0414)]
+    >>> for low, high in ends:
+    ...     group = Contrast(n=9, wins=9, value=1, low=0, high=1, ratio_low=low, ratio_high=high)
+    ...     print(ratio_interval_words(group, "as often"))
+    between 1.6 and 3.1 times as often
+    between 1.04 and 1.12 times as often
+    between 1.05 and 1.06 times as often
+    between 0.29 and 0.62 times as often
+    between 1.0412 and 1.0414 times as often
+    """
+    low, high = group.ratio_low, group.ratio_high
+    if low is None or high is None:
+        return "without an interval"
+    if not group.wins:
+        return f"at most {times_words(high)} times {times_as}"
+    digits = 1 if low >= SMALL_RATIO else 2
+    while digits < MOST_DIGITS and f"{low:.{digits}f}" == f"{high:.{digits}f}":
+        digits += 1
+    return f"between {low:.{digits}f} and {high:.{digits}f} times {times_as}"
 
 
 def times_words(ratio: float | None) -> str:
@@ -109,20 +136,24 @@ def times_words(ratio: float | None) -> str:
     """
     if ratio is None:
         return "–"
-    return f"{ratio:.2f}" if ratio < 1.05 else f"{ratio:.1f}"
+    return f"{ratio:.2f}" if ratio < SMALL_RATIO else f"{ratio:.1f}"
 
 
-def of_100(share: float, other: float, against: str = "against") -> str:
-    """Format two shares as counts of 100 leads, or of more if one of the counts is below 1.
+def two_percents(share: float, other: float, against: str = "against") -> str:
+    r"""Format two shares, with so many digits that the smaller one is not written as 0.
 
     Examples
     --------
-    >>> of_100(0.41, 0.05), of_100(0.004, 0.155), of_100(0.0, 0.0002)
-    ('41 of 100 against 5', '4 of 1,000 against 155', '0 of 10,000 against 2')
+    >>> two_percents(0.41, 0.05).replace("\xa0", " ")
+    '41 % against 5 %'
+    >>> two_percents(0.004, 0.155, "where the average is").replace("\xa0", " ")
+    '0.4 % where the average is 15.5 %'
+    >>> two_percents(0.0, 0.0002).replace("\xa0", " ")
+    '0.00 % against 0.02 %'
     """
     smallest = min((value for value in (share, other) if value > 0), default=1.0)
-    of = next((of for of in (100, 1_000, 10_000) if of * smallest >= 1), 100_000)
-    return f"{of * share:,.0f} of {of:,} {against} {of * other:,.0f}"
+    digits = next((n for n in range(3) if 100 * 10**n * smallest >= 1), 3)
+    return f"{percent(share, digits)} {against} {percent(other, digits)}"
 
 
 def share_words(share: Share) -> str:

@@ -1,4 +1,4 @@
-"""The activities and the contents of leads in their first days."""
+"""The activities and the contents of leads up to some days after creation, also before it."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ MOST_EARLY_TAKEAWAYS = 3
 
 @dataclass(frozen=True)
 class Early:
-    """The activities, or the contents, of leads in their first days.
+    """The activities, or the contents, of leads up to some days after creation, also before it.
 
     Attributes
     ----------
@@ -77,9 +77,11 @@ class Early:
             )
         n_absent = sum(not group.n for group in self.look.contrasts)
         if n_absent:
+            one = "content" if self.slug == "activities-1" else "type of activity"
+            counted = f"1 {one} is" if n_absent == 1 else f"{n_absent:,} {kind} are"
             parts.append(
-                f"Not shown: {n_absent:,} of these that no compared lead had in its first "
-                f"{self.days:g} days."
+                f"{counted} not shown, because none of the compared leads had "
+                f"{'it' if n_absent == 1 else 'them'} up to {self.days:g} days after creation."
             )
         return " ".join(parts)
 
@@ -90,8 +92,8 @@ class Early:
 
         def sentence(name: str, group: Contrast) -> str:
             return (
-                f"Leads with {prefix}{twins(self.names, self.look.had, place[name])} in their "
-                f"first {self.days:g} days are won {ratio_words(group)}."
+                f"Leads with {prefix}{twins(self.names, self.look.had, place[name])} up to "
+                f"{self.days:g} days after creation, or before it, are won {ratio_words(group)}."
             )
 
         clear = strongest(

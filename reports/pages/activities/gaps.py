@@ -17,10 +17,10 @@ from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_o
 from reports.pages.averages import average_of, group_contrasts, has_value
 from reports.pages.groups import (
     CHANCE_TITLE,
-    clear_of,
     compared_columns,
     correct_families,
     evidence_of,
+    n_compared,
     share_columns,
 )
 from reports.pages.phrases import mature_words, ratio_words
@@ -106,10 +106,9 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
     table = _gap_rows(rows, log, funnel, segments)
     gaps = sorted((row for row in table if row.is_gap), key=lambda row: row.share.ratio_high or 1)
     table.sort(key=lambda row: (not row.is_gap, row.share.ratio or 1))
-    clear_kinds = clear_of(len(gaps), [row.share for row in table], "kinds of leads in a stage")
     figure = Figure(
         name="activities-gaps",
-        finding=f"{clear_kinds} clearly go on less often than the others and see less content",
+        finding=_finding(len(gaps), [row.share for row in table]),
         about=f"{mature_words(rows)} that reached the stage within {rows.horizon_days:g} days; "
         "contents that leads saw while they were in it",
         columns=(
@@ -134,6 +133,16 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
     )
     takeaways = tuple(row.takeaway() for row in gaps[:MOST_GAP_TAKEAWAYS])
     return Section(heading, figures=(figure,)), takeaways
+
+
+def _finding(n_gaps: int, groups: Sequence[Contrast]) -> str:
+    """Format the title: how many kinds of leads go on less often and see less content."""
+    if not n_gaps:
+        return "In no stage does a kind of lead clearly go on less often and see less content"
+    return (
+        f"In {n_gaps:,} of {n_compared(groups):,} comparisons of a kind of lead in a stage, these "
+        "leads clearly go on less often than the others and see less content"
+    )
 
 
 def _gap_rows(

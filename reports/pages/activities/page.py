@@ -77,8 +77,9 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
     families = correct_families([look.contrasts for look in looks])
     looks = [replace(x, contrasts=family) for x, family in zip(looks, families, strict=True)]
     about = (
-        f"{looks[0].n:,} leads still open {days:g} days after creation, compared on that day; won "
-        f"within {rows.horizon_days:g} days from then"
+        f"{looks[0].n:,} leads still open {days:g} days after creation, compared on that day by "
+        "what they had done by then, also before creation; won within "
+        f"{rows.horizon_days:g} days from then"
     )
     sections: list[Section] = []
     takeaways: list[Takeaway] = []

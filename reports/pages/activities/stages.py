@@ -10,10 +10,10 @@ from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_o
 from reports.pages.activities.looks import Look, Reported, twins
 from reports.pages.groups import (
     CHANCE_TITLE,
-    clear_of,
     compared_columns,
     empty_words,
     interval_columns,
+    n_compared,
     share_columns,
     strongest,
 )
@@ -77,13 +77,11 @@ def stages_section(
             takeaways.append(takeaway)
     n_clear = sum(row.share.is_significant for row in table)
     table.sort(key=lambda row: row.order)
-    clear_pairs = clear_of(
-        n_clear, [row.share for row in table], "pairs of a stage and an activity"
-    )
     figure = Figure(
         name="activities-stages",
-        finding=f"{clear_pairs} clearly go with more wins, or with fewer",
-        about=f"leads still open {days:g} days after entering the stage, compared on that day",
+        finding=_finding(n_clear, [row.share for row in table]),
+        about=f"leads still open {days:g} days after entering the stage, compared on that day by "
+        "what they had done since entering it",
         columns=(
             Column("name", "Stage and activity"),
             Column("n", "Leads with it", "count"),
@@ -102,3 +100,15 @@ def stages_section(
         ),
     )
     return Section("At which stage", figures=(figure,)), takeaways[:MOST_STAGE_TAKEAWAYS]
+
+
+def _finding(n_clear: int, groups: Sequence[Contrast]) -> str:
+    """Format the title: in how many stages an activity makes a clear difference."""
+    subject = "leads with the activity are clearly won more often, or less often"
+    than = "than the average in that stage"
+    if not n_clear:
+        return f"In no stage are leads with an activity clearly won more or less often {than}"
+    return (
+        f"In {n_clear:,} of {n_compared(groups):,} comparisons of an activity in a stage, "
+        f"{subject}, {than}"
+    )

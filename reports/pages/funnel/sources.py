@@ -10,11 +10,11 @@ from reports.pages.averages import average_of, group_contrasts
 from reports.pages.funnel.steps import Steps
 from reports.pages.groups import (
     CHANCE_TITLE,
-    clear_of,
     compared_columns,
     correct_families,
     empty_words,
     evidence_of,
+    n_compared,
     share_columns,
 )
 from reports.pages.phrases import about_mature, ratio_words
@@ -76,11 +76,15 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
         if group.n
     ]
     n_clear = sum(row.share.verdict.is_difference for row in table)
-    clear_pairs = clear_of(n_clear, [row.share for row in table], "pairs of a source and a step")
+    finding = "At no step do the leads of a source clearly go on more or less often than the others"
+    if n_clear:
+        finding = (
+            f"In {n_clear:,} of {n_compared(row.share for row in table):,} comparisons of a source "
+            "at a step, its leads clearly go on more often, or less often, than the others"
+        )
     figure = Figure(
         name="funnel-sources",
-        finding=f"{clear_pairs} clearly "
-        f"{'differs' if n_clear == 1 else 'differ'} from the other sources",
+        finding=finding,
         about=about_mature(rows),
         columns=(
             Column("name", "Source and step"),

@@ -234,7 +234,7 @@ def _revenue_sentence(
 ) -> str:
     """Format the revenue per lead of a source with its interval and its leads."""
     finding = _revenue_finding(name, mean, base, average, currency)
-    interval = ratio_interval_words(mean)
+    interval = ratio_interval_words(mean, "as much")
     if mean.is_same_time:
         over_all = f"Over all times, {mean.n:,} leads bring {money(mean.value, currency)} each."
         return f"{finding} ({interval}). {over_all}"
