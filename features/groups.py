@@ -24,6 +24,7 @@ from features.times import cell_time
 MOST_VALUES = 12
 FEWEST_LEADS = 30  # a value with fewer leads is put into `OTHERS`
 N_BANDS = 4
+FIRST_YEAR, LAST_YEAR = 1900, 2100  # whole numbers that are all within them are years
 MOST_CHARACTERS = 80
 OTHERS = "(other values)"
 NOT_ALIKE = (MISSING_GROUP, UNSEEN_GROUP, OTHERS)  # groups whose leads do not share a value
@@ -128,21 +129,26 @@ def groups_of_column(
     return _common(name, texts, most_values)
 
 
-def number_name(number: float) -> str:
+def number_name(number: float, is_year: bool = False) -> str:
     """Format a number of the data for the name of a band: never with an exponent.
 
-    Years keep their four digits. Fractions have up to six significant digits.
+    Years have no separator. Fractions have up to six significant digits.
 
     Examples
     --------
-    >>> number_name(1_234_567.0), number_name(2_019.0), number_name(-12_500.0)
-    ('1,234,567', '2019', '-12,500')
+    >>> number_name(1_234_567.0), number_name(5_001.0), number_name(-12_500.0)
+    ('1,234,567', '5,001', '-12,500')
+    >>> number_name(2_019.0, is_year=True)
+    '2019'
     >>> number_name(0.1 + 0.2), number_name(0.00002), number_name(1_234_567.8)
     ('0.3', '0.00002', '1,234,568')
     """
     if not float(number).is_integer() and abs(number) < 100_000:
-        return np.format_float_positional(number, precision=6, fractional=False, trim="-")
-    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.0f}"
+        text = np.format_float_positional(number, precision=6, fractional=False, trim="-")
+        whole, point, rest = text.partition(".")
+        sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+        return f"{sign}{int(digits):,}{point}{rest}"
+    return f"{number:.0f}" if is_year else f"{number:,.0f}"
 
 
 def _common(column: str, texts: Objects, most_values: int) -> Groups:
@@ -160,8 +166,11 @@ def _bands(column: str, numbers: Floats) -> Groups:
     edges = np.unique(np.quantile(finite, inner, method="inverted_cdf"))
     band = np.searchsorted(edges, finite, side="left")
     ends = [(finite[band == i].min(), finite[band == i].max()) for i in np.unique(band)]
+    are_years = bool(
+        (finite % 1 == 0).all() and FIRST_YEAR <= finite.min() <= finite.max() <= LAST_YEAR
+    )
     names = [
-        number_name(low) if low == high else f"{number_name(low)} to {number_name(high)}"
+        " to ".join(number_name(end, are_years) for end in ((low,) if low == high else (low, high)))
         for low, high in ends
     ]
     texts = np.full(len(numbers), MISSING_GROUP, dtype=object)

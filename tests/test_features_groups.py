@@ -1,5 +1,6 @@
 """Groups of leads: by the values of an attribute, and by the bands or values of any column."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def test_project_decides_between_category_and_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells_of", "notation", "first"),
     [
-        (lambda i: f"{i}.000,5", "1.234,56", "1000.5 to 25000.5"),
+        (lambda i: f"{i}.000,5", "1.234,56", "1,000.5 to 25,000.5"),
         (lambda i: f"01.01.{1950 + i}", "%d.%m.%Y", "1951 to 1975"),
     ],
 )
@@ -139,3 +140,20 @@ def test_formatted_column_is_grouped_by_bands(
     groups = groups_of_column(column, project_in(tmp_path), notation=notation)
     assert groups.names[0] == first
     assert len(groups.names) == 4
+
+
+@pytest.mark.parametrize(
+    ("numbers", "names"),
+    [
+        (range(4_001, 12_001), ["4,001 to 6,000", "6,001 to 8,000", "8,001 to 10,000"]),
+        (range(1_901, 1_981), ["1901 to 1920", "1921 to 1940", "1941 to 1960"]),
+        (range(1_801, 1_881), ["1,801 to 1,820", "1,821 to 1,840", "1,841 to 1,860"]),
+        ([n + 0.5 for n in range(1_901, 1_981)], ["1,901.5 to 1,920.5"]),
+    ],
+)
+def test_bands_have_separators_except_years(
+    tmp_path: Path, numbers: Sequence[float], names: list[str]
+) -> None:
+    column = pd.Series(numbers, name="size", dtype=object)
+    groups = groups_of_column(column, project_in(tmp_path))
+    assert list(groups.names[: len(names)]) == names
