@@ -47,7 +47,9 @@ def test_report_names_its_filters(run: Run, crm: Path, tmp_path: Path) -> None:
     options = ("--since", "2024-06-01", "--segment", "industry=Software", "--out", folder)
     code, _, _ = run("report", "--project", crm, *options)
     assert code == 0
-    assert "created since 2024-06-01; industry = Software" in (folder / "README.md").read_text()
+    assert (
+        "created since 2024-06-01 whose industry is Software" in (folder / "README.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(

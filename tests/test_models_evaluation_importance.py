@@ -132,9 +132,9 @@ def test_leads_up_to_the_limit_are_not_sampled(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("contribute", "direction"),
     [
-        (lambda x: x, "size: more raises the score"),
-        (lambda x: -x, "size: more lowers the score"),
-        (lambda x: np.log(x), "size: more raises the score"),
+        (lambda x: x, "size: a higher value raises the score"),
+        (lambda x: -x, "size: a higher value lowers the score"),
+        (lambda x: np.log(x), "size: a higher value raises the score"),
         (lambda x: (x - 5.5) ** 2, "size: no single direction"),
         (lambda x: np.ones_like(x), "no clear direction"),
     ],
@@ -147,13 +147,13 @@ def test_direction_of_a_number(contribute: Contribute, direction: str) -> None:
 @pytest.mark.parametrize("unit", ["days", "hours"])
 def test_direction_of_a_duration_says_longer(unit: str) -> None:
     (row,) = rank(column(*range(1, 11)), lambda x: -x, feature(unit, measure="time since x"))
-    assert row["direction"] == "time since x: longer lowers the score"
+    assert row["direction"] == "time since x: a longer time lowers the score"
 
 
 def test_direction_of_a_number_ignores_gaps() -> None:
     rows = column(*range(1, 11), *[math.nan] * 10)
     (row,) = rank(rows, lambda x: np.where(np.isnan(x), 50.0, x), feature())
-    assert row["direction"] == "size: more raises the score"
+    assert row["direction"] == "size: a higher value raises the score"
 
 
 def test_direction_of_a_number_with_one_value_is_whether_it_is_known() -> None:
@@ -227,7 +227,7 @@ def test_a_feature_without_known_values_has_a_direction_text(unit: str) -> None:
 def test_the_strongest_feature_of_a_signal_gives_the_direction() -> None:
     rows: list[list[float]] = [[x, -x] for x in range(1, 9)]
     (row,) = rank(rows, lambda x: x * [0.1, 0.4], *two_features_of_one_signal())
-    assert row["direction"] == "b2: more raises the score"
+    assert row["direction"] == "b2: a higher value raises the score"
 
 
 # -- on the simulated CRM --------------------------------------------------------------------

@@ -12,7 +12,7 @@ AT = datetime.datetime(2026, 11, 24, 7, tzinfo=datetime.UTC)
 
 
 def test_every_page_names_the_part_of_the_leads(tmp_path: Path) -> None:
-    part = "Only leads created since 2026-01-01; industry = Software."
+    part = "Only leads created since 2026-01-01 whose industry is Software."
     report = made_report()
     write_report(report, tmp_path / "report", at=AT)
     pages = sorted((tmp_path / "report").glob("*.md"))

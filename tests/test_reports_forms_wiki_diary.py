@@ -126,7 +126,7 @@ def test_other_project_or_segment_has_its_own_page(
     index = (tmp_path / "README.md").read_text()
     assert "[2026-11-24](2026-11-24.md): demo, " in index
     assert "[2026-11-24-3](2026-11-24-3.md): demo, " in index
-    assert "industry = Retail: " in index
+    assert " whose industry is Retail: " in index
 
 
 def test_later_run_rewrites_the_page_of_the_same_report(

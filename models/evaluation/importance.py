@@ -82,7 +82,7 @@ def _direction(feature: Feature, values: Floats, points: Floats) -> str:
     correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     if abs(correlation) < CLEAR:
         return f"{name}: no single direction"
-    larger = "longer" if feature.unit in ("days", "hours") else "more"
+    larger = "a longer time" if feature.unit in ("days", "hours") else "a higher value"
     return f"{name}: {larger} {'raises' if correlation > 0 else 'lowers'} the score"
 
 

@@ -29,7 +29,7 @@ def about_of(about: Mapping[str, Any]) -> dict[str, str]:
     Examples
     --------
     >>> about_of({"leads": 3679, "since": None, "segment": ["industry", "Software"]})
-    {'Leads': '3,679', 'Only': 'industry = Software'}
+    {'Leads': '3,679', 'Only': 'leads whose industry is Software'}
     >>> about_of({"leads": 40, "mature": 30, "won": 9, "horizon_days": None})
     {'Leads': '40', 'With an outcome': '30', 'Won': '9'}
     """
@@ -44,7 +44,7 @@ def about_of(about: Mapping[str, Any]) -> dict[str, str]:
         descriptions["A win counts if it comes within"] = f"{float(about['horizon_days']):g} days"
     filters = _filters(about)
     if filters:
-        descriptions["Only"] = "; ".join(filters)
+        descriptions["Only"] = f"leads {' '.join(filters)}"
     model = about.get("model")
     if isinstance(model, Mapping):
         trained = f", trained {_day(model['trained_at'])}" if model.get("trained_at") else ""
@@ -74,10 +74,12 @@ def part_of(about: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> part_of({"since": "2026-01-01T00:00:00+00:00", "segment": ["industry", "Software"]})
-    'Only leads created since 2026-01-01; industry = Software.'
+    'Only leads created since 2026-01-01 whose industry is Software.'
+    >>> part_of({"segment": ["industry", "Software"]})
+    'Only leads whose industry is Software.'
     """
     filters = _filters(about)
-    return f"Only leads {'; '.join(filters)}." if filters else ""
+    return f"Only leads {' '.join(filters)}." if filters else ""
 
 
 def notes_of(about: Mapping[str, Any]) -> list[str]:
@@ -90,7 +92,7 @@ def _filters(about: Mapping[str, Any]) -> list[str]:
     filters = [f"created since {_day(about['since'])}"] if about.get("since") else []
     segment = about.get("segment")
     if isinstance(segment, Sequence) and len(segment) == 2:
-        filters.append(f"{printable(segment[0], 60)} = {printable(segment[1], 60)}")
+        filters.append(f"whose {printable(segment[0], 60)} is {printable(segment[1], 60)}")
     return filters
 
 

@@ -39,7 +39,7 @@ class Average:
     @property
     def words(self) -> str:
         """The words for the average in a sentence."""
-        return "the average of leads with a known value" if self.n_missing else "the average"
+        return "the average of leads with this field filled" if self.n_missing else "the average"
 
     @property
     def about(self) -> str:

@@ -13,7 +13,7 @@ from models.evaluation.intervals import holm, median_interval
 from reports.charts.groups import funnel_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
 from reports.pages.funnel.sources import steps_by_source
-from reports.pages.funnel.steps import Steps
+from reports.pages.funnel.steps import WON, Steps
 from reports.pages.groups import share_columns
 from reports.pages.phrases import about_mature, of_words, share_words
 from reports.rows.journeys import Funnel
@@ -107,7 +107,12 @@ def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
     paragraphs: tuple[str, ...] = ()
     if funnel.endings:
         names = ", ".join(map(quoted_name, funnel.endings))
-        paragraphs = (f"Not shown as steps, because they are the outcome itself: {names}.",)
+        stages = "stage" if len(funnel.endings) == 1 else "stages"
+        paragraphs = (
+            f"Leads enter the {stages} {names} when they are closed, so the table counts wins by "
+            f"the recorded outcomes, as the step {quoted_name(WON)}, and not by "
+            f"{'this stage' if len(funnel.endings) == 1 else 'these stages'}.",
+        )
     return Section(STEPS_HEADING, paragraphs, (figure, *by_source)), takeaways
 
 

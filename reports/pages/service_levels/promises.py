@@ -92,7 +92,8 @@ def promises_section(
     notes = []
     if any(row.kept == Kept.NO and row.actual is None for row in promises):
         notes.append(
-            "If a promise of a time is broken without a result, half of the leads still wait."
+            "A median time without a result is longer than promised: half of these leads or more "
+            "still wait for their first sales activity."
         )
     if handovers.rows.project.report.targets.revenue_per_week is not None:
         earned = handovers.rows.earned(handovers.closed(handovers.first, handovers.last))
@@ -119,9 +120,13 @@ def _kept_takeaway(finding: str, promises: Sequence[PromiseRow], n_kept: int) ->
     broken = [row.name for row in promises if row.kept == Kept.NO]
     sentence = f"{finding}."
     if broken:
-        sentence += f" Not kept: {'; '.join(broken[:MOST_NAMES])}"
+        names = [f"“{name}”" for name in broken[:MOST_NAMES]]
         more = len(broken) - MOST_NAMES
-        sentence += f"; and {more} more." if more > 0 else "."
+        if more > 0:
+            names.append(f"{more} more")
+        *first, last = names
+        sentence += f" {', '.join(first)} and {last} are" if first else f" {last} is"
+        sentence += " not kept."
     evidence = {"value": n_kept, "low": None, "high": None, "n": len(promises)}
     return Takeaway(sentence, evidence, "target", "service-promises")
 
