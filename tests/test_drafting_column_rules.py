@@ -83,7 +83,7 @@ def test_columns_that_reveal_the_outcome_are_known_later(
         ("call", "(LS103)"),
         ("seconds", "By itself it ranks"),
         ("team", "By itself it ranks"),
-        ("grade", "Filled for 100% of 360 closed leads and 0% of 40 open leads"),
+        ("grade", "Filled for 360 of 360 leads with an outcome and 0 of 40 leads without one"),
     ],
 )
 def test_evidence_is_written_next_to_the_column(

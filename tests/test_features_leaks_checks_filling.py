@@ -15,7 +15,8 @@ def test_ls101_finds_columns_that_open_leads_lack() -> None:
     audited = leads.audit_column(leads.words(if_won=0.9, if_lost=0.9, if_open=0.0))
     assert verdicts(audited) == {"LS101": Verdict.LEAK}
     assert audited.findings[0].evidence == (
-        "Filled for 91% of 1,586 closed leads and 0% of 414 open leads of the same time."
+        "Filled for 1,441 of 1,586 leads with an outcome and 0 of 414 leads without one; among "
+        "leads of the same time, 91% and 0%."
     )
 
 

@@ -9,6 +9,7 @@ To add a check, write one function under `@check(number, title)` in a module of
 `features/leaks/checks/`.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,3 +122,17 @@ def of_the_same_time(leads: AuditedLeads) -> str:
 def lower_bound(hits: float, count: int) -> float:
     """Compute the lower bound of a share; z is 1.96, with which the thresholds were chosen."""
     return wilson(hits / max(1, count), count, z=1.96)[0]
+
+
+def rounded(share: float) -> str:
+    """Format a share in whole percent; "100%" and "0%" mean all and none.
+
+    Examples
+    --------
+    >>> rounded(0.914), rounded(841 / 842), rounded(1.0), rounded(0.001), rounded(0.0)
+    ('91%', 'more than 99%', '100%', 'less than 1%', '0%')
+    """
+    text = f"{share:.0%}"
+    if text == "100%" and not math.isclose(share, 1.0):
+        return "more than 99%"
+    return "less than 1%" if text == "0%" and not math.isclose(share, 0.0, abs_tol=1e-9) else text

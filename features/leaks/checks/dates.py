@@ -4,7 +4,7 @@ import numpy as np
 
 from crm.arrays import Bools, Ints
 from crm.times import DAY, NOT_A_TIME
-from features.leaks.check import MIN_OUTCOMES, Verdict, check
+from features.leaks.check import MIN_OUTCOMES, Verdict, check, rounded
 from features.leaks.measures import AuditedColumn, AuditedLeads
 
 
@@ -29,7 +29,7 @@ def dated_later(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, st
         return None
     n_plans = int((column.times[is_later] > leads.until + DAY).sum())
     evidence = (
-        f"{share:.0%} of its {has_date.sum():,} dates are more than a day after the creation "
+        f"{rounded(share)} of its {has_date.sum():,} dates are more than a day after the creation "
         "of the lead"
     )
     if n_plans < max(5, 0.02 * is_later.sum()):
@@ -39,7 +39,7 @@ def dated_later(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, st
     verdict = Verdict.SUSPECT if auc >= 0.65 else Verdict.FINE
     return verdict, (
         f"{evidence}. {n_plans:,} of them are after the end of the export: a plan, which ranks "
-        f"{auc:.0%} of pairs correctly."
+        f"{rounded(auc)} of pairs correctly."
     )
 
 

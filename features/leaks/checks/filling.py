@@ -10,6 +10,7 @@ from features.leaks.check import (
     leak_or_suspect,
     lower_bound,
     of_the_same_time,
+    rounded,
 )
 from features.leaks.measures import AuditedColumn, AuditedLeads
 
@@ -42,10 +43,13 @@ def filled_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdi
     else:
         return None
     n, m = groups.is_first.sum(), (~groups.is_first).sum()
-    return verdict, (
-        f"Filled for {closed:.0%} of {n:,} closed leads and "
-        f"{still_open:.0%} of {m:,} open leads{of_the_same_time(leads)}."
+    x, y = filled[groups.is_first].sum(), filled[~groups.is_first].sum()
+    evidence = (
+        f"Filled for {x:,} of {n:,} leads with an outcome and {y:,} of {m:,} leads without one"
     )
+    if leads.in_order:
+        evidence += f"; among leads of the same time, {rounded(closed)} and {rounded(still_open)}"
+    return verdict, f"{evidence}."
 
 
 @check(
@@ -73,7 +77,7 @@ def filled_means_one_outcome(
             is_leak = low >= 0.9 and hits >= 0.1 * has_it.sum()
             return leak_or_suspect(leads, is_leak), (
                 f"{hits:,} of the {n_filled:,} leads that have it filled were {outcome}; "
-                f"{base:.0%} of all leads were."
+                f"{rounded(base)} of all leads were."
             )
     return None
 
@@ -97,8 +101,8 @@ def filling_separates(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdi
             continue
         won, lost = groups.shares(filled[groups.rows])
         evidence = (
-            f"Filled for {won:.0%} of won leads and {lost:.0%} of the others"
-            f"{of_the_same_time(leads)}, which ranks {auc.value:.0%} of pairs correctly"
+            f"Filled for {rounded(won)} of won leads and {rounded(lost)} of the others"
+            f"{of_the_same_time(leads)}, which ranks {rounded(auc.value)} of pairs correctly"
         )
         closed, still_open = state.shares(filled[state.rows])
         # Open leads will be won or lost, so their share may be between those of the two.
@@ -106,7 +110,7 @@ def filling_separates(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdi
         if state.rarer >= MIN_OUTCOMES_OF_LEAK and 0.8 * closed <= still_open <= most:
             return Verdict.FINE, (
                 f"{evidence}; but open leads have it filled about as often as closed leads, "
-                f"{still_open:.0%} and {closed:.0%}."
+                f"{rounded(still_open)} and {rounded(closed)}."
             )
         is_leak = auc.value >= 0.8 and auc.low >= 0.75
         return leak_or_suspect(leads, is_leak), f"{evidence}."
@@ -134,7 +138,7 @@ def filled_at_times(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict
         # counts such words as empty must rank leads as well.
         if auc >= 0.55 or (is_cell and not only_rises):
             return Verdict.SUSPECT, (
-                f"Filled for {rates.min():.0%} of the leads in one period "
-                f"and {rates.max():.0%} in another."
+                f"Filled for {rounded(rates.min())} of the leads in one period "
+                f"and {rounded(rates.max())} in another."
             )
     return None

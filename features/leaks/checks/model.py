@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from crm.arrays import Bools, Floats
-from features.leaks.check import MIN_OUTCOMES_OF_LEAK, Verdict, check_together
+from features.leaks.check import MIN_OUTCOMES_OF_LEAK, Verdict, check_together, rounded
 from features.leaks.measures import AuditedColumn, AuditedLeads, TwoGroups
 
 IMPLAUSIBLE_AUC = 0.9  # of all attributes together
@@ -42,8 +42,8 @@ def lifts_model(
         auc_without = auc(owner != i)
         if auc_of_all - auc_without >= 0.1:
             evidence = (
-                f"All columns together rank {auc_of_all:.0%} of pairs correctly, "
-                f"{auc_without:.0%} without this one."
+                f"All columns together rank {rounded(auc_of_all)} of pairs correctly, "
+                f"{rounded(auc_without)} without this one."
             )
             yield column.name, (Verdict.SUSPECT, evidence)
 

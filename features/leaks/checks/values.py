@@ -12,6 +12,7 @@ from features.leaks.check import (
     leak_or_suspect,
     lower_bound,
     of_the_same_time,
+    rounded,
 )
 from features.leaks.measures import AuditedColumn, AuditedLeads
 
@@ -30,7 +31,7 @@ def separates_alone(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict
         return None
     closed, still_open = state.shares(_win_rates(column, leads)[state.rows])
     is_explained = state.rarer >= 3 * MIN_OUTCOMES_OF_LEAK and still_open >= 0.6 * closed
-    evidence = f"By itself it ranks {auc.value:.0%} of pairs of won and lost leads correctly"
+    evidence = f"By itself it ranks {rounded(auc.value)} of pairs of won and lost leads correctly"
     if leads.in_order:
         evidence += ", among leads of the same time"
     if is_explained:
@@ -74,7 +75,10 @@ def values_decide(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, 
         for code in largest
     )
     verdict = Verdict.SUSPECT if share >= 0.25 else Verdict.FINE
-    return verdict, f"Values with {share:.0%} of all {outcome} and almost nothing else: {names}."
+    return (
+        verdict,
+        f"Values with {rounded(share)} of all {outcome} and almost nothing else: {names}.",
+    )
 
 
 @check(
@@ -92,7 +96,7 @@ def changed_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verd
     verdict = Verdict.LEAK if auc.low >= 0.95 and leads.in_order else Verdict.SUSPECT
     return verdict, (
         f"Its values separate closed from open leads{of_the_same_time(leads)} "
-        f"in {auc.value:.0%} of pairs."
+        f"in {rounded(auc.value)} of pairs."
     )
 
 
