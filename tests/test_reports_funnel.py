@@ -38,6 +38,23 @@ def day(number: int) -> str:
     return f"{time:%Y-%m-%dT%H:%MZ}"
 
 
+def test_a_stage_that_is_the_outcome_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_text(f"lead_id,created_at\na,{day(1)}\nb,{day(1)}\n{NEWEST}")
+    entries = f"a,new,{day(1)}\nb,new,{day(1)}\na,won,{day(9)}\nb,won,{day(9)}\n"
+    (tmp_path / "stages.csv").write_text(f"lead_id,stage,entered_at\n{entries}")
+    (tmp_path / "outcomes.csv").write_text(
+        f"lead_id,outcome,closed_at\na,won,{day(9)}\nb,won,{day(9)}\n"
+    )
+    (tmp_path / "leadscore.toml").write_text(PROJECT)
+    project = load_project(tmp_path)
+    page = funnel_page(make_rows(project, read_records(project, NOW), NOW))
+    (text,) = (text for section in page.sections for text in section.paragraphs if "“won”" in text)
+    assert text == (
+        "Leads enter the stage “won” when they are closed, so the table counts wins by the "
+        "recorded outcomes, as the step “won”, and not by this stage."
+    )
+
+
 @pytest.fixture
 def steps(tmp_path: Path) -> dict[str, Row]:
     leads = "".join(f"{name},{day(1)}\n" for name in STAGES)

@@ -102,6 +102,17 @@ def test_the_month_says_why_it_compares_no_wins_of_a_part_of_the_leads(
         "Conversion is not shown: leads created before 2025-03-01 are left out, so the 30 days "
         "before have no leads, or only some, that are old enough.",
     )
+    service = service_page(make_rows(*exported, NOW, since=since))
+    assert service.sections[0].paragraphs[-1] == (
+        "Leads created before 2025-03-01 are left out, also if they were handed over or won in "
+        "these weeks. So leads handed over and deals may rise from week to week only because the "
+        "leads created since 2025-03-01 grow older."
+    )
+    assert figure_of(service, "service-weeks").finding.endswith(
+        " leads a week of those created since 2025-03-01 are handed over"
+    )
+    everyone = service_page(make_rows(*exported, NOW))
+    assert figure_of(everyone, "service-weeks").finding == "28 leads a week are handed over"
     assert section.figures[0].finding == (
         "120 new leads in the 30 days to 2025-04-30, 120 in the 30 days before; 20 wins in the "
         "30 days to 2025-05-14"

@@ -94,6 +94,14 @@ def revenue_sentences(rows: ReportRows, earned: Earned) -> list[str]:
     return [*filter(None, [missing, largest_deal_words(earned, rows.currency)])]
 
 
+def has_all_wins(rows: ReportRows, begins: int) -> bool:
+    """Return whether the leads of the report can have been won at any age since a moment.
+
+    If earlier leads are left out, the leads of the report can be won then up to a lower age only.
+    """
+    return rows.since + rows.horizon <= begins
+
+
 def last_days(end: int, days: int) -> str:
     """Format the first and the last day, or moment, of a window of whole days, UTC.
 

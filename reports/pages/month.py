@@ -15,6 +15,7 @@ from reports.content import Column, Figure, Page, Section, TableRow, Takeaway, c
 from reports.metrics import DEFINITIONS
 from reports.pages.coverage import (
     closed_early_words,
+    has_all_wins,
     last_days,
     newest_lead_words,
     revenue_sentences,
@@ -25,7 +26,6 @@ from reports.pages.groups import CHANCE_TITLE
 from reports.pages.month_windows import (
     DAYS,
     cohorts,
-    has_all_wins,
     has_both_cohorts,
     last_and_before,
     mature_until,

@@ -6,6 +6,7 @@ from crm.arrays import Bools, Ints
 from crm.times import DAY
 from features.events import NEVER
 from models.evaluation.comparisons import FEWEST_LEADS
+from reports.pages.coverage import has_all_wins
 from reports.pages.phrases import day_name
 from reports.rows.rows import ReportRows
 
@@ -36,14 +37,6 @@ def cohorts(rows: ReportRows) -> list[Bools]:
 def has_both_cohorts(rows: ReportRows) -> bool:
     """Return whether the report has all leads of both periods of conversion."""
     return rows.since <= mature_until(rows) - 2 * DAYS * DAY
-
-
-def has_all_wins(rows: ReportRows, begins: int) -> bool:
-    """Return whether the leads of the report can have been won at any age since a moment.
-
-    If earlier leads are left out, the leads of the report can be won then up to a lower age only.
-    """
-    return rows.since + rows.horizon <= begins
 
 
 def no_wins_before(rows: ReportRows) -> str:

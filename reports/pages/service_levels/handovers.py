@@ -12,6 +12,7 @@ from features.events import NEVER
 from models.evaluation.comparisons import Share, share_of
 from models.evaluation.intervals import MedianInterval, median_interval
 from reports.content import TableRow
+from reports.pages.coverage import has_all_wins
 from reports.pages.phrases import day_name, finite
 from reports.pages.sources.qualified import qualified_stage
 from reports.rows.rows import ReportRows
@@ -125,6 +126,11 @@ class Handovers:
     def first(self) -> int:
         """The beginning of the first week shown."""
         return self.last - self.weeks * WEEK
+
+    @property
+    def is_cut(self) -> bool:
+        """True if leads are left out that can have been handed over or won in the weeks."""
+        return not has_all_wins(self.rows, self.first)
 
     def is_known(self, begin: int) -> bool:
         """Return whether the deals of the time since a moment are known."""
@@ -257,4 +263,11 @@ def coverage_sentences(handovers: Handovers) -> list[str]:
     if not handovers.is_known(first):
         begin = day_name(handovers.rows.coverage.outcomes_from)
         sentences.append(f"Deals of weeks before {begin} are not known: the outcomes begin then.")
+    if handovers.is_cut:
+        since = day_name(handovers.rows.since)
+        sentences.append(
+            f"Leads created before {since} are left out, also if they were handed over or won in "
+            "these weeks. So leads handed over and deals may rise from week to week only because "
+            f"the leads created since {since} grow older."
+        )
     return sentences

@@ -101,7 +101,9 @@ def _about_weeks(weeks: Sequence[Week]) -> str:
 def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
     grades = handovers.grades if handovers.has_grades else []
     n = sum(week.all_leads.handed for week in weeks)
-    finding, about = f"{n / len(weeks):,.0f} leads a week are handed over", _about_weeks(weeks)
+    of = f" of those created since {day_name(handovers.rows.since)}" if handovers.is_cut else ""
+    finding = f"{n / len(weeks):,.0f} leads a week{of} are handed over"
+    about = _about_weeks(weeks)
     chart = None
     if not grades:
         points = [
