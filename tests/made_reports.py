@@ -1,13 +1,18 @@
 """Reports with every kind of part, and with the names that attackers write."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
+from crm.arrays import Bools
+from features.events import NEVER
 from reports.charts.card import gains_chart, importance_chart
 from reports.content import ChangeNote, Column, Figure, Page, Report, Section, Takeaway
+from reports.rows.rows import ReportRows
 
 HOSTILE = [
     "<script>window.hacked = 1; alert(1)</script>",
@@ -334,3 +339,10 @@ def hostile_report() -> Report:
         "model": {"name": HOSTILE[5], "trained_at": HOSTILE[6]},
     }
     return Report(HOSTILE[0], HOSTILE[1], about, tuple(pages), metrics)
+
+
+def with_wins(rows: ReportRows, won: Bools, **columns: Any) -> ReportRows:
+    """Return rows in which each lead is old enough and has ended, as a win or a loss."""
+    ended = np.ones_like(won)
+    known = {"won": won, "is_won": won, "is_lost": ~won, "is_old": ended, "is_mature": ended}
+    return replace(rows, closed=np.full(len(won), NEVER), **known, **columns)

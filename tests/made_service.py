@@ -29,6 +29,24 @@ LOCAL = "http://127.0.0.1"
 ONE_LEAD = {"leads": [{"lead_id": "L1", "attributes": {"visits": 3, "source": "Web"}}]}
 
 
+def made_card(name: str, features: list[str]) -> ModelCard:
+    """Return the card of a model of which nothing else is known."""
+    return ModelCard(
+        name=name,
+        simulated=False,
+        trained_at="2026-01-01T00:00:00+00:00",
+        learned_from={},
+        question={},
+        features=features,
+        left_out=[],
+        test={},
+        baselines={},
+        estimator={},
+        digests={},
+        versions={},
+    )
+
+
 @cache
 def small_scorer() -> LeadScorer:
     """Return a scorer with the attributes `visits` and `source`; it leaves out `tags`."""
@@ -38,20 +56,7 @@ def small_scorer() -> LeadScorer:
     )
     label = (random.random(400) < features[:, 0] / 10).astype(np.int8)
     trees = fit_trees(features, label, np.ones(400), np.arange(400), [1], seed=0).trees
-    card = ModelCard(
-        name="acme",
-        simulated=False,
-        trained_at="2026-01-01T00:00:00+00:00",
-        learned_from={},
-        question={},
-        features=["visits", "source"],
-        left_out=[],
-        test={},
-        baselines={},
-        estimator={},
-        digests={},
-        versions={},
-    )
+    card = made_card("acme", ["visits", "source"])
     pipeline = FeaturePipeline(
         (
             NumberAttribute("visits", frozenset({"select"}), 4.0),

@@ -17,12 +17,12 @@ from crm.simulation.world import Simulation
 from features.fitting import fit_pipeline, training_matrix
 from features.moments import Moments, make_moments
 from models.calibration import Calibration, fit_calibration
-from models.card import ModelCard
 from models.estimator.blend import BaseRate
 from models.fitting.blend import BlendClassifier, BlendSettings
 from models.scale import Scale
 from models.scorer import LeadScorer
 from tests.checks import Check, Subject, yield_checks
+from tests.made_service import made_card
 
 XEDUCATION = Path(__file__).resolve().parent.parent / "examples" / "xeducation.toml"
 LOGISTIC_WEIGHTS = {"base rate": None, "trees": 0.0, "blend": 0.3, "logistic": 1.0}
@@ -101,7 +101,7 @@ def fit_scorer(
         calibration=Calibration(slope=1.0, intercept=0.0),
         scale=Scale(base_rate.log_odds),
         roles={"lead_id": "lead_id", "created_at": "created_at", "outcome": "outcome"},
-        card=card(pipeline.names),
+        card=made_card("laws", pipeline.names),
     )
     if logistic_weight is None:
         return scorer
@@ -127,23 +127,6 @@ def fit_scorer(
         scorer,
         estimator=classifier.blend_,
         calibration=fit_calibration(classifier.out_of_fold_, moments.label, moments.weight),
-    )
-
-
-def card(features: list[str]) -> ModelCard:
-    return ModelCard(
-        name="laws",
-        simulated=True,
-        trained_at="2026-01-01T00:00:00+00:00",
-        learned_from={},
-        question={},
-        features=features,
-        left_out=[],
-        test={},
-        baselines={},
-        estimator={},
-        digests={},
-        versions={},
     )
 
 

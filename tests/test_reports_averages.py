@@ -11,7 +11,6 @@ from crm.project import load_project
 from crm.reading import read_records
 from crm.times import DAY
 from features.attributes.attribute import MISSING_GROUP
-from features.events import NEVER
 from features.groups import Groups
 from models.evaluation.comparisons import Verdict, contrast
 from reports.pages.activities.early import Early
@@ -27,7 +26,7 @@ from reports.report import build_report
 from reports.rows.building import make_rows
 from reports.rows.coverage import Coverage
 from reports.rows.rows import ReportRows
-from tests.made_reports import figure_of
+from tests.made_reports import figure_of, with_wins
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -47,15 +46,10 @@ def with_a_pair_that_gets_frequent(rows: ReportRows) -> ReportRows:
         Groups(column, names, code.astype(np.int64))
         for column, names, code in (("place", ("a", "b"), place), ("size", ("c", "d"), size))
     )
-    return replace(
+    return with_wins(
         rows,
+        won,
         created=np.arange(n) * DAY,
-        closed=np.full(n, NEVER),
-        won=won,
-        is_won=won,
-        is_lost=~won,
-        is_old=np.ones_like(won),
-        is_mature=np.ones_like(won),
         source=None,
         audience=groups,
     )
@@ -227,15 +221,10 @@ def test_revenue_of_a_source_is_compared_with_leads_of_the_same_time(rows: Repor
     time = np.linspace(0, 1, n)
     fair, won = (generator.random(n) < share for share in (0.1 + 0.6 * time, 0.1 + 0.2 * time))
     amount = np.where(won, 100.0 + 900 * time + 50 * generator.random(n), 0.0)
-    made = replace(
+    made = with_wins(
         rows,
+        won,
         created=np.arange(n) * DAY,
-        closed=np.full(n, NEVER),
-        won=won,
-        is_won=won,
-        is_lost=~won,
-        is_old=np.ones_like(won),
-        is_mature=np.ones_like(won),
         amount=amount,
         coverage=Coverage(n_wins=int(won.sum()), n_with_amount=int(won.sum())),
         source=Groups("source", ("Mail", "Fair"), fair.astype(np.int64)),

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from crm.times import DAY
-from features.events import NEVER
 from features.feature import Feature
 from features.groups import Groups
 from reports.charts.lines import lines_chart
@@ -18,7 +17,7 @@ from reports.pages.features.curves import CurveRow, _curve
 from reports.pages.funnel.page import funnel_page
 from reports.rows.journeys import Log
 from reports.rows.rows import ReportRows
-from tests.made_reports import figure_of
+from tests.made_reports import figure_of, with_wins
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -72,15 +71,10 @@ def with_two_kinds_of_pairs(rows: ReportRows) -> ReportRows:
         Groups(name, tuple("abcd"), code) for name, code in (("place", place), ("size", size))
     ]
     empty = np.zeros(len(won), dtype=np.int64)
-    return replace(
+    return with_wins(
         rows,
+        won,
         created=empty,
-        closed=np.full(len(won), NEVER),
-        won=won,
-        is_won=won,
-        is_lost=~won,
-        is_old=np.ones_like(won),
-        is_mature=np.ones_like(won),
         source=None,
         audience=tuple(groups),
     )
