@@ -344,5 +344,11 @@ def hostile_report() -> Report:
 def with_wins(rows: ReportRows, won: Bools, **columns: Any) -> ReportRows:
     """Return rows in which each lead is old enough and has ended, as a win or a loss."""
     ended = np.ones_like(won)
-    known = {"won": won, "is_won": won, "is_lost": ~won, "is_old": ended, "is_mature": ended}
+    known: dict[str, Any] = {
+        "won": won,
+        "is_won": won,
+        "is_lost": ~won,
+        "is_old": ended,
+        "is_mature": ended,
+    }
     return replace(rows, closed=np.full(len(won), NEVER), **known, **columns)
