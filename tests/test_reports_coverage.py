@@ -377,6 +377,15 @@ def test_no_lead_of_olist_became_old_enough_in_the_newest_days(olist: ReportRows
     )
 
 
+def test_the_month_says_that_outcomes_begin_too_late_for_the_days_before(build: Build) -> None:
+    rows = build()
+    late = replace(rows.coverage, outcomes_from=rows.as_of - 40 * DAY)
+    page = month_page(replace(rows, coverage=late), [])
+    words = "Wins and revenue of the 30 days before are not shown: outcomes are known from 2025-05"
+    assert words in paragraphs(page)
+    assert words not in paragraphs(month_page(rows, []))
+
+
 # --- weeks and months at the ends
 
 

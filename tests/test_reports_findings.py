@@ -143,6 +143,14 @@ def test_a_source_has_the_same_step_shares_on_both_pages(rows: ReportRows) -> No
         stage, _, group = row["name"].partition(" × Source: ")
         if group:
             actual[f"{group}: {stage}"] = (row["n"], row["wins"], row["ratio"])
+    gaps = figure_of(activities_page(rows), "activities-gaps")
+    n_gaps = sum(row["gap"] == "yes" for row in gaps.rows)
+    n_compared = sum(row["p"] is not None for row in gaps.rows)
+    assert gaps.finding.startswith(
+        f"In {n_gaps} of {n_compared} comparisons of a kind of lead in a stage, these leads"
+        if n_gaps
+        else "In no stage does a kind of lead clearly go on less often and see less content"
+    )
     assert len(actual) > 20
     assert actual == {key: expected[key] for key in actual}
 
