@@ -8,7 +8,7 @@ only if it contains no data of rows.
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -18,10 +18,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crm.errors import LedgerError
 from crm.ledger.address import ledger_address
-from crm.ledger.engine import Purpose, open_engine, transaction
+from crm.ledger.engine import PATIENCE_SECONDS, Purpose, open_engine, transaction
 from crm.ledger.failures import Cause, Failure, place_of
 from crm.ledger.migrating import is_current, migrate
 from crm.ledger.rights import MissingRights, missing_rights
+from crm.ledger.turns import Turns
 
 AWAY_SECONDS: Final = 1.0  # the time without a new attempt after a failed connection
 AWAY: Final[tuple[Cause, ...]] = (  # causes that another attempt at once does not change
@@ -60,6 +61,7 @@ class LedgerDatabase:
         self._is_prepared = False
         self._away_until = 0.0
         self._last_error: tuple[str, bool, Cause] | None = None
+        self._turns = Turns()
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "do_connect", self._make_or_open)
 
@@ -176,8 +178,10 @@ class LedgerDatabase:
             return self._transaction(work, purpose)
 
     def _transaction(self, work: Callable[[sa.Connection], Result], purpose: Purpose) -> Result:
-        with transaction(self.engine, purpose) as connection:
-            return work(connection)
+        needs_turn = self.has_one_writer and purpose != "reading"
+        with self._turns.turn(PATIENCE_SECONDS) if needs_turn else nullcontext():
+            with transaction(self.engine, purpose) as connection:
+                return work(connection)
 
     @contextmanager
     def _ledger_errors(self) -> Iterator[None]:

@@ -1,0 +1,73 @@
+"""Tests of the order in which threads write to SQLite."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from crm.ledger.entries import Batch
+from crm.ledger.ledger import Ledger
+from crm.ledger.turns import Turns
+from tests.made_calls import given
+
+
+def test_threads_get_their_turn_in_the_order_in_which_they_ask() -> None:
+    turns, order = Turns(), list[int]()
+
+    def work(number: int) -> None:
+        with turns.turn(seconds=30) as is_own_turn:
+            assert is_own_turn
+            order.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    with turns.turn(seconds=1):
+        for waiting, thread in enumerate(threads, start=1):
+            thread.start()
+            end = time.monotonic() + 30
+            while len(turns._waiting) < waiting and time.monotonic() < end:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join(30)
+    assert order == list(range(8))
+
+
+def test_thread_without_a_turn_in_time_takes_none_from_others() -> None:
+    turns = Turns()
+    with turns.turn(seconds=1) as first:
+        with turns.turn(seconds=0.01) as second:
+            assert (first, second) == (True, False)
+        with turns.turn(seconds=0.01) as third:
+            assert not third
+    with turns.turn(seconds=0) as last:
+        assert last
+
+
+def test_turn_ends_with_an_error() -> None:
+    turns = Turns()
+    with pytest.raises(ValueError, match="x"), turns.turn(seconds=1):
+        raise ValueError("x")
+    with turns.turn(seconds=0) as is_own_turn:
+        assert is_own_turn
+
+
+def test_writer_that_never_pauses_does_not_keep_others_waiting(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.database.prepare()
+    has_ended = threading.Event()
+    written = [0, 0]
+
+    def write(place: int) -> None:
+        while not has_ended.is_set():
+            number = 2 * written[place] + place
+            ledger.add_batch(Batch(scores=[given(number)]), 0)
+            written[place] += 1
+            if written[place] == 50:
+                has_ended.set()
+
+    threads = [threading.Thread(target=write, args=(place,)) for place in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert abs(written[0] - written[1]) <= 5
