@@ -179,9 +179,9 @@ class LedgerDatabase:
 
     def _transaction(self, work: Callable[[sa.Connection], Result], purpose: Purpose) -> Result:
         needs_turn = self.has_one_writer and purpose != "reading"
-        with self._turns.turn(PATIENCE_SECONDS) if needs_turn else nullcontext():
-            with transaction(self.engine, purpose) as connection:
-                return work(connection)
+        turn = self._turns.turn(PATIENCE_SECONDS) if needs_turn else nullcontext()
+        with turn, transaction(self.engine, purpose) as connection:
+            return work(connection)
 
     @contextmanager
     def _ledger_errors(self) -> Iterator[None]:
