@@ -93,7 +93,7 @@ PARQUET = {
         ["1 days 00:00:00", None],
         [np.nan] * 2,
     ),
-    "list": (pa.array([[1], [2, 3]]), ["[1]", "[2,3]"], [np.nan] * 2),
+    "list": (pa.array([[1], [2, 3]]), ["1", "[2,3]"], [1.0, np.nan]),
     "nothing": (pa.nulls(2), [None, None], [np.nan] * 2),
 }
 

@@ -241,7 +241,8 @@ def test_cells_of_every_type_are_read_as_in_a_request(logged: Path, scorer: Lead
         },
         {"created_at": (pd.Timestamp("2025-03-01T08:00Z"), "2025-03-01T08:00Z")},
         {"created_at": (datetime.date(2025, 3, 1), "2025-03-01")},
-        {"source": (["Partner"], '["Partner"]'), "employees": (7, 7)},
+        {"source": (["Partner"], "Partner"), "employees": ([7], 7)},
+        {"source": (["Partner", "Fair"], '["Partner","Fair"]')},
         {"source": ({"name": "Partner"}, None), "email_opt_in": (np.array(None), None)},
     ]
     sent = pd.DataFrame([{name: pair[0] for name, pair in row.items()} for row in rows], dtype="O")
