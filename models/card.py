@@ -158,7 +158,7 @@ class ModelCard:
 
     @property
     def counts_scores(self) -> bool:
-        """True if the test counts several scores of a lead, so that its counts are no leads."""
+        """True if the test scores leads several times, so that it counts scores, not leads."""
         n, n_leads = self.test.get("n"), self.test.get("n_leads")
         return n is not None and n_leads is not None and n > n_leads
 

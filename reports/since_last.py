@@ -289,7 +289,7 @@ def _order(item: tuple[_Left, int]) -> int:
 
 
 def _none_on_any_page(changes: Sequence[_Change], when: str) -> ChangeNote:
-    """Say for all pages together that no share has clearly changed."""
+    """Return the note that no share has clearly changed on any page."""
     if not changes:
         text = f"No share of leads is compared with the report of {when}; each page says why."
         return ChangeNote(text, ChangeKind.NOT_COMPARED)

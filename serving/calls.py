@@ -55,6 +55,8 @@ from serving.settings import Settings
 
 Call = Callable[[ServedModel, bytes, datetime.datetime, str], Awaitable[msgspec.Struct]]
 
+CountScores = Callable[[Iterable[str], Iterable[tuple[str, str]]], None]
+
 Result = TypeVar("Result")
 
 THREAD_FROM_COST = 128  # in leads; cheaper requests block the event loop only briefly
@@ -87,9 +89,7 @@ class Calls:
         others_in_flight: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
-        self.count_scores: Callable[[Iterable[str], Iterable[tuple[str, str]]], None] = lambda *_: (
-            None
-        )
+        self.count_scores: CountScores = lambda *_: None
         self.by_path: dict[str, Call] = {
             "/score": self.score,
             "/score_lead": self.score_lead,

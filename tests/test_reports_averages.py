@@ -282,7 +282,9 @@ def test_the_average_of_early_activities_is_of_all_leads_that_were_open() -> Non
     group = contrast(45, 1_000, 320, 2_000)
     within = replace(group, ratio=0.71, p=0.9, time_value=0.1, time_average=0.14)
     look = Look(contrasts=[within], wins=320, n=2_000, had=np.zeros((1, 250), dtype=np.uint8))
-    early = Early("Early", "early", ["call"], look, "", "2,000 leads", 7.0, n_all=1)
+    early = Early(
+        "Early", "early", ("call", "calls"), ["call"], look, "", "2,000 leads", 7.0, n_all=1
+    )
     (figure,) = early.section().figures
     expected = "No group differs clearly from the average: 16.0\u00a0% (320 of 2,000)"
     assert figure.finding == expected

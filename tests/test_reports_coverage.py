@@ -187,7 +187,7 @@ def test_leads_handed_over_before_the_outcomes_begin_are_said_to_be_unknown(buil
     assert (shown, unknown) == (int(handed.sum()) - unknown, 260)
     assert (
         f"Conversion is shown for the {shown:,} leads whose 30\u00a0days after the handover ended "
-        "in these weeks. Further 260 were handed over then, but created before 2025-05-05. The "
+        "in these weeks. Another 260 were handed over then, but created before 2025-05-05. The "
         "outcomes begin on this day, so it is not known how these leads ended."
     ) in paragraphs(page)
     assert "Further" not in paragraphs(service_page(build()))

@@ -50,8 +50,8 @@ def test_a_stage_that_is_the_outcome_is_explained(tmp_path: Path) -> None:
     page = funnel_page(make_rows(project, read_records(project, NOW), NOW))
     (text,) = (text for section in page.sections for text in section.paragraphs if "“won”" in text)
     assert text == (
-        "Leads enter the stage “won” when they are closed, so the table counts wins by the "
-        "recorded outcomes, as the step “won”, and not by this stage."
+        "Leads enter the stage “won” when they are closed. The table does not show it as a step: "
+        "its last step, “won”, counts the recorded wins."
     )
 
 

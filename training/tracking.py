@@ -25,11 +25,7 @@ from models.registry.registry import ARTIFACT, Registry
 from models.scorer import LeadScorer
 from reports.card.page import card_page
 from reports.card.pictures import card_pictures
-from reports.charts.card import (
-    comparison_chart,
-    gains_chart,
-    reliability_chart,
-)
+from reports.charts.card import comparison_chart, gains_chart, reliability_chart
 from reports.forms.folder import write_report
 from reports.report import build_report
 from training.comparison.held_out import MOMENTS_FILE, StoredMoments

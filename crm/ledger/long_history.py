@@ -249,7 +249,10 @@ def _until(connection: sa.Connection, end: float) -> Iterator[None]:
 
 @contextmanager
 def _until_postgres(connection: sa.Connection, end: float) -> Iterator[None]:
-    """Give each statement the time that is left: PostgreSQL bounds single statements only."""
+    """Set the time-out of each statement to the time that is left.
+
+    PostgreSQL limits the time of single statements only.
+    """
     command = "SET LOCAL statement_timeout = "
 
     def set_timeout(_: sa.Connection, __: Any, statement: str, *___: Any) -> None:

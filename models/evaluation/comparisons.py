@@ -184,8 +184,8 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     -------
     Contrast
         Not corrected for other comparisons. The interval of the ratio ends at the ratio that a
-        group has if all of its leads have the result. There is no interval if the ratio can only
-        be 1, because the group is all leads or all leads have the result.
+        group has if all of its leads have the result. If the group is all leads, or
+        all leads have the result, the ratio can only be 1 and its interval is None.
 
     References
     ----------

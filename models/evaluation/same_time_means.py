@@ -29,7 +29,7 @@ def compare_mean_within(group: Contrast, values: Floats, is_in: Bools, period: I
     -------
     Contrast
         The same one, or with `ratio`, its interval, `p`, `time_value` and `time_average` within
-        periods. There is no interval and no `p` if `group` has none.
+        periods. The interval and `p` are None if those of `group` are None.
 
     References
     ----------

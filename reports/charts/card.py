@@ -97,11 +97,7 @@ def gains_chart(
     what, called = "leads", "Leads called, highest scores first"
     if of_scores:
         what, called = "scores", "Scores, highest first"
-    x = alt.X(
-        "share",
-        title=called,
-        axis=alt.Axis(format="%"),
-    )
+    x = alt.X("share", title=called, axis=alt.Axis(format="%"))
     gain = (
         alt.Chart(table)
         .mark_line(color=BLUE, point=True)
@@ -192,10 +188,12 @@ def grades_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerCh
     """
     table = pd.DataFrame(rows)
     table["name"] = [f"{row['grade']} ({row['wins']:,} of {row['n']:,})" for row in rows]
+    of_scores = any(row["n"] > row["n_leads"] for row in rows)  # scored at several ages
+    share_won = SHARE_BEFORE_WIN if of_scores else SHARE_WON
     axis = alt.Axis(format="%")
     base = alt.Chart(table).encode(y=alt.Y("name", sort=list(table["name"]), title="Grade"))
     won = base.mark_bar(color=BLUE, height=18).encode(
-        x=alt.X("won", title=_share_title(rows), axis=axis),
+        x=alt.X("won", title=share_won, axis=axis),
         tooltip=[
             alt.Tooltip("name", title="grade"),
             alt.Tooltip("won", title="won", format=".1%"),
@@ -209,7 +207,7 @@ def grades_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerCh
     if enough:
         best, worst = enough[0], enough[-1]
         title = f"{_won(best)} of grade {best['grade']} leads were won"
-        if any(row["n"] > row["n_leads"] for row in enough):  # scored at several ages
+        if of_scores:
             title = f"{_won(best)} of the scores with grade {best['grade']} were followed by a win"
         if len(enough) > 1:
             title += f", {_won(worst)} of grade {worst['grade']}"
@@ -217,13 +215,6 @@ def grades_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerCh
     return (won + interval + predicted).properties(
         title=_title(title, subtitle), width=420, height=36 * len(rows)
     )
-
-
-def _share_title(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the title of the axis of shares: of scores, if leads were scored several times."""
-    if any(row["n"] > row["n_leads"] for row in rows):
-        return SHARE_BEFORE_WIN
-    return SHARE_WON
 
 
 def _won(row: Mapping[str, Any]) -> str:

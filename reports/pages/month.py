@@ -8,14 +8,13 @@ import numpy as np
 
 from crm.arrays import Bools
 from crm.times import DAY
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of
+from models.evaluation.comparisons import CHANCE, Share, share_of
 from models.evaluation.differences import counts_differ, shares_differ
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Page, Section, TableRow, Takeaway, cells_of
 from reports.metrics import DEFINITIONS
 from reports.pages.coverage import (
     closed_early_words,
-    has_all_wins,
     last_days,
     newest_lead_words,
     revenue_sentences,
@@ -26,7 +25,6 @@ from reports.pages.groups import CHANCE_TITLE
 from reports.pages.month_windows import (
     DAYS,
     cohorts,
-    has_both_cohorts,
     last_and_before,
     mature_until,
     no_conversion,
@@ -277,15 +275,16 @@ def _figures(rows: ReportRows) -> list[MonthFigure]:
     created = last_and_before(rows.created, rows.leads_until)
     ends = (rows.as_of, rows.as_of - DAYS * DAY)
     closed = [_won_in_days(rows, end) for end in ends]
-    begins = ends[1] - DAYS * DAY  # of the days before
-    is_known = rows.coverage.outcomes_from <= begins and has_all_wins(rows, begins)
+    is_known = not no_wins_before(rows)
     table = [
         _count_figure("New leads", "new_leads", created, rows.leads_until),
         _count_figure("Wins", "recent_wins", closed, rows.as_of, is_known),
         *_revenue_figures(rows, closed, is_known),
     ]
-    new, old = (share_of(int(rows.won[leads].sum()), int(leads.sum())) for leads in cohorts(rows))
-    if min(new.n, old.n) >= FEWEST_LEADS and has_both_cohorts(rows):
+    if rows.is_mature.any() and not no_conversion(rows):
+        new, old = (
+            share_of(int(rows.won[leads].sum()), int(leads.sum())) for leads in cohorts(rows)
+        )
         table.append(
             MonthFigure(
                 name="Conversion of the newest leads that are old enough, %",

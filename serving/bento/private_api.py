@@ -24,7 +24,8 @@ def pinned_tag(service: Any) -> str:
     """Return the tag of the model that a service's Bento names. BentoML would use the newest.
 
     Outside a Bento, return the tag of the folder that the service's attribute `model` resolves to.
-    The stored model's own file of facts is not asked: it may be that of another model.
+    The tag in the stored model's own file of facts is not used: the file may be that of another
+    model.
     """
     if service.bento is None:
         reference = service.inner.model

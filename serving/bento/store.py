@@ -99,7 +99,10 @@ def load_from_store(tag: str) -> ServedModel:
 
 
 def stored_name(tag: str) -> str:
-    """Return the name under which services find the champion of a stored model that verifies."""
+    """Return the name of a stored model, by which services find its project's champion.
+
+    The model must have been loaded before, because this does not verify it.
+    """
     return str(_find(tag).info.metadata["name"])
 
 
@@ -107,7 +110,7 @@ def _find(tag: str) -> bentoml.Model:
     """Find a stored model by its whole tag. BentoML also finds tags by their beginning."""
     stored = bentoml.models.get(tag)
     if Path(stored.path).name != bentoml.Tag.from_str(tag).version:
-        raise NotFound(f"There is no model {tag}.")
+        raise NotFound(f"The store does not contain the model {tag}.")
     return stored
 
 

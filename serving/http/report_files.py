@@ -43,7 +43,7 @@ def check_report_folder(name: str, seconds: float = START_SECONDS) -> bool:
     Parameters
     ----------
     name : str
-        The setting; empty if there is no report.
+        The value of the setting; empty if no report is served.
     seconds : float
         The longest time that this takes.
 

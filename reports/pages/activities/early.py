@@ -20,6 +20,8 @@ class Early:
     Attributes
     ----------
     heading, slug : str
+    kind : tuple of str
+        The words for one activity or content, and for several.
     names : list of str
     look : Look
         With corrected contrasts.
@@ -33,6 +35,7 @@ class Early:
 
     heading: str
     slug: str
+    kind: tuple[str, str]
     names: list[str]
     look: Look
     column: str
@@ -68,17 +71,16 @@ class Early:
 
     def _left_out(self) -> str:
         """Format how many activities or contents are not compared, and why."""
-        kind = "contents" if self.slug == "activities-1" else "types of activity"
+        one, several = self.kind
         parts = []
         if len(self.names) < self.n_all:
             parts.append(
-                f"The {len(self.names):,} most frequent of {self.n_all:,} {kind} are compared; "
+                f"The {len(self.names):,} most frequent of {self.n_all:,} {several} are compared; "
                 f"{self.n_all - len(self.names):,} are left out."
             )
         n_absent = sum(not group.n for group in self.look.contrasts)
         if n_absent:
-            one = "content" if self.slug == "activities-1" else "type of activity"
-            counted = f"1 {one} is" if n_absent == 1 else f"{n_absent:,} {kind} are"
+            counted = f"1 {one} is" if n_absent == 1 else f"{n_absent:,} {several} are"
             parts.append(
                 f"{counted} not shown, because none of the compared leads had "
                 f"{'it' if n_absent == 1 else 'them'} up to {self.days:g} days after creation."

@@ -90,6 +90,7 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
         Early(
             "Activities by type",
             "activities-0",
+            ("type of activity", "types of activity"),
             type_names,
             looks[0],
             "",
@@ -100,6 +101,7 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
         Early(
             "Contents",
             "activities-1",
+            ("content", "contents"),
             content_names,
             looks[1],
             content_column(rows),

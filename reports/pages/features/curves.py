@@ -23,8 +23,9 @@ N_BINS = 8
 FEWEST_IN_BIN = 20
 FEWEST_ON_LINE = 4
 NOT_ADVICE = (
-    "This describes leads, and is no advice to be faster or slower. Leads that come in with an "
-    "event, such as a call, have a short time from the start, and may be of another kind."
+    "This describes the leads. It does not mean that sales should be faster or slower. Leads that "
+    "come in with an event, such as a call, have a short time from the start, and may differ in "
+    "other ways."
 )
 
 

@@ -107,11 +107,11 @@ def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
     paragraphs: tuple[str, ...] = ()
     if funnel.endings:
         names = ", ".join(map(quoted_name, funnel.endings))
-        stages = "stage" if len(funnel.endings) == 1 else "stages"
+        is_one = len(funnel.endings) == 1
         paragraphs = (
-            f"Leads enter the {stages} {names} when they are closed, so the table counts wins by "
-            f"the recorded outcomes, as the step {quoted_name(WON)}, and not by "
-            f"{'this stage' if len(funnel.endings) == 1 else 'these stages'}.",
+            f"Leads enter the {'stage' if is_one else 'stages'} {names} when they are closed. The "
+            f"table does not show {'it as a step' if is_one else 'them as steps'}: its last step, "
+            f"{quoted_name(WON)}, counts the recorded wins.",
         )
     return Section(STEPS_HEADING, paragraphs, (figure, *by_source)), takeaways
 

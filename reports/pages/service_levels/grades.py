@@ -46,7 +46,7 @@ def basis_sentences(handovers: Handovers, total: HandedRow, basis: str) -> tuple
         )
         if n_unknown:
             conversion += (
-                f" Further {n_unknown:,} were handed over then, but created before {begin}. The "
+                f" Another {n_unknown:,} were handed over then, but created before {begin}. The "
                 "outcomes begin on this day, so it is not known how these leads ended."
             )
     elif n_unknown:
