@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from crm.errors import LedgerError
+from crm.ledger import database
 from crm.ledger.entries import Batch
 from crm.ledger.ledger import Ledger
 from crm.ledger.turns import Turns
@@ -41,6 +43,29 @@ def test_thread_without_a_turn_in_time_takes_none_from_others() -> None:
             assert not third
     with turns.turn(seconds=0) as last:
         assert last
+
+
+def test_writer_without_a_turn_in_time_gets_the_error_of_a_locked_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.05)
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.database.prepare()
+    is_writing, may_end = threading.Event(), threading.Event()
+
+    def write_slowly(_: object) -> None:
+        is_writing.set()
+        may_end.wait(30)
+
+    slow = threading.Thread(target=ledger.database.write, args=(write_slowly,))
+    slow.start()
+    assert is_writing.wait(30)
+    with pytest.raises(LedgerError, match="other threads have been writing") as caught:
+        ledger.add_batch(Batch(scores=[given(1)]), 0)
+    assert (caught.value.cause, caught.value.is_passing) == ("locked", True)
+    may_end.set()
+    slow.join(30)
+    assert ledger.add_batch(Batch(scores=[given(1)]), 0) == 1
 
 
 def test_turn_ends_with_an_error() -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from crm.errors import LedgerError
 from crm.ledger.address import ledger_address
 from crm.ledger.engine import PATIENCE_SECONDS, Purpose, open_engine, transaction
-from crm.ledger.failures import Cause, Failure, place_of
+from crm.ledger.failures import PROBLEMS, Cause, Failure, place_of
 from crm.ledger.migrating import is_current, migrate
 from crm.ledger.rights import MissingRights, missing_rights
 from crm.ledger.turns import Turns
@@ -32,6 +32,7 @@ AWAY: Final[tuple[Cause, ...]] = (  # causes that another attempt at once does n
     "too_many_connections",
 )
 OLDEST_SERVER: Final = {"sqlite": (3, 35), "postgresql": (10,)}  # RETURNING; what psycopg supports
+SEND_AGAIN: Final = "What was not acknowledged can be sent again; nothing is stored twice."
 NO_ANSWER: Final = "NoAnswerError"  # of crm.ledger.postgres: a second attempt would wait as long
 
 Result = TypeVar("Result")
@@ -179,9 +180,15 @@ class LedgerDatabase:
 
     def _transaction(self, work: Callable[[sa.Connection], Result], purpose: Purpose) -> Result:
         needs_turn = self.has_one_writer and purpose != "reading"
-        turn = self._turns.turn(PATIENCE_SECONDS) if needs_turn else nullcontext()
-        with turn, transaction(self.engine, purpose) as connection:
-            return work(connection)
+        with self._turns.turn(PATIENCE_SECONDS) if needs_turn else nullcontext(True) as is_turn:
+            if not is_turn:
+                raise LedgerError(
+                    f"The ledger's database {place_of(self.engine.url)} {PROBLEMS['locked']}: "
+                    f"other threads have been writing for {PATIENCE_SECONDS} seconds. {SEND_AGAIN}",
+                    cause="locked",
+                )
+            with transaction(self.engine, purpose) as connection:
+                return work(connection)
 
     @contextmanager
     def _ledger_errors(self) -> Iterator[None]:
@@ -199,7 +206,7 @@ class LedgerDatabase:
             if failure.cause == "missing_rights":
                 with suppress(SQLAlchemyError):
                     text += f" {self._missing_rights() or ''}"
-            text += " What was not acknowledged can be sent again; nothing is stored twice."
+            text += f" {SEND_AGAIN}"
             if failure.cause in AWAY:
                 self._last_error = (text, failure.is_passing, failure.cause)
                 self._away_until = time.monotonic() + AWAY_SECONDS

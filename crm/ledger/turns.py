@@ -7,7 +7,7 @@ from threading import Lock
 
 
 class Turns:
-    """Gives threads their turn, the one that has waited longest first.
+    """A lock that the thread gets next that has waited longest.
 
     SQLite has no such order: a writer that waits tries again after a pause, and a thread that
     writes without a pause can keep it waiting until it gives up.
