@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_card import bench_card
 
 from crm.ledger.ledger import Ledger
 from crm.ledger.schema import EVENTS
@@ -48,6 +47,7 @@ from models.fitting.logistic import fit_logistic
 from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
 from serving.bento.process import free_port
+from tests.made_cards import made_card
 
 HOST = "127.0.0.1"
 TYPES = ("Page view", "Email open", "Email click", "Call", "Demo", "Form")
@@ -78,7 +78,7 @@ def make_scorer() -> LeadScorer:
         Calibration(1.0, 0.0),
         Scale(-1.0),
         {"lead_id": "Record ID"},
-        bench_card(),
+        made_card("bench"),
     )
 
 

@@ -14,7 +14,6 @@ from features.attributes.category import CategoryAttribute
 from features.attributes.number import NumberAttribute
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration
-from models.card import ModelCard
 from models.estimator.blend import Blend
 from models.fitting.trees import fit_trees
 from models.scale import Scale
@@ -23,28 +22,11 @@ from serving.app import ScoringApp
 from serving.errors import CODES
 from serving.served_model import ServedModel
 from serving.settings import Settings
+from tests.made_cards import made_card
 
 Post = Callable[..., httpx.Response]
 LOCAL = "http://127.0.0.1"
 ONE_LEAD = {"leads": [{"lead_id": "L1", "attributes": {"visits": 3, "source": "Web"}}]}
-
-
-def made_card(name: str, features: list[str]) -> ModelCard:
-    """Return the card of a model of which nothing else is known."""
-    return ModelCard(
-        name=name,
-        simulated=False,
-        trained_at="2026-01-01T00:00:00+00:00",
-        learned_from={},
-        question={},
-        features=features,
-        left_out=[],
-        test={},
-        baselines={},
-        estimator={},
-        digests={},
-        versions={},
-    )
 
 
 @cache

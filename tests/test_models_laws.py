@@ -22,7 +22,7 @@ from models.fitting.blend import BlendClassifier, BlendSettings
 from models.scale import Scale
 from models.scorer import LeadScorer
 from tests.checks import Check, Subject, yield_checks
-from tests.made_service import made_card
+from tests.made_cards import made_card
 
 XEDUCATION = Path(__file__).resolve().parent.parent / "examples" / "xeducation.toml"
 LOGISTIC_WEIGHTS = {"base rate": None, "trees": 0.0, "blend": 0.3, "logistic": 1.0}

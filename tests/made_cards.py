@@ -1,15 +1,15 @@
-"""The model card of the models that benchmarks make."""
+"""The card of the models that tests and benchmarks make."""
 
 from collections.abc import Sequence
 
 from models.card import ModelCard
 
 
-def bench_card(features: Sequence[str] = ()) -> ModelCard:
-    """Return a card without evaluation, because the coefficients mean nothing."""
+def made_card(name: str, features: Sequence[str] = ()) -> ModelCard:
+    """Return the card of a model of which nothing else is known."""
     return ModelCard(
-        name="bench",
-        simulated=True,
+        name=name,
+        simulated=False,
         trained_at="2026-01-01T00:00:00+00:00",
         learned_from={},
         question={},
