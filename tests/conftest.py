@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.made_calls import Ask
     from tests.made_pgbouncer import PgBouncer
     from tests.made_record_checks import Check
+    from tests.made_records import Read
     from tests.made_runs import Work
     from tests.made_tables import ReadCsv
 
@@ -121,6 +122,22 @@ def read_csv(tmp_path: Path) -> "ReadCsv":
         return read_table(TableKeys(source=name, **keys), tmp_path)
 
     return read
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> "Read":
+    """Return a function that writes a project of four tables, and reads its records."""
+    from tests.made_records import reader
+
+    return reader(tmp_path)
+
+
+@pytest.fixture
+def read_flat(read: "Read") -> "Read":
+    """Return a function that writes a project of one table, and reads its records."""
+    from tests.made_records import flat_reader
+
+    return flat_reader(read)
 
 
 @pytest.fixture(scope="session")

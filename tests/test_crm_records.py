@@ -20,21 +20,8 @@ from tests.made_records import (
     PROJECT,
     WITHOUT_TIMES,
     Read,
-    flat_reader,
     outcomes_file,
-    reader,
 )
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    return reader(tmp_path)
-
-
-@pytest.fixture
-def read_flat(read: Read) -> Read:
-    return flat_reader(read)
-
 
 # -- the four tables
 

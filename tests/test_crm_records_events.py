@@ -1,7 +1,5 @@
 """Reading outcomes and activities: what is read, repaired and refused."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,21 +11,8 @@ from tests.made_records import (
     LEADS,
     PROJECT,
     Read,
-    flat_reader,
     outcomes_file,
-    reader,
 )
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    return reader(tmp_path)
-
-
-@pytest.fixture
-def read_flat(read: Read) -> Read:
-    return flat_reader(read)
-
 
 # -- outcomes
 
