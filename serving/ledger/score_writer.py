@@ -4,9 +4,9 @@ Answers do not promise that a score is stored. While the database is unavailable
 as many scores as it can, and counts those that it drops. With each score, the writer also writes
 the attributes, activities and stages that were sent with the lead.
 
-In SQLite a writer locks the whole database, and a writer that waits looks for the lock at least
-every 0.1 seconds. So that others get their turn, in this process and in others, this writer pauses
-for longer than that after each `TURN_SECONDS` of writing.
+In SQLite a writer locks the whole database. The threads of this process take turns. A writer of
+another process looks for the lock at least every 0.1 seconds. So that it gets its turn, this writer
+pauses for longer than that after each `TURN_SECONDS` of writing.
 """
 
 import logging
