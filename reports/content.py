@@ -127,12 +127,12 @@ class Figure:
         keys: dict[str, None] = {}
         for column in self.columns:
             keys[column.key] = None
-            others = (*(column.of or ()), column.form_key)
-            keys |= dict.fromkeys(key for key in others if key and key not in shown)
+            further = (*(column.of or ()), column.form_key)
+            keys |= dict.fromkeys(key for key in further if key and key not in shown)
         return list(keys)
 
     def has_columns(self, keys: Iterable[str]) -> bool:
-        """Return whether all these cells have a column of their own."""
+        """Check whether all these cells have columns of their own."""
         return set(keys) <= {column.key for column in self.columns}
 
 
@@ -162,7 +162,7 @@ class ChangeKind(Enum):
     """The kind of a note that compares this report with the last one."""
 
     CHANGED = auto()
-    COUNTED = auto()  # how much came in between
+    COUNTED = auto()  # how much came since the last report
     UNCHANGED = auto()
     NOT_COMPARED = auto()
 

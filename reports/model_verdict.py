@@ -20,7 +20,7 @@ WORDS = {
 # Why a model without a champion to compare with was refused, by the gate that it did not pass.
 REFUSALS = {
     "LG101": "its chances fit the outcomes worse than the average chance for every lead",
-    "LG102": "its order of the leads is worse than no order",
+    "LG102": "its order of the leads is worse than a random order",
     "LG103": "its chances are clearly too high or too low",
     "LG104": "it reads columns that may contain the outcome",
     "LG105": "for some kinds of leads its chances are worse than the average chance",

@@ -7,7 +7,7 @@ That holds only for shares of leads, in figures that keep the leads that they on
 figures of some pages do not: they move on with the weeks, or with the model and the leads that it
 scores. They are not compared (`Page.keeps_leads`). Each page says how many of its shares were
 compared, and why the others were not. The first page says how many leads and wins, and how much
-revenue, came in between.
+revenue, came since the last report.
 """
 
 from collections import Counter
@@ -266,8 +266,8 @@ def _notes(
         return tuple(notes)
     if not changes and not left:
         text = (
-            f"Not compared with the report of {when}: this page has no share of leads that later "
-            "reports count again."
+            f"Not compared with the report of {when}: this page has no share of leads that can be "
+            "compared between reports."
         )
         return (ChangeNote(text, ChangeKind.NOT_COMPARED),)
     n = len(changes) + left.total()

@@ -149,7 +149,7 @@ def test_a_source_has_the_same_step_shares_on_both_pages(rows: ReportRows) -> No
     assert gaps.finding.startswith(
         f"In {n_gaps} of {n_compared} comparisons of a kind of lead in a stage, these leads"
         if n_gaps
-        else "In no stage does a kind of lead clearly go on less often and see less content"
+        else "No kind of lead clearly goes on less often and sees less content in any stage"
     )
     assert len(actual) > 20
     assert actual == {key: expected[key] for key in actual}

@@ -180,7 +180,7 @@ def test_wins_before_are_not_compared_if_older_leads_are_left_out(newest: Report
     assert (
         "Wins and revenue of the 30 days before are not shown: leads created before 2025-10-15 "
         "are left out, so fewer leads could be won in those 30 days than in the newest 30, and "
-        "the two numbers do not compare."
+        "the two numbers cannot be compared."
     ) in section.paragraphs
 
 

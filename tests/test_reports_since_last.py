@@ -155,8 +155,8 @@ def test_a_page_without_shares_of_leads_says_so() -> None:
     columns = (Column("name", "Employees"), Column("value", "Points", "points", "value_points"))
     page = replace(page, sections=(Section("…", figures=(replace(figure, columns=columns),)),))
     assert note_of(page, last(100, 1_000)).sentence == (
-        "Not compared with the report of 2025-11-01: this page has no share of leads that later "
-        "reports count again."
+        "Not compared with the report of 2025-11-01: this page has no share of leads that can be "
+        "compared between reports."
     )
 
 

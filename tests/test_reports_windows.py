@@ -98,15 +98,15 @@ def test_the_month_says_why_it_compares_no_wins_of_a_part_of_the_leads(
     assert section.paragraphs[1:] == (
         "Wins and revenue of the 30 days before are not shown: leads created before 2025-03-01 "
         "are left out, so fewer leads could be won in those 30 days than in the newest 30, and "
-        "the two numbers do not compare.",
+        "the two numbers cannot be compared.",
         "Conversion is not shown: leads created before 2025-03-01 are left out, so the 30 days "
         "before have no leads, or only some, that are old enough.",
     )
     service = service_page(make_rows(*exported, NOW, since=since))
     assert service.sections[0].paragraphs[-1] == (
         "Leads created before 2025-03-01 are left out, also if they were handed over or won in "
-        "these weeks. So leads handed over and deals may rise from week to week only because the "
-        "leads created since 2025-03-01 grow older."
+        "these weeks. So the numbers of leads handed over and of deals may rise from week to week "
+        "only because the leads created since 2025-03-01 grow older."
     )
     assert figure_of(service, "service-weeks").finding.endswith(
         " leads a week of those created since 2025-03-01 are handed over"

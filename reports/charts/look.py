@@ -21,7 +21,7 @@ LONGEST = 34  # characters of a label
 
 
 def is_too_few(row: Row) -> bool:
-    """Return whether a row has too few leads for its share to be drawn."""
+    """Check whether a row has too few leads for its share to be drawn."""
     n = row.get("n")
     return n is not None and n < FEWEST_LEADS
 

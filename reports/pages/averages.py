@@ -17,7 +17,7 @@ from models.evaluation.same_time import compare_within
 
 @dataclass(frozen=True, kw_only=True)
 class Average:
-    """The leads with a value in a column: the ones that its groups are compared with.
+    """The leads with a value in a column, with which its groups are compared.
 
     Attributes
     ----------
@@ -59,6 +59,10 @@ def average_of(groups: Groups, of: Bools, did: Bools) -> Average:
         True for the leads that count.
     did : ndarray of bool, shape (n_leads,)
         True for the leads with the result.
+
+    Returns
+    -------
+    Average
     """
     known = of & has_value(groups)
     return Average(
@@ -94,8 +98,8 @@ def group_contrasts(
     Returns
     -------
     list of Contrast
-        One for each name, without correction; a group without leads has an n of 0 and no value.
-        Leads without a value are counted and not compared.
+        One for each name, not corrected for other comparisons. A group without leads has an n of 0
+        and no value. Leads without a value are counted and not compared.
     """
     k = len(groups.names)
     n = np.bincount(groups.code[of], minlength=k)

@@ -21,8 +21,8 @@ def unknown_words(rows: ReportRows) -> str:
         return ""
     return (
         f"The leads begin on {day_name(int(rows.created.min()))}, the outcomes on "
-        f"{day_name(coverage.outcomes_from)}. It is not known how the {n_unknown:,} leads "
-        "created before the outcomes begin ended, so they are in no conversion and no comparison."
+        f"{day_name(coverage.outcomes_from)}. The outcomes of the {n_unknown:,} leads created "
+        "before that day are not known, so these leads are in no conversion and no comparison."
     )
 
 
@@ -95,9 +95,10 @@ def revenue_sentences(rows: ReportRows, earned: Earned) -> list[str]:
 
 
 def has_all_wins(rows: ReportRows, begins: int) -> bool:
-    """Return whether the leads of the report can have been won at any age since a moment.
+    """Check whether the leads of the report can have been won at any age since a moment.
 
-    If earlier leads are left out, the leads of the report can be won then up to a lower age only.
+    If earlier leads are left out, the oldest leads of the report may be younger than the horizon
+    at that moment.
     """
     return rows.since + rows.horizon <= begins
 

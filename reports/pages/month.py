@@ -146,8 +146,8 @@ def month_page(rows: ReportRows, other_pages: Sequence[Page]) -> Page:
         )
         section, takeaways = Section(HEADING, needs=needs), []
     first = [page.takeaways[0] for page in other_pages if page.takeaways]
-    others = (takeaway for page in other_pages for takeaway in page.takeaways[1:])
-    promises = [takeaway for takeaway in others if takeaway.metric == PROMISES]
+    further = (takeaway for page in other_pages for takeaway in page.takeaways[1:])
+    promises = [takeaway for takeaway in further if takeaway.metric == PROMISES]
     return Page(
         slug=SLUG,
         title=TITLE,

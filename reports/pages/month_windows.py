@@ -14,7 +14,19 @@ DAYS = 30
 
 
 def last_and_before(at: Ints, end: int) -> list[Bools]:
-    """Return which times are in the 30 days up to an end, and which in the 30 days before."""
+    """Return which times are in the 30 days up to an end, and which in the 30 days before.
+
+    Parameters
+    ----------
+    at : ndarray of int64, shape (n,)
+        Times in microseconds since 1970 UTC; `NEVER` is in neither.
+    end : int
+        The last moment that counts, in the same unit.
+
+    Returns
+    -------
+    list of ndarray of bool, shape (n,)
+    """
     return [
         np.asarray((at > last - DAYS * DAY) & (at <= last) & (at != NEVER))
         for last in (end, end - DAYS * DAY)
@@ -27,7 +39,10 @@ def mature_until(rows: ReportRows) -> int:
 
 
 def cohorts(rows: ReportRows) -> list[Bools]:
-    """Return the leads with a known outcome of the newest 30 days that are old, and before."""
+    """Return which leads are compared: the newest 30 days of old leads, and the 30 days before.
+
+    Leads whose outcome is not known are left out.
+    """
     return [
         leads & rows.has_known_outcome & ~rows.is_closed_early
         for leads in last_and_before(rows.created, mature_until(rows))
@@ -35,7 +50,7 @@ def cohorts(rows: ReportRows) -> list[Bools]:
 
 
 def has_both_cohorts(rows: ReportRows) -> bool:
-    """Return whether the report has all leads of both periods of conversion."""
+    """Check whether the report has all leads of both periods of conversion."""
     return rows.since <= mature_until(rows) - 2 * DAYS * DAY
 
 
@@ -48,8 +63,8 @@ def no_wins_before(rows: ReportRows) -> str:
     if not has_all_wins(rows, begins):
         return (
             f"{what}: leads created before {day_name(rows.since)} are left out, so fewer leads "
-            f"could be won in those {DAYS} days than in the newest {DAYS}, and the two numbers do "
-            "not compare."
+            f"could be won in those {DAYS} days than in the newest {DAYS}, and the two numbers "
+            "cannot be compared."
         )
     return ""
 
@@ -75,7 +90,7 @@ def no_conversion(rows: ReportRows) -> str:
 
 
 def no_lead_became_old(rows: ReportRows) -> str:
-    """Return a sentence if no lead became old enough in the newest days; else nothing."""
+    """Return a sentence if no lead became old enough in the newest days; empty if one did."""
     became = last_and_before(rows.created + rows.horizon, rows.as_of)[0] & rows.is_mature
     if became.any():
         return ""

@@ -12,7 +12,14 @@ from reports.text import quoted_column
 
 
 def values_of(groups: Groups, of: Bools) -> set[str]:
-    """Return the names of the groups with a value that the counted leads are in."""
+    """Return the names of the groups that contain counted leads, without that of missing values.
+
+    Parameters
+    ----------
+    groups : Groups
+    of : ndarray of bool, shape (n_leads,)
+        True for the leads that count.
+    """
     return {groups.names[code] for code in np.unique(groups.code[of])} - {MISSING_GROUP}
 
 
@@ -22,7 +29,7 @@ def reason_of_alike(groups: Groups, of: Bools) -> str:
         return "The outcome of these leads is not certain yet."
     if set(groups.names) <= {*NOT_ALIKE}:
         return f"None of its values is shared by {FEWEST_LEADS} leads or more."
-    return "The leads with a certain outcome all have the same value in it, or none."
+    return "The leads with a certain outcome all have the same value in this column, or no value."
 
 
 def not_compared_section(reasons: Mapping[str, str]) -> tuple[Section, ...]:

@@ -186,7 +186,7 @@ def of_words(share: Share, digits: int = 1) -> str:
 
 
 def cut_words(shown: int, of: int, kind: str, which: str = "the most frequent ones") -> str:
-    """Format how many rows of a list are left out; empty if none is.
+    """Format how many rows of a list are left out; empty if no row is.
 
     Examples
     --------

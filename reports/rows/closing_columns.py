@@ -20,14 +20,14 @@ MOST_AUDITED = 20_000
 
 @dataclass(frozen=True)
 class AuditedRecords:
-    """The leak audit of all records of a report, whatever part of the leads it is about.
+    """The leak audit of all records, also if the report is about a part of the leads.
 
     Attributes
     ----------
     attributes : tuple of AttributeAudit
         The attributes that may be used, and sensitive ones that the report names.
     n : int
-        The number of leads that were audited: a random sample of many.
+        The number of leads that were audited. If there are many, they are a random sample.
     """
 
     attributes: tuple[AttributeAudit, ...] = ()

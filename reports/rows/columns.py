@@ -45,8 +45,8 @@ class ReportColumns:
     audience : tuple of str
         The columns that describe who a lead is and how it likes to be reached.
     not_source, not_audience : dict of str to str
-        Columns that would have been used, if their values said something about open leads, each
-        with the reason.
+        Columns that are not used because their values say nothing about open leads, each with the
+        reason.
     """
 
     source: str | None = None
@@ -66,7 +66,7 @@ def report_columns(
     Parameters
     ----------
     leads : DataFrame
-        All leads, whatever part of them the report is about.
+        All leads, also if the report is about a part of them.
     project : Project
     reasons : mapping of str to str
         Columns that are not compared, with the reason

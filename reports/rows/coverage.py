@@ -76,7 +76,7 @@ class Earned:
 
     @property
     def without_largest(self) -> float | None:
-        """The sum without the deal that is most of it; None if no deal is, or with under five."""
+        """The sum without the deal that is most of it; None if no deal is most of the sum."""
         return None if self.largest is None else self.rest
 
 

@@ -58,8 +58,8 @@ class ReportRows:
         True for leads that were created at least one horizon ago; without times, for leads with
         an outcome.
     is_mature : ndarray of bool, shape (n,)
-        True for old leads whose outcome is known: those not created before the outcomes begin, and
-        not closed before their creation.
+        True for old leads whose outcome is known. Leads that were created before the outcomes
+        begin, or closed before their creation, do not count.
     amount : ndarray of float64, shape (n,)
         The amount of the win; 0 without one.
     coverage : Coverage

@@ -120,7 +120,7 @@ def not_learned_from(created: Ints, card: ModelCard) -> Bools:
 
 
 def has_enough(won: Bools) -> bool:
-    """Return whether enough leads were won, and enough were not, to judge a model by them."""
+    """Check whether enough leads were won, and enough were not, to judge a model by them."""
     return min(int(won.sum()), len(won) - int(won.sum())) >= FEWEST_TO_JUDGE
 
 

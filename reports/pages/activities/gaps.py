@@ -138,7 +138,7 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
 def _finding(n_gaps: int, groups: Sequence[Contrast]) -> str:
     """Format the title: how many kinds of leads go on less often and see less content."""
     if not n_gaps:
-        return "In no stage does a kind of lead clearly go on less often and see less content"
+        return "No kind of lead clearly goes on less often and sees less content in any stage"
     return (
         f"In {n_gaps:,} of {n_compared(groups):,} comparisons of a kind of lead in a stage, these "
         "leads clearly go on less often than the others and see less content"

@@ -104,11 +104,10 @@ def stages_section(
 
 def _finding(n_clear: int, groups: Sequence[Contrast]) -> str:
     """Format the title: in how many stages an activity makes a clear difference."""
-    subject = "leads with the activity are clearly won more often, or less often"
-    than = "than the average in that stage"
     if not n_clear:
-        return f"In no stage are leads with an activity clearly won more or less often {than}"
+        return "No activity is clearly followed by more or fewer wins than the average in its stage"
     return (
-        f"In {n_clear:,} of {n_compared(groups):,} comparisons of an activity in a stage, "
-        f"{subject}, {than}"
+        f"In {n_clear:,} of {n_compared(groups):,} comparisons of an activity in a stage, leads "
+        "with the activity are clearly won more often, or less often, than the average in that "
+        "stage"
     )

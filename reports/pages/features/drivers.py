@@ -106,8 +106,8 @@ def _filled_on_closing(rows: ReportRows, reasoner: Reasoner) -> tuple[list[str],
 
     The audit finds such columns in today's records, also if the model was trained before.
     """
-    found = rows.audited.at_closing
-    labels = {column_label(column): column for column in found}
+    at_closing = rows.audited.at_closing
+    labels = {column_label(column): column for column in at_closing}
     learned = {
         signal: labels[reasoner.features[j].column]
         for signal, members in zip(reasoner.signals, reasoner.members, strict=True)
@@ -117,10 +117,10 @@ def _filled_on_closing(rows: ReportRows, reasoner: Reasoner) -> tuple[list[str],
     if not learned:
         return [], []
     column = next(iter(learned.values()))
-    evidence = found[column].evidence
+    finding = at_closing[column]
     takeaway = Takeaway(
         f"The model learned from {quoted_column(column)}, which may be filled or changed when a "
-        f"lead is closed ({found[column].number}). {evidence} Its scores look better than they "
+        f"lead is closed ({finding.number}). {finding.evidence} Its scores look better than they "
         "are. List the column in known_later in [columns], and train again.",
         {"name": column_label(column), "value": None, "low": None, "high": None, "n": len(rows)},
         "fill_share",

@@ -76,7 +76,7 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
         if group.n
     ]
     n_clear = sum(row.share.verdict.is_difference for row in table)
-    finding = "At no step do the leads of a source clearly go on more or less often than the others"
+    finding = "No source clearly differs from the others at any step"
     if n_clear:
         finding = (
             f"In {n_clear:,} of {n_compared(row.share for row in table):,} comparisons of a source "

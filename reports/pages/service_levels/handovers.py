@@ -133,7 +133,7 @@ class Handovers:
         return not has_all_wins(self.rows, self.first)
 
     def is_known(self, begin: int) -> bool:
-        """Return whether the deals of the time since a moment are known."""
+        """Check whether the deals since a moment are known."""
         return begin >= self.rows.coverage.outcomes_from
 
     @cached_property
@@ -267,7 +267,7 @@ def coverage_sentences(handovers: Handovers) -> list[str]:
         since = day_name(handovers.rows.since)
         sentences.append(
             f"Leads created before {since} are left out, also if they were handed over or won in "
-            "these weeks. So leads handed over and deals may rise from week to week only because "
-            f"the leads created since {since} grow older."
+            "these weeks. So the numbers of leads handed over and of deals may rise from week to "
+            f"week only because the leads created since {since} grow older."
         )
     return sentences

@@ -104,8 +104,8 @@ def _all_wins(rows: ReportRows, all_days: MedianInterval) -> tuple[str, ...]:
     early = rows.is_old & rows.won & ~rows.has_known_outcome
     if early.any():
         sentences.append(
-            f"{_wins(int(early.sum()))} of leads created before the outcomes begin also count. "
-            "Faster wins of such leads are not known."
+            f"The figure includes {_wins(int(early.sum()))} of leads created before the outcomes "
+            "begin. Faster wins of such leads are not known."
         )
     return tuple(sentences)
 
@@ -158,7 +158,7 @@ def _speed_rows(groups: Groups, wins: Bools, days_to_close: Any) -> list[SpeedRo
 
 
 def _as_shown(days: Contrast, usual: float) -> Contrast:
-    """Return the days of a source, not different if their median may be the usual one."""
+    """Return the days of a source, without a difference if their median may be the usual one."""
     if days.p is None or not days.low <= usual <= days.high:
         return days
     return replace(days, p=1.0)
