@@ -262,9 +262,9 @@ def _nothing_mature(counts: dict[str, int], learn: LearnKeys) -> str:
         )
     if counts.get("before_the_outcomes"):
         return (
-            f"None of the {counts['leads']:,} leads that is old enough to learn from was created "
-            "after the outcomes begin, so it is not known how they ended. Export the earlier "
-            "outcomes too, or shorten horizon_days."
+            f"The model cannot learn from any of the {counts['leads']:,} leads: those that are old "
+            "enough were created before the outcomes begin, so it is not known how they ended. "
+            "Export the earlier outcomes too, or shorten horizon_days."
         )
     return (
         f"None of the {counts['leads']:,} leads has a known outcome. "

@@ -180,7 +180,7 @@ def test_two_long_histories_of_one_lead_are_a_problem(
     for lead_id in ("7", "7.0"):
         history = asked(ledger, lead_id)
         assert history.problem == MANY_FORMS
-        assert "only the events of the form with the most count" in history.problem
+        assert "only events of the most frequent form count" in history.problem
         assert history.totals.activities is not None
         assert history.totals.activities.count + len(history.activities) == 4
 

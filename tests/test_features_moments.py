@@ -112,7 +112,7 @@ def test_outcomes_that_begin_with_the_leads_leave_no_lead_out() -> None:
 
 def test_only_unknown_outcomes_are_refused_by_their_reason() -> None:
     records = late_outcomes()
-    with pytest.raises(LearningError, match="was created after the outcomes begin"):
+    with pytest.raises(LearningError, match="were created before the outcomes begin"):
         make_moments(records, learn(horizon_days=250.0))
 
 

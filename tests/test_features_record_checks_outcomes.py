@@ -267,6 +267,9 @@ def test_times_before_1970_are_asked_about(check: Check, column: str) -> None:
     rows = leads()
     rows[7][column] = "1901-05-05 08:00"
     (warning,) = [found for found in check(rows).warnings if found.number == "LC131"]
-    assert (warning.count, warning.question) == (1, f'Is "{column}" right in 1 row before 1970?')
+    assert (warning.count, warning.question) == (
+        1,
+        f'Is "{column}" right in 1 row with a time before 1970?',
+    )
     rows[7][column] = "1900-01-01 00:00"  # LC108 asks about it
     assert "LC131" not in numbers(check(rows))

@@ -21,15 +21,15 @@ from crm.ledger.schema import EVENTS, EventTable
 from crm.times import DAY, NOT_A_TIME
 from crm.totals import ActivityGroup, ActivityTotals, EventTotals
 
-MOST_GROUPS: Final = 2_000  # of one type and one channel
+MOST_GROUPS: Final = 2_000  # combinations of a type and a channel
 MOST_SIMILAR: Final = 20_000  # stored events at the times of those that were sent
 EARLIER_DAYS: Final = 100_000  # added before a division, which rounds negative numbers up
 STEPS: Final = 100_000  # of SQLite between two looks at the clock
 
 MANY_FORMS = (
-    "it is stored under several forms of its id: only the events of the form with the most count"
+    "it is stored under several forms of its id, and only events of the most frequent form count"
 )
-OTHER_VERSIONS = "events differ between two forms of its id: one version of each counts"
+OTHER_VERSIONS = "some events differ between two forms of its id, and one version of each counts"
 SAME_TIMES = "very many of them have the same time, so repeated events may be counted twice"
 MANY_TYPES = "they have very many types, so rare types count as other types"
 
@@ -90,6 +90,10 @@ def long_history(connection: sa.Connection, query: HistoryQuery, end: float) -> 
     end : float
         The time at which the database gives up, on the clock of `time.monotonic`.
 
+    Returns
+    -------
+    LongHistory
+
     Raises
     ------
     sqlalchemy.exc.OperationalError
@@ -117,11 +121,11 @@ def _new_events(
     These are the sent events, and those that are stored under another form of the id.
     """
     event = EVENTS[kind]
-    main, *others = _by_size(connection, event, query.lead_id)
+    main, *other_forms = _by_size(connection, event, query.lead_id)
     rows: list[Row] = []
     problem = ""
-    if others:
-        rows = events_of_leads(connection, kind, others, MOST_EVENTS + 1)
+    if other_forms:
+        rows = events_of_leads(connection, kind, other_forms, MOST_EVENTS + 1)
         if len(rows) > MOST_EVENTS:
             rows, problem = [], MANY_FORMS
     n_stored = len(rows)

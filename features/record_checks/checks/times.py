@@ -108,7 +108,8 @@ def before_1970(tables: ReadTables) -> Iterator[Finding]:
             n, zone = int(is_early.sum()), table.keys.timezone
             yield Finding(
                 table,
-                f"Is {quote(table.roles[role])} right in {counted(n, 'row')} before 1970?",
+                f"Is {quote(table.roles[role])} right in {counted(n, 'row')} with a time before "
+                "1970?",
                 f"{n:,} of {int((times != NOT_A_TIME).sum()):,} times {is_or_are(n)} before 1970, "
                 f"the first on {day_of(int(times[is_early].min()), zone)}. The service refuses "
                 "such times.",
