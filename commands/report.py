@@ -129,7 +129,7 @@ def make_report(
 
 
 def refused_model(registry: "Registry") -> "RefusedModel | None":
-    """Return the newest model that was trained, if there is one; none of them is the champion."""
+    """Return the newest trained model of a registry without a champion; None if it is empty."""
     from crm.errors import ArtifactError
     from models.registry.history import REFUSED, history
     from reports.model_verdict import RefusedModel

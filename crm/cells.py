@@ -113,7 +113,7 @@ def is_object(cell: Any) -> bool:
 
 
 def plain_column(column: pd.Series) -> pd.Series:
-    """Return a column of cells as `plain_cell` returns them, and of no category type."""
+    """Return a column with each cell as `plain_cell` returns it, and without a categorical type."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.astype(column.cat.categories.dtype)
     if column.dtype != object or pd.api.types.infer_dtype(column) in ("string", "empty"):

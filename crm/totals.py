@@ -30,7 +30,7 @@ class ActivityGroup(NamedTuple):
 
 @dataclass(frozen=True)
 class ActivityTotals:
-    """The totals of a lead's activities. They add to the activities that are listed for the lead.
+    """The totals of a lead's activities, without those that are listed for the lead.
 
     Attributes
     ----------

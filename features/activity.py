@@ -293,8 +293,8 @@ class ActivityFeatures:
                 of_type = _code(group.type, self._type_codes)
                 first_by_type[row, of_type] = min(first_by_type[row, of_type], group.first)
                 last_by_type[row, of_type] = max(last_by_type[row, of_type], group.last)
-                for count, more in zip(counts, group.counts, strict=True):
-                    count[row, of_type] += more
+                for count, n_of_group in zip(counts, group.counts, strict=True):
+                    count[row, of_type] += n_of_group
                 by_channel[row, _code(group.channel, self._channel_codes)] += group.counts[0]
             n_contents[row] += total.n_contents
             n_days[row] += total.n_days

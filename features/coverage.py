@@ -43,8 +43,8 @@ class LateBeginning:
 def late_beginning(leads: Ints, created: Ints, closed: Ints) -> LateBeginning | None:
     """Find outcomes that begin much later than the leads.
 
-    Leads that take long to close do not count, because the gap is compared with the time that
-    later leads take.
+    Outcomes do not begin late only because leads take long to close: the gap is compared with the
+    time that later leads take.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def late_beginning(leads: Ints, created: Ints, closed: Ints) -> LateBeginning | 
 def outcomes_from(records: Records, as_of: int) -> int:
     """Return the day on which outcomes begin, if that is much later than the leads.
 
-    It is not known how leads that were created before it ended, whether they have an outcome or
-    not: leads with an early outcome are missing among them. Reports and training leave them out.
+    The outcomes of leads that were created before this day count as unknown, also recorded ones,
+    because the early outcomes of these leads are missing. Reports and training leave them out.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def dominant_deal(amounts: Floats) -> int | None:
 
 
 def are_amounts_few(n_wins: int, n_with_amount: int) -> bool:
-    """Return whether too few of the wins have an amount for their sum to be the revenue.
+    """Check whether too few of the wins have an amount for their sum to be the revenue.
 
     Examples
     --------

@@ -68,7 +68,7 @@ class History:
     activities : ActivityLog
     stages : StageLog
     totals : mapping of int to EventTotals
-        Further events of leads that have very many, by position.
+        The totals of further events, for leads that have too many to list, by position.
     """
 
     position: Ints
@@ -240,7 +240,7 @@ class FeaturePipeline:
     ) -> History:
         """Convert the history that a caller sends to arrays; times are microseconds.
 
-        `totals` are further events of leads that have very many, by the position of the lead.
+        `totals` are those of further events, for leads that have too many to list, by position.
         """
         return History(
             np.arange(len(created_at)),

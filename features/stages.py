@@ -35,7 +35,7 @@ class StageLog:
 
 
 NOTHING_ENTERED = StageLog(*np.empty((3, 0), dtype=np.int64))
-NO_MORE: Mapping[int, int] = {}
+NONE_OLDER: Mapping[int, int] = {}
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class StageFeatures:
         ]
 
     def compute(
-        self, log: StageLog, lead: Ints, as_of: Ints, more: Mapping[int, int] = NO_MORE
+        self, log: StageLog, lead: Ints, as_of: Ints, older: Mapping[int, int] = NONE_OLDER
     ) -> Floats:
         """Compute the features of moments, shape (n, 3).
 
@@ -101,7 +101,7 @@ class StageFeatures:
         log : StageLog
         lead, as_of : ndarray of int64, shape (n,)
             As in `ActivityFeatures.compute`.
-        more : mapping of int to int
+        older : mapping of int to int
             The number of older entries that count besides those of the log, by the position of
             their lead.
 
@@ -130,7 +130,7 @@ class StageFeatures:
                     np.bincount(of_event[is_seen], minlength=len(leads)),
                 ]
             )
-        for position, n_older in more.items():
+        for position, n_older in older.items():
             values[lead == position, 2] += n_older
         return values
 

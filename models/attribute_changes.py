@@ -192,6 +192,6 @@ def read_shares(stored: Sequence[dict[str, Any]]) -> list[AttributeShare]:
 
 
 def _percent(share: float) -> str:
-    """Format a share; one that is not 0 or 1 is not shown as 0 % or 100 %."""
+    """Format a share in percent; only shares of 0 and 1 are shown as 0 % and 100 %."""
     rounded = min(max(round(100 * share), 1), 99) if 0 < share < 1 else round(100 * share)
     return f"{rounded} %"

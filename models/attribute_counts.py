@@ -97,6 +97,10 @@ class AttributeTallier:
         features : ndarray of float64, shape (n, n_features)
         cells : sequence of sequence
             The `cells_to_read` of the same leads.
+
+        Returns
+        -------
+        AttributeTally
         """
         missing = self._is_missing(features).sum(axis=0)
         unseen = np.zeros(len(self.columns), dtype=np.int64)

@@ -27,6 +27,11 @@ def write_whole(target: Path, n_reasons: int) -> Iterator[Write]:
     n_reasons : int
         The number of columns with reasons.
 
+    Yields
+    ------
+    callable
+        Writes a table of scores, after those that were written before.
+
     Raises
     ------
     SourceError

@@ -1,4 +1,4 @@
-"""Facts about the processes of the service."""
+"""Checks whether a process of the service runs."""
 
 import psutil
 

@@ -25,13 +25,14 @@ from crm.ledger.rights import MissingRights, missing_rights
 from crm.ledger.turns import Turns
 
 AWAY_SECONDS: Final = 1.0  # the time without a new attempt after a failed connection
-AWAY: Final[tuple[Cause, ...]] = (  # causes that another attempt at once does not change
+AWAY: Final[tuple[Cause, ...]] = (  # causes for which an immediate second attempt fails too
     "unreachable",
     "authentication",
     "no_database",
     "too_many_connections",
 )
-OLDEST_SERVER: Final = {"sqlite": (3, 35), "postgresql": (10,)}  # RETURNING; what psycopg supports
+# The first SQLite with RETURNING, and the oldest PostgreSQL that psycopg supports.
+OLDEST_SERVER: Final = {"sqlite": (3, 35), "postgresql": (10,)}
 SEND_AGAIN: Final = "What was not acknowledged can be sent again; nothing is stored twice."
 NO_ANSWER: Final = "NoAnswerError"  # of crm.ledger.postgres: a second attempt would wait as long
 

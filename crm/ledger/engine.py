@@ -17,7 +17,7 @@ import sqlalchemy as sa
 PATIENCE_SECONDS: Final = 3  # to wait for a connection or a lock; callers wait 5 or more
 ADVISORY_LOCK: Final = 0x1EAD5C0E  # the key of PostgreSQL's lock on the whole ledger
 CONNECTIONS: Final = 8
-PREPARED_FROM: Final = 5  # uses of a statement
+PREPARED_FROM: Final = 5  # number of uses after which a statement is prepared
 
 Purpose = Literal["reading", "writing", "alone", "migrating"]
 
@@ -52,9 +52,13 @@ def transaction(engine: sa.Engine, purpose: Purpose) -> Iterator[sa.Connection]:
     Parameters
     ----------
     engine : Engine
-    purpose : str
+    purpose : {"reading", "writing", "alone", "migrating"}
         "reading" sees one state of the ledger. "writing" works beside other writers, "alone" and
         "migrating" do not. In SQLite there is never more than one writer.
+
+    Yields
+    ------
+    Connection
     """
     with engine.connect().execution_options(leadscore_purpose=purpose) as connection:
         if connection.dialect.name == "sqlite" and file_of(engine) != connection.info["file"]:

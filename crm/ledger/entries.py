@@ -71,7 +71,7 @@ class StoredLead:
 
 @dataclass(frozen=True)
 class NewestEvents:
-    """The number of events of a lead in one table, and the newest of them, the newest last."""
+    """The number of events of a lead in one table, and the newest of them in order of time."""
 
     count: int
     rows: Sequence[Row]

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that does not wait for ever before a transaction begins."""
+"""A connection to PostgreSQL with a time limit for each wait before a transaction begins."""
 
 import time
 from typing import Any
@@ -27,7 +27,7 @@ class PatientConnection(psycopg.Connection[Any]):
     patience: float
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for an answer, as psycopg does, but no longer than the patience."""
+        """Wait for an answer, as psycopg does, for at most `patience` seconds."""
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             return super().wait(gen, interval, timeout)
         give_up = time.monotonic() + self.patience

@@ -32,8 +32,8 @@ def _events_of_leads(event: EventTable) -> sa.Select[Any]:
     columns = [event.table.c[column] for column in ("lead_id", event.id, *event.content)]
     is_of_leads = event.table.c.lead_id.in_(sa.bindparam("lead_ids", expanding=True))
     seq = event.table.c.seq
-    some = sa.select(seq, *columns).where(is_of_leads).limit(sa.bindparam("most")).subquery()
-    return sa.select(*(some.c[column.name] for column in columns)).order_by(some.c.seq)
+    events = sa.select(seq, *columns).where(is_of_leads).limit(sa.bindparam("most")).subquery()
+    return sa.select(*(events.c[column.name] for column in columns)).order_by(events.c.seq)
 
 
 # Statements that every call to `/score` executes. They are built once.
@@ -83,8 +83,8 @@ def short_histories(
     statement = LONG_HISTORIES[connection.dialect.name, kind]
     long_leads = set(connection.scalars(statement, {"lead_ids": _json(lead_ids)}))
     if long_leads or len(rows) > FEW_ROWS:
-        others = [lead_id for lead_id in lead_ids if lead_id not in long_leads]
-        rows = events_of_leads(connection, kind, others, MOST_EVENTS * len(others))
+        short_leads = [lead_id for lead_id in lead_ids if lead_id not in long_leads]
+        rows = events_of_leads(connection, kind, short_leads, MOST_EVENTS * len(short_leads))
     return rows, long_leads
 
 
@@ -119,6 +119,11 @@ def similar_events(
     rows : sequence of mapping
     most : int, optional
         The largest number of events at the same times that are read.
+
+    Returns
+    -------
+    list of dict
+        With the columns of `EVENTS`. An event with the same id and the same time occurs twice.
     """
     table = event.table.c
     columns = [table[column] for column in ("lead_id", event.id, *event.content)]

@@ -7,7 +7,7 @@ from threading import Lock
 
 
 class Turns:
-    """A lock that the thread gets next that has waited longest.
+    """A lock that always goes to the thread that has waited longest.
 
     SQLite has no such order: a writer that waits tries again after a pause, and a thread that
     writes without a pause can keep it waiting until it gives up.
@@ -32,7 +32,7 @@ class Turns:
         Yields
         ------
         bool
-            Whether it is this thread's turn. False if another thread needs longer.
+            True if it is this thread's turn; False if the time has passed without a turn.
         """
         own = Lock()
         own.acquire()

@@ -190,7 +190,7 @@ class Attribute(ABC):
 
 
 def spellings(column: pd.Series, nothing: frozenset[str]) -> Objects:
-    """Read texts; spellings that differ in case or white space become the most frequent of them.
+    """Read texts, and replace spellings that differ in case or white space by the most frequent.
 
     Of spellings that are equally frequent, the first in the order of characters is used.
 

@@ -20,7 +20,7 @@ from models.evaluation.differences import means_differ, shares_differ
 from models.evaluation.intervals import holm
 
 FEWEST_LEADS = groups.FEWEST_LEADS  # to compare a value: the share of fewer is too uncertain
-FEWEST_OUTCOMES = 10  # leads with the result, and leads without: for a ratio on the log scale
+FEWEST_OUTCOMES = 10  # leads with the result, and without: for an interval on the log scale
 CHANCE = 1 - LEVEL
 
 

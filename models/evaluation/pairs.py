@@ -48,6 +48,10 @@ def fit_pairs(wins: Ints, n: Ints) -> PairFit:
     wins, n : ndarray of int64, shape (a, b, n_periods)
         The counts of each pair in each period. With one period nothing is compared within time.
 
+    Returns
+    -------
+    PairFit
+
     Examples
     --------
     >>> n = np.array([[[900, 10], [300, 300]], [[300, 300], [10, 900]]])
@@ -78,7 +82,7 @@ def fit_pairs(wins: Ints, n: Ints) -> PairFit:
 
 
 def _changes(n: Ints) -> Bools:
-    """Return for which pairs the share of the pair or of a value changes over time."""
+    """Check for each pair whether its share, or that of one of its values, changes over time."""
     everyone = n.sum(axis=(0, 1))
     by_row, by_column = (
         np.array([share_changes(own, everyone) for own in n.sum(axis=axis)]) for axis in (1, 0)

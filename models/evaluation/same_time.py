@@ -1,8 +1,8 @@
 """Compares a group with leads of the same time, if its share of the leads changes over time.
 
-A value that most leads had at first, and few have later, is compared with other years if it is
-compared with all leads. So the leads are divided into periods, and the group is compared with the
-others of each period, by the method of Mantel and Haenszel.
+If most early leads have a value, and few later leads have it, a comparison with all leads compares
+different years. So the leads are divided into periods, and the group is compared with the others of
+each period, by the method of Mantel and Haenszel.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,12 @@ LEAST_CHANGE = 1.1  # of the ratio, as a factor, for another comparison than wit
 
 
 def periods_of(n: int) -> Ints:
-    """Divide leads, which are in order of time, into periods of as many leads, shape (n,).
+    """Return the period of each of n leads in order of time; periods have equally many leads.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Ascending, from 0.
 
     Examples
     --------
@@ -50,9 +55,10 @@ def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: In
     Returns
     -------
     Contrast
-        The same one if the group's share of the leads does not clearly change, or if the ratio
-        changes by less than `LEAST_CHANGE`. Else `ratio`, its interval and `p` are within periods,
-        and `time_value` and `time_average` are the two shares whose ratio it is.
+        `group` if its share of the leads does not clearly change, or if the ratio changes by less
+        than `LEAST_CHANGE`. Otherwise `ratio`, its interval and `p` are within periods, and
+        `time_value` divided by `time_average` is `ratio`. All of these are None if fewer than
+        `FEWEST_LEADS` leads can be compared, or none of them is won.
 
     References
     ----------
@@ -101,7 +107,13 @@ def compare_within(group: Contrast, own: Ints, own_wins: Ints, n: Ints, wins: In
 
 
 def share_changes(own: Ints, n: Ints) -> bool:
-    """Test whether a group's share of the leads differs between parts of the time."""
+    """Test whether a group's share of the leads differs between parts of the time.
+
+    Parameters
+    ----------
+    own, n : ndarray of int64, shape (n_periods,)
+        The leads of the group, and all leads, in each period.
+    """
     edges = np.arange(PARTS) * len(n) // PARTS
     if len(n) < PARTS:
         return False
@@ -188,6 +200,11 @@ class Strata:
         ----------
         squares : ndarray of float64, shape (n_periods,)
             The sum of the squared differences from the mean of each period.
+
+        Returns
+        -------
+        float or None
+            None if the values do not vary within any period.
         """
         n = self.own + self.rest
         expected = self.own * (self.own_sum + self.rest_sum) / n

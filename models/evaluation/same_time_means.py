@@ -28,7 +28,7 @@ def compare_mean_within(group: Contrast, values: Floats, is_in: Bools, period: I
     Returns
     -------
     Contrast
-        The same one, or with `ratio`, its interval, `p`, `time_value` and `time_average` within
+        `group`, or `group` with `ratio`, its interval, `p`, `time_value` and `time_average` within
         periods. The interval and `p` are None if those of `group` are None.
 
     References

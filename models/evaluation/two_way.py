@@ -1,4 +1,4 @@
-"""Shares in tables of properties: additive effects, and what they do not explain."""
+"""Fits additive effects to the shares in tables of properties."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from models.evaluation.differences import p_of
 
 @dataclass(frozen=True, kw_only=True)
 class AdditiveFit:
-    """The shares of a table if each row and each column has an effect, without interactions.
+    """The shares of a table if each value of each property has an effect, without interactions.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ def _shares(effects: Floats, shape: tuple[int, ...]) -> Floats:
 def _margins(table: Floats) -> list[Floats]:
     """Sum a table for each value of each of its axes."""
     axes = range(table.ndim)
-    return [table.sum(axis=tuple(other for other in axes if other != axis)) for axis in axes]
+    return [table.sum(axis=tuple(summed for summed in axes if summed != axis)) for axis in axes]
 
 
 def _information(weight: Floats) -> Floats:

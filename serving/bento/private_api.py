@@ -21,11 +21,10 @@ def forget_tracking_choice() -> None:
 
 
 def pinned_tag(service: Any) -> str:
-    """Return the tag of the model that a service's Bento names. BentoML would use the newest.
+    """Return the tag of the model that a service's Bento names, not that of the newest model.
 
     Outside a Bento, return the tag of the folder that the service's attribute `model` resolves to.
-    The tag in the stored model's own file of facts is not used: the file may be that of another
-    model.
+    The tag in the stored model's own metadata is not used: the file may be that of another model.
     """
     if service.bento is None:
         reference = service.inner.model

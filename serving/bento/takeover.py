@@ -83,7 +83,7 @@ class TakeOver:
         """Load a model and score once, so that the first caller does not wait for it."""
         model = self._load(tag)
         model.scorer.score_leads([LeadCells({})], NOT_A_TIME, 3)
-        model.scorer.cell_checks.counts.clear()  # this lead is not one
+        model.scorer.cell_checks.counts.clear()  # a caller did not send this lead
         gc.collect()  # skips the objects that were frozen before, so this is quick
         gc.freeze()
         return model

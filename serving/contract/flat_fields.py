@@ -41,14 +41,14 @@ def squeezed(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower())
 
 
-# What objects, or the classes that generators write, already have.
+# Names that objects, or the classes that generators write, already have in a language.
 METHODS: Final = {squeezed(name) for name in dir(BaseModel) if not name.startswith("_")} | {
-    *("constructor", "hasownproperty", "isprototypeof", "propertyisenumerable", "proto"),  # of
-    *("tojson", "tolocalestring", "valueof"),  # TypeScript
-    *("equals", "gethashcode", "gettype", "memberwiseclone", "tostring"),  # of C#
-    *("clone", "finalize", "hashcode", "notify", "notifyall", "wait"),  # of Java
-    *("marshaljson", "tomap", "unmarshaljson"),  # of Go
-    *("cls", "fromdict", "fromjson", "self", "todict", "tostr"),  # of Python
+    *("constructor", "hasownproperty", "isprototypeof", "propertyisenumerable"),  # TypeScript
+    *("proto", "tojson", "tolocalestring", "valueof"),  # TypeScript
+    *("equals", "gethashcode", "gettype", "memberwiseclone", "tostring"),  # C#
+    *("clone", "finalize", "hashcode", "notify", "notifyall", "wait"),  # Java
+    *("marshaljson", "tomap", "unmarshaljson"),  # Go
+    *("cls", "fromdict", "fromjson", "self", "todict", "tostr"),  # Python
     *("getters", "jsonserialize", "modelname", "openapiformats", "openapitypes", "setters"),  # PHP
     *("additionalproperties", "false", "flatlead", "null", "this", "true"),
 }

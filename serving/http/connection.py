@@ -196,7 +196,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, in parts that are small enough for the limits."""
+        """Read data in parts that are small enough for the limits to hold."""
         self._unset_keepalive_if_required()
         if len(data) <= PART_BYTES:
             self._read(data)

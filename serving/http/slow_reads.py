@@ -14,15 +14,15 @@ Result = TypeVar("Result")
 class SlowReads:
     """Runs functions in a few threads of their own.
 
-    A function that hangs keeps its thread for ever. So these threads are not those that other
-    calls need, and the process can end without them.
+    A function that hangs never frees its thread. So these threads are not those that other calls
+    need, and the process can end while they run.
 
     Parameters
     ----------
     threads : int
         The largest number of functions that run at once. Further ones wait.
     seconds : float
-        The time after which a caller gets no result.
+        The time after which `run` raises `TimeoutError`.
 
     Examples
     --------

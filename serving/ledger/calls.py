@@ -274,6 +274,10 @@ class LedgerCalls:
         query : HistoryQuery
         end : float
             The time at which the read is given up, on the clock of `time.monotonic`.
+
+        Returns
+        -------
+        LongHistory or None
         """
         ledger = self._open()
 

@@ -1,4 +1,4 @@
-"""Which leads have entries that wait to be written, in all workers of this service.
+"""Records which leads have entries that wait to be written, in all workers of this service.
 
 Scores, and what was sent with them, are written in the background. A request about such a lead can
 wait until they are written. Each worker has a table in a file that all workers map into memory: it
