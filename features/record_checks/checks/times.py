@@ -11,7 +11,7 @@ from crm.text import counted, has_or_have, is_or_are, quote
 from crm.times import DAY, LONG_BEFORE, NOT_A_TIME
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of, days_of
-from features.record_checks.tables import UNKNOWN_LEAD, ReadTables
+from features.record_checks.tables import UNKNOWN_LEAD, ReadTable, ReadTables
 
 GAP_DAYS: Final = 14
 CHRISTMAS_DAYS: Final = 21  # the longest break that is not remarkable
@@ -37,10 +37,7 @@ def in_future(tables: ReadTables) -> Iterator[Finding]:
     The closing dates of open leads are left out, because CRMs have expected dates there.
     """
     for table in tables.tables.values():
-        roles = [column.name for column in TABLES[table.name].file_columns if column.kind == "time"]
-        if table.name == "leads" and "closed_at" in table.roles:
-            roles.append("closed_at")
-        for role in roles:
+        for role in _time_roles(table):
             times, outcomes = table.times(role), tables.outcomes
             if times is not None and role == "closed_at" and outcomes and outcomes.table is table:
                 times = np.where(outcomes.is_won | outcomes.is_lost, times, NOT_A_TIME)
@@ -57,6 +54,14 @@ def in_future(tables: ReadTables) -> Iterator[Finding]:
                 "other dates: day and month may be swapped, or the year mistyped.",
                 rows_of(is_later),
             )
+
+
+def _time_roles(table: ReadTable) -> list[str]:
+    """Return the roles of a table whose cells are times."""
+    roles = [column.name for column in TABLES[table.name].file_columns if column.kind == "time"]
+    if table.name == "leads" and "closed_at" in table.roles:
+        roles.append("closed_at")
+    return roles
 
 
 @check("LC130", "Activities or stages are years before the creation of their lead.")
@@ -94,10 +99,7 @@ def long_before_creation(tables: ReadTables) -> Iterator[Finding]:
 def before_1970(tables: ReadTables) -> Iterator[Finding]:
     """Find times of records that no CRM can have recorded. LC108 asks about placeholders."""
     for table in tables.tables.values():
-        roles = [column.name for column in TABLES[table.name].file_columns if column.kind == "time"]
-        if table.name == "leads" and "closed_at" in table.roles:
-            roles.append("closed_at")
-        for role in roles:
+        for role in _time_roles(table):
             times = table.times(role)
             if times is None:
                 continue
