@@ -472,6 +472,36 @@ def served(scoring_app: "ScoringApp") -> Iterator[str]:
     thread.join(10)
 
 
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Return the port of a service whose `/score` answers with the body that it read."""
+    from tests.made_connections import echo_service, serving
+
+    with serving(echo_service()) as served_port:
+        yield served_port
+
+
+@pytest.fixture
+def ledger_on_postgres(postgres_url: str) -> str:
+    """Return the URL of an empty database of PostgreSQL."""
+    from tests.made_ledgers import new_database
+
+    return new_database(postgres_url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database; of PostgreSQL directly, or through PgBouncer."""
+    import sqlalchemy as sa
+
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    url = str(request.getfixturevalue("ledger_on_postgres"))
+    if request.param == "pgbouncer":
+        url = request.getfixturevalue("pgbouncer").url(sa.make_url(url).database)
+    return url
+
+
 @pytest.fixture
 def ledger(tmp_path: Path) -> "Iterator[Ledger]":
     """Open an empty ledger on SQLite."""

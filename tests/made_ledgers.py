@@ -1,5 +1,6 @@
-"""Ledgers for tests of faults: writers that can be killed, and what is stored."""
+"""Ledgers for tests: empty databases, writers that can be killed, and what is stored."""
 
+import itertools
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ from crm.ledger.ledger import Ledger
 
 HERE = Path(__file__).resolve().parent.parent
 PER_BATCH = 5
+_numbers = itertools.count()
 
 # Adds a batch of activities and an outcome for each number, and prints the number when both are
 # acknowledged, with the counts of accepted and of duplicate rows.
@@ -32,6 +34,13 @@ with Ledger(url) as ledger:
         statuses += [added.status for added in ledger.add("outcomes", [outcome], 0)]
         print(number, statuses.count("accepted"), statuses.count("duplicate"), flush=True)
 """
+
+
+def new_database(server: str) -> str:
+    """Create an empty database on a PostgreSQL server; return its URL."""
+    name = f"ledger{next(_numbers)}"
+    on_server(server, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+    return sa.make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def on_server(server: str, *statements: str) -> None:

@@ -1,6 +1,5 @@
 """The ledger on SQLite and PostgreSQL: adding, reading, erasing and migrating."""
 
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,6 @@ from crm.ledger.schema import EVENTS, SCHEMA_VERSION, metadata
 from crm.ledger.trend import trend
 from crm.times import DAY
 
-_numbers = itertools.count()
-
 HERE = Path(__file__).resolve().parent.parent
 CALL = {"lead_id": "L1", "type": "call", "occurred_at": 7, "content": None, "value": 2.5}
 ENTRY = {"lead_id": "L1", "stage": "new", "entered_at": 5}
@@ -31,28 +28,6 @@ WIN = {"lead_id": "L1", "outcome": "won", "closed_at": 9, "amount": 100.0, "reas
 ALSO_PGBOUNCER = pytest.mark.parametrize(
     "ledger_url", ["sqlite", "postgresql", "pgbouncer"], indirect=True
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    url = new_postgres_database(request.getfixturevalue("postgres_url"))
-    if request.param == "pgbouncer":
-        url = request.getfixturevalue("pgbouncer").url(sa.make_url(url).database)
-    return url
-
-
-def new_postgres_database(server: str) -> str:
-    address = sa.make_url(server.replace("postgresql://", "postgresql+psycopg://", 1))
-    name = f"ledger{next(_numbers)}"
-    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    return address.set(database=name, drivername="postgresql").render_as_string(False)
 
 
 @pytest.fixture

@@ -30,17 +30,13 @@ from crm.times import DAY, NOT_A_TIME
 from features.activity import WINDOWS_DAYS
 from serving.payloads.event_rows import ledger_row
 from tests.made_histories import NOW, PIPELINE, activities, assert_equal, stages, times
-from tests.test_crm_ledger import new_postgres_database
 
 SECONDS = 30.0  # more than any reading needs
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Ledger]:
-    url = f"sqlite:///{tmp_path}/ledger.db"
-    if request.param == "postgresql":
-        url = new_postgres_database(request.getfixturevalue("postgres_url"))
-    with Ledger(url) as opened:
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    with Ledger(ledger_url) as opened:
         yield opened
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -12,7 +11,7 @@ from serving.contract.openapi import contracts
 from serving.errors import CODES, MESSAGES, Code, RequestError
 from serving.payloads.score import read_score_request
 from serving.settings import Settings
-from tests.made_connections import answers, echo_service, serving
+from tests.made_connections import answers
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "connect-your-crm.md"
 HOST = b"Host: x\r\n"
@@ -33,12 +32,6 @@ REFUSED: dict[str, tuple[bytes, int]] = {  # a request and its status, by code
     "head_too_large": (POST + b"X: " + b"x" * 90_000, 431),
     "too_large": (POST + HOST + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n", 413),
 }
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with serving(echo_service()) as served_port:
-        yield served_port
 
 
 @pytest.mark.parametrize("code", REFUSED)

@@ -6,7 +6,6 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,18 +14,11 @@ from uvicorn.server import ServerState
 
 from serving.http import connection as serving_connection
 from serving.http.connection import HEAD_BYTES, PART_BYTES, BoundedConnection
-from tests.made_connections import LAST_REQUEST, Answer, answers, echo_service, received, serving
+from tests.made_connections import LAST_REQUEST, Answer, answers, echo_service, received
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /score HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """Return the port of a service whose `/score` answers with the body that it read."""
-    with serving(echo_service()) as served_port:
-        yield served_port
 
 
 def only_answer(port: int, *parts: bytes, ends: bool = False) -> Answer:

@@ -261,6 +261,10 @@ def test_file_that_is_not_a_regular_file_is_refused(keys_file: Path) -> None:
             add_key(path, "crm", "score", CREATED_AT)
 
 
+def deny(*_: object, **__: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
 @pytest.mark.parametrize("is_fault_of_the_file", [False, True])
 def test_unreadable_file_is_refused(
     keys_file: Path,
@@ -268,9 +272,6 @@ def test_unreadable_file_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     is_fault_of_the_file: bool,
 ) -> None:
-    def deny(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
     monkeypatch.setattr(Path, "read_text" if is_fault_of_the_file else "stat", deny)
     with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
         KeyRing(keys_file)
@@ -280,9 +281,6 @@ def test_folder_that_cannot_be_read_any_more_leaves_the_keys_valid(
     keys_file: Path, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring = KeyRing(keys_file)
-
-    def deny(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "stat", deny)
     ring.refresh()
@@ -294,9 +292,6 @@ def test_folder_that_may_contain_keys_and_cannot_be_read_opens_nothing(
     keys_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring = KeyRing(keys_file)
-
-    def deny(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "stat", deny)
     ring.refresh()

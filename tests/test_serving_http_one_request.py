@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from serving.bento.process import free_port
-from tests.made_connections import LAST_REQUEST, answers, echo_service, received, serving
+from tests.made_connections import LAST_REQUEST, answers, received
 
 POST = b"POST /score HTTP/1.1\r\nHost: x\r\n"
 BODY = b"POST /erase HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"  # a body, not a request
@@ -27,13 +27,6 @@ OFFERS = {
     b"Sec-WebSocket-Key: eA==\r\n",
     "expecting": b"Upgrade: h2c\r\nConnection: Upgrade\r\nExpect: 100-continue\r\n",
 }
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """Return the port of a service whose `/score` answers with the body that it read."""
-    with serving(echo_service()) as served_port:
-        yield served_port
 
 
 @pytest.mark.parametrize("offer", OFFERS)

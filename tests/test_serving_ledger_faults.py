@@ -6,7 +6,6 @@ Writers are processes of their own, so that they can be killed.
 import asyncio
 import contextlib
 import dataclasses
-import itertools
 import json
 import logging
 import random
@@ -45,30 +44,10 @@ from tests.made_ledgers import (
 )
 
 KILLS = {"sqlite": 8, "postgresql": 8, "pgbouncer": 4}  # benchmarks/fault_kill.py does more
-_database_numbers = itertools.count()
 
 ALSO_PGBOUNCER = pytest.mark.parametrize(
     "ledger_url", ["sqlite", "postgresql", "pgbouncer"], indirect=True
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    url = str(request.getfixturevalue("ledger_on_postgres"))
-    if request.param == "pgbouncer":
-        url = request.getfixturevalue("pgbouncer").url(sa.make_url(url).database)
-    return url
-
-
-@pytest.fixture
-def ledger_on_postgres(postgres_url: str) -> str:
-    """Return the URL of an empty database of PostgreSQL."""
-    name = f"faulty{next(_database_numbers)}"
-    on_server(postgres_url, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
-    return sa.make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture
