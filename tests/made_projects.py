@@ -45,3 +45,10 @@ lost = ["no"]
 [columns]
 nothing = ["n/a"]
 """
+
+
+def project_of_tables(*tables: str) -> str:
+    """Return a project file of these tables beside the leads, with a horizon of 30 days."""
+    sources = "".join(f'{table} = {{source = "{table}.csv"}}\n' for table in ("leads", *tables))
+    learn = 'learn = {won = ["won"], lost = ["lost"], horizon_days = 30}\n'
+    return f'project.name = "acme"\n{sources}{learn}'

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
+import pytest
 
 from crm.arrays import Bools
 from features.events import NEVER
@@ -87,6 +88,12 @@ METRICS = (
         "maturity": "90 days after creation",
     },
 )
+
+
+def page_of(report: Report, slug: str) -> Page:
+    """Return the page of a report with this slug."""
+    (page,) = (page for page in report.pages if page.slug == slug)
+    return page
 
 
 def figure_of(page: Page, name: str) -> Figure:
@@ -339,6 +346,18 @@ def hostile_report() -> Report:
         "model": {"name": HOSTILE[5], "trained_at": HOSTILE[6]},
     }
     return Report(HOSTILE[0], HOSTILE[1], about, tuple(pages), metrics)
+
+
+def without_interactions(patch: pytest.MonkeyPatch) -> list[str]:
+    """Let reports find no interactions, which takes long; return the signals that are compared."""
+    compared: list[str] = []
+
+    def find_none(_: object, __: object, signals: list[str], **___: object) -> list[Any]:
+        compared.extend(signals)
+        return []
+
+    patch.setattr("reports.pages.features.pairs.find_interactions", find_none)
+    return compared
 
 
 def with_wins(rows: ReportRows, won: Bools, **columns: Any) -> ReportRows:

@@ -3,7 +3,6 @@
 import datetime
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,23 +17,23 @@ from reports.content import Page, Report
 from reports.forms.csv import csv_of
 from reports.forms.json import json_of
 from reports.forms.markdown import pages_of
-from reports.pages.features import pairs
 from reports.pages.features.page import features_page
 from reports.report import build_report
 from reports.rows.building import make_rows
 from reports.rows.scored import records_of
+from tests.made_projects import project_of_tables
+from tests.made_reports import page_of, without_interactions
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-PROJECT = """
-project.name = "acme"
-leads = {source = "leads.csv"}
-outcomes = {source = "outcomes.csv"}
-learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
+PROJECT = (
+    project_of_tables("outcomes")
+    + """
 [report]
 source = "origin"
 audience = ["industry", "segment", "office", "note"]
 """
+)
 SEGMENTS, OFFICES = ("pet", "toys", "books"), ("Panama", "Oslo")
 
 
@@ -59,11 +58,6 @@ def write_crm(folder: Path, project: str = PROJECT) -> tuple[Project, Records]:
     (folder / "leadscore.toml").write_text(project)
     loaded = load_project(folder)
     return loaded, read_records(loaded, NOW)
-
-
-def page_of(report: Report, slug: str) -> Page:
-    (page,) = (page for page in report.pages if page.slug == slug)
-    return page
 
 
 def texts_of(report: Report) -> list[str]:
@@ -139,15 +133,7 @@ def test_a_model_that_learned_from_such_a_field_is_named(
     is_closed = records.leads["lead_id"].isin(records.outcomes["lead_id"])
     leads = records.leads.assign(industry=records.leads["industry"].where(is_closed))
     records = records_of(replace(records, leads=leads), np.arange(700))
-    paired: list[str] = []
-
-    def no_interactions(
-        scorer: object, matrix: object, signals: list[str], **_: object
-    ) -> list[Any]:
-        paired.extend(signals)
-        return []  # finding them takes long
-
-    monkeypatch.setattr(pairs, "find_interactions", no_interactions)
+    paired = without_interactions(monkeypatch)
     features = features_page(make_rows(project, records, NOW, trained.scorer))
     assert "industry" not in paired
     assert len(paired) > 5

@@ -14,7 +14,7 @@ from crm.reading import read_records
 from crm.times import DAY
 from features.groups import OTHERS, Groups
 from features.moments import make_moments
-from reports.content import Figure, Page
+from reports.content import Page
 from reports.pages.age import age_page
 from reports.pages.month import month_page
 from reports.pages.not_compared import reason_of_alike
@@ -23,16 +23,12 @@ from reports.pages.sources.page import sources_page
 from reports.report import build_report
 from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
+from tests.made_projects import project_of_tables
+from tests.made_reports import figure_of
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-PROJECT = """
-project.name = "acme"
-leads = {source = "leads.csv"}
-outcomes = {source = "outcomes.csv"}
-learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
-report.source = "source"
-"""
+PROJECT = project_of_tables("outcomes") + 'report.source = "source"\n'
 OLIST = """
 project.name = "olist"
 learn = {won = ["won"], lost = [], horizon_days = 90}
@@ -52,11 +48,6 @@ timezone = "UTC"
 """
 
 Build = Callable[..., ReportRows]
-
-
-def figure(page: Page, name: str) -> Figure:
-    (only,) = (f for section in page.sections for f in section.figures if f.name == name)
-    return only
 
 
 def at(day: str) -> int:
@@ -129,11 +120,11 @@ def test_leads_before_the_first_outcome_are_in_no_conversion(build: Build) -> No
     assert not rows.is_mature[early].any()
     assert rows.rate == (24, 121)
     assert not rows.open_at(np.flatnonzero(early), rows.created[early] + DAY).any()
-    months = {row["name"]: row for row in figure(age_page(rows), "age-months").rows}
+    months = {row["name"]: row for row in figure_of(age_page(rows), "age-months").rows}
     assert months["2025-02"]["value"] is None
     assert months["2025-02"]["mature"] == "not known: 56 of 56 created before 2025-04-03"
     assert months["2025-05"]["value"] == pytest.approx(0.2, abs=0.01)
-    assert figure(age_page(rows), "age-months").finding == (
+    assert figure_of(age_page(rows), "age-months").finding == (
         "Too few months to tell whether conversion rises or falls"
     )
 
@@ -145,7 +136,7 @@ def test_every_page_says_which_outcomes_are_not_known(build: Build) -> None:
     report = build_report(rows.project, rows.records, NOW)
     assert report.about["outcomes_from"] == "2025-04-03T00:00:00+00:00"
     assert words in report.about["notes"][0]
-    about = figure(sources_page(rows), "sources-won").about
+    about = figure_of(sources_page(rows), "sources-won").about
     assert (
         "not counted: 57 younger ones, 184 created before 2025-04-03, when outcomes begin" in about
     )
@@ -161,7 +152,7 @@ def test_outcomes_that_begin_with_the_leads_are_known(build: Build) -> None:
 
 def test_deals_of_weeks_before_the_first_outcome_are_not_known(build: Build) -> None:
     page = service_page(build(outcomes_from="2025-05-05", freq="6h"))
-    weeks = {row["name"]: row for row in figure(page, "service-weeks").rows}
+    weeks = {row["name"]: row for row in figure_of(page, "service-weeks").rows}
     assert weeks["2025-04-28"]["deals"] is None
     assert weeks["2025-05-12"]["deals"] == 5
     assert "Deals of weeks before 2025-05-05 are not known" in paragraphs(page)
@@ -171,16 +162,16 @@ def test_deals_of_weeks_before_the_first_outcome_are_not_known(build: Build) -> 
 def test_the_outcomes_of_olist_begin_half_a_year_after_the_leads(olist: ReportRows) -> None:
     assert (~olist.has_known_outcome).sum() == 1_827
     assert olist.rate == (682, 6_172)  # 11.0 %, not 8.6 %
-    months = {row["name"]: row["value"] for row in figure(age_page(olist), "age-months").rows}
+    months = {row["name"]: row["value"] for row in figure_of(age_page(olist), "age-months").rows}
     assert all(value is None for name, value in months.items() if name < "2018-01")
     assert months["2018-01"] == pytest.approx(129 / 1_141)
-    assert figure(age_page(olist), "age-months").finding == "Conversion shows no lasting trend"
+    assert figure_of(age_page(olist), "age-months").finding == "Conversion shows no lasting trend"
 
 
 def test_leads_handed_over_before_the_outcomes_begin_are_said_to_be_unknown(build: Build) -> None:
     rows = build(outcomes_from="2025-05-05", freq="6h")
     page = service_page(rows)
-    shown = figure(page, "service-grades").rows[0]["mature"]
+    shown = figure_of(page, "service-grades").rows[0]["mature"]
     begin = rows.coverage.outcomes_from
     handed = (rows.created >= at("2025-03-01")) & (rows.created < at("2025-05-31"))
     unknown = int((handed & (rows.created < begin)).sum())
@@ -207,7 +198,7 @@ def test_the_outcomes_of_the_handed_over_leads_of_olist_are_unknown(
 
 
 def at_creation(page: Page) -> tuple[int, int]:
-    row = figure(page, "age-ages").rows[0]
+    row = figure_of(page, "age-ages").rows[0]
     return row["wins"], row["n"]
 
 
@@ -217,10 +208,10 @@ def test_leads_closed_before_their_creation_are_in_no_conversion(build: Build) -
     assert (wins, n) == (61, 305)  # of 362 leads, 57 are younger than 30 days
     assert rows.is_closed_early.sum() == 3
     assert rows.rate == at_creation(age_page(rows)) == (58, 302)
-    months = figure(age_page(rows), "age-months").rows
+    months = figure_of(age_page(rows), "age-months").rows
     assert (months[0]["n"], months[0]["wins"], months[0]["mature"]) == (59, 10, "yes")
-    assert "3 already won or lost when created" in figure(age_page(rows), "age-months").about
-    sources = figure(sources_page(rows), "sources-won").rows
+    assert "3 already won or lost when created" in figure_of(age_page(rows), "age-months").about
+    sources = figure_of(sources_page(rows), "sources-won").rows
     assert (sum(row["wins"] for row in sources), sum(row["n"] for row in sources)) == (58, 302)
     assert "3 leads were already won or lost when they were created" in paragraphs(
         month_page(rows, [])
@@ -230,14 +221,14 @@ def test_leads_closed_before_their_creation_are_in_no_conversion(build: Build) -
 
 def test_wins_before_the_creation_have_no_time_to_win(build: Build) -> None:
     page = sources_page(build(n_early=3))
-    assert sum(row["n"] for row in figure(page, "sources-speed").rows) == 58
+    assert sum(row["n"] for row in figure_of(page, "sources-speed").rows) == 58
     assert "Of all 70 wins" in paragraphs(page)  # of 73
 
 
 def test_a_lead_of_olist_that_is_won_before_its_creation(public_data: Path, tmp_path: Path) -> None:
     rows = olist_of(180, public_data, tmp_path)
     assert rows.rate == at_creation(age_page(rows)) == (705, 5_666)  # without the lead: 706, 5,667
-    won = {row["name"]: row["wins"] for row in figure(sources_page(rows), "sources-won").rows}
+    won = {row["name"]: row["wins"] for row in figure_of(sources_page(rows), "sources-won").rows}
     assert won["organic_search"] == 228
     assert "1 lead was already won or lost when it was created" in paragraphs(month_page(rows, []))
 
@@ -263,16 +254,19 @@ def test_revenue_is_not_shown_if_few_wins_have_an_amount(build: Build) -> None:
     assert words in needs(sources_page(rows), "Revenue by source")
     page = month_page(rows, [])
     assert words in paragraphs(page)
-    assert [row["name"] for row in figure(page, "month-figures").rows][:2] == ["New leads", "Wins"]
-    assert not any("evenue" in row["name"] for row in figure(page, "month-figures").rows)
-    weeks = figure(service_page(rows), "service-weeks")
+    assert [row["name"] for row in figure_of(page, "month-figures").rows][:2] == [
+        "New leads",
+        "Wins",
+    ]
+    assert not any("evenue" in row["name"] for row in figure_of(page, "month-figures").rows)
+    weeks = figure_of(service_page(rows), "service-weeks")
     assert not weeks.has_columns(["revenue"])
     assert all(row["revenue"] is None for row in weeks.rows)
 
 
 def test_a_promise_of_revenue_is_not_judged_without_amounts(build: Build) -> None:
     rows = build(amounts=few_amounts, report="report.targets.revenue_per_week = 100\n")
-    promises = figure(service_page(rows), "service-promises")
+    promises = figure_of(service_page(rows), "service-promises")
     assert promises.rows[0]["kept"] == "not known"
     assert "25 of 73 wins have an amount" in promises.note
 
@@ -280,7 +274,7 @@ def test_a_promise_of_revenue_is_not_judged_without_amounts(build: Build) -> Non
 def test_a_deal_that_is_most_of_a_sum_is_said_beside_it(build: Build) -> None:
     rows = build(amounts=one_large)
     page = month_page(rows, [])
-    table = {row["name"]: row for row in figure(page, "month-figures").rows}
+    table = {row["name"]: row for row in figure_of(page, "month-figures").rows}
     assert (table["Revenue won"]["value"], table["Revenue won"]["before"]) == (51_100, 1_200)
     without = table["Revenue won without the largest deal"]
     assert (without["value"], without["before"]) == (1_100, 1_200)
@@ -296,7 +290,7 @@ def four_of_mail(n: int) -> np.ndarray:
 def test_a_deal_among_fewer_than_five_is_not_said_to_be_most_of_them(build: Build) -> None:
     rows = build(last="2025-02-15", amounts=four_of_mail)
     rows = replace(rows, is_old=np.ones(len(rows), dtype=bool), is_mature=rows.has_known_outcome)
-    revenue = figure(sources_page(rows), "sources-revenue")
+    revenue = figure_of(sources_page(rows), "sources-revenue")
     mail = next(row for row in revenue.rows if row["name"] == "Mail")
     assert (mail["wins"], mail["revenue"], mail["rest"]) == (4, 903, None)
     assert not revenue.has_columns(["rest"])
@@ -304,7 +298,7 @@ def test_a_deal_among_fewer_than_five_is_not_said_to_be_most_of_them(build: Buil
 
 def test_a_deal_that_is_most_of_a_sum_makes_no_difference_between_sources(build: Build) -> None:
     rows = build(amounts=one_large_earlier)
-    revenue = figure(sources_page(rows), "sources-revenue")
+    revenue = figure_of(sources_page(rows), "sources-revenue")
     (large,) = (row for row in revenue.rows if row["rest"] is not None)
     assert large["rest"] == large["revenue"] - 50_000
     assert revenue.has_columns(["rest"])
@@ -354,9 +348,9 @@ def test_the_revenue_of_olist_is_not_known(olist: ReportRows) -> None:
 
 def test_each_figure_of_the_month_names_its_days(build: Build) -> None:
     page = month_page(build(), [])
-    windows = [row["window"] for row in figure(page, "month-figures").rows]
+    windows = [row["window"] for row in figure_of(page, "month-figures").rows]
     assert windows[:2] == ["2025-05-31 12:00 to 2025-06-30 12:00", "2025-06-03 to 2025-07-02"]
-    assert figure(page, "month-figures").finding == (
+    assert figure_of(page, "month-figures").finding == (
         "60 new leads in the 30 days to 2025-06-30, 60 in the 30 days before; 12 wins in the 30 "
         "days to 2025-07-02, 12 in the 30 days before"
     )
@@ -366,7 +360,7 @@ def test_no_lead_of_olist_became_old_enough_in_the_newest_days(olist: ReportRows
     page = month_page(olist, [])
     assert "No lead became 90 days old in the 30 days to 2018-11-14." in paragraphs(page)
     assert "The newest leads that are old enough were created up to 2018-05-31." in paragraphs(page)
-    new_leads, wins, cohort = figure(page, "month-figures").rows
+    new_leads, wins, cohort = figure_of(page, "month-figures").rows
     assert (new_leads["window"], new_leads["value"]) == ("2018-05-02 to 2018-05-31", 1_278)
     assert (wins["window"], wins["value"]) == ("2018-10-15 18:04 to 2018-11-14 18:04", 17)
     assert (cohort["window"], cohort["wins"], cohort["n"]) == (new_leads["window"], 108, 1_278)
@@ -391,20 +385,20 @@ def test_the_month_says_that_outcomes_begin_too_late_for_the_days_before(build: 
 
 def test_weeks_before_the_first_record_do_not_lower_the_average(build: Build) -> None:
     page = service_page(build("2022-01-01", "2022-02-21", "2022-01-01", freq="8h"))
-    weeks = figure(page, "service-weeks")
+    weeks = figure_of(page, "service-weeks")
     assert [row["name"] for row in weeks.rows][0] == "2021-12-27"
     assert len(weeks.rows) == 8
     assert sum(row["handed"] for row in weeks.rows) == 153
-    assert figure(page, "service-grades").rows[0]["a_week"] == pytest.approx(153 / 8)
+    assert figure_of(page, "service-grades").rows[0]["a_week"] == pytest.approx(153 / 8)
     assert weeks.finding == "19 leads a week are handed over"
     assert "The records begin on 2022-01-01, so 8 weeks are shown." in paragraphs(page)
     assert "The first of them has records of 2 of its 7 days." in paragraphs(page)
 
 
 def test_months_at_the_ends_say_which_days_they_cover(build: Build) -> None:
-    months = figure(age_page(build("2025-01-10", "2025-06-14")), "age-months").rows
+    months = figure_of(age_page(build("2025-01-10", "2025-06-14")), "age-months").rows
     assert [row["days"] for row in months] == ["from 2025-01-10", *["all"] * 4, "to 2025-06-14"]
-    (month,) = figure(age_page(build("2025-01-10", "2025-01-14")), "age-months").rows
+    (month,) = figure_of(age_page(build("2025-01-10", "2025-01-14")), "age-months").rows
     assert month["days"] == "from 2025-01-10 to 2025-01-14"
 
 
@@ -413,7 +407,7 @@ def test_months_at_the_ends_say_which_days_they_cover(build: Build) -> None:
 
 def test_the_time_to_win_of_each_source_of_olist_is_the_median(olist: ReportRows) -> None:
     page = sources_page(olist)
-    days = {row["name"]: row["value"] for row in figure(page, "sources-speed").rows}
+    days = {row["name"]: row["value"] for row in figure_of(page, "sources-speed").rows}
     expected = {
         "email": 14.84,
         "other": 9.56,
@@ -430,7 +424,7 @@ def test_the_time_to_win_of_each_source_of_olist_is_the_median(olist: ReportRows
 
 
 def test_the_time_to_win_says_which_wins_it_counts(build: Build) -> None:
-    finding = figure(sources_page(build()), "sources-speed").finding
+    finding = figure_of(sources_page(build()), "sources-speed").finding
     assert finding.replace("\u00a0", " ") == (
         "No source is clearly faster or slower than the others: half of the wins within 30 days "
         "come within 2 days"
@@ -444,8 +438,8 @@ def test_leads_without_a_certain_outcome_are_not_called_alike(build: Build) -> N
     rows = build(first="2025-12-20", last="2025-12-31", freq="1h")
     assert rows.rate == (0, 0)
     sources = sources_page(rows)
-    assert figure(sources, "sources-won").finding == "Too few leads to compare: 0"
-    assert figure(age_page(rows), "age-months").finding.startswith("Too few months to tell")
+    assert figure_of(sources, "sources-won").finding == "Too few leads to compare: 0"
+    assert figure_of(age_page(rows), "age-months").finding.startswith("Too few months to tell")
     assert needs(sources, "Time to win by source").endswith(
         "None of the leads older than 30 days was won within 30 days."
     )
@@ -469,7 +463,7 @@ def test_a_month_without_old_leads_names_no_newest_one(build: Build) -> None:
 def test_a_column_with_one_value_has_nothing_to_compare(build: Build) -> None:
     rows = build()
     one = replace(rows, source=Groups("source", ("Fair",), np.zeros(len(rows), dtype=np.int64)))
-    assert figure(sources_page(one), "sources-won").finding == (
+    assert figure_of(sources_page(one), "sources-won").finding == (
         "There is nothing to compare: no two groups have enough leads"
     )
     everyone = np.ones(len(rows), dtype=bool)

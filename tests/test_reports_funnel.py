@@ -10,15 +10,10 @@ from crm.reading import read_records
 from reports.content import Row
 from reports.pages.funnel.page import funnel_page
 from reports.rows.building import make_rows
+from tests.made_projects import project_of_tables
 
 NOW = datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC)
-PROJECT = """
-project.name = "acme"
-leads = {source = "leads.csv"}
-stages = {source = "stages.csv"}
-outcomes = {source = "outcomes.csv"}
-learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
-"""
+PROJECT = project_of_tables("stages", "outcomes")
 STAGES = {  # the day of January on which each lead entered each stage
     "straight": {"new": 1, "offer": 5, "contract": 9},
     "slow": {"new": 1, "offer": 11, "contract": 21},

@@ -12,24 +12,19 @@ from crm.project import load_project
 from crm.reading import read_records
 from features.groups import Groups
 from reports.charts.groups import series_chart
-from reports.content import Figure, Page
+from reports.content import Page
 from reports.pages.activities.page import activities_page
 from reports.pages.age import MOST_MONTHS, age_page
 from reports.pages.funnel.page import funnel_page
 from reports.pages.sources.page import sources_page
 from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
+from tests.made_projects import project_of_tables
+from tests.made_reports import figure_of
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-PROJECT = """
-project.name = "acme"
-leads = {source = "leads.csv"}
-activities = {source = "activities.csv"}
-outcomes = {source = "outcomes.csv"}
-learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
-report.source = "source"
-"""
+PROJECT = project_of_tables("activities", "outcomes") + 'report.source = "source"\n'
 N_CONTENTS = 50
 N_REASONS = 20
 
@@ -65,11 +60,6 @@ def rows(tmp_path: Path) -> ReportRows:
     return make_rows(project, read_records(project, NOW), NOW)
 
 
-def figure(page: Page, name: str) -> Figure:
-    (only,) = (f for section in page.sections for f in section.figures if f.name == name)
-    return only
-
-
 def section_text(page: Page, heading: str) -> str:
     (only,) = (section for section in page.sections if section.heading == heading)
     return " ".join(only.paragraphs)
@@ -77,7 +67,7 @@ def section_text(page: Page, heading: str) -> str:
 
 def test_contents_that_are_not_compared_are_counted(rows: ReportRows) -> None:
     page = activities_page(rows)
-    assert len(figure(page, "activities-1").rows) == 40
+    assert len(figure_of(page, "activities-1").rows) == 40
     assert section_text(page, "Contents") == (
         "The 40 most frequent of 50 contents are compared; 10 are left out."
     )
@@ -85,7 +75,7 @@ def test_contents_that_are_not_compared_are_counted(rows: ReportRows) -> None:
 
 def test_activities_that_are_the_outcome_are_named(rows: ReportRows) -> None:
     page = activities_page(rows)
-    assert [row["name"] for row in figure(page, "activities-0").rows] == ["View"]
+    assert [row["name"] for row in figure_of(page, "activities-0").rows] == ["View"]
     left_out = "Left out, because they are stages or the outcome itself: “Signed”."
     assert section_text(page, "Activities by type") == (
         "1 type of activity is not shown, because none of the compared leads had it up to 7 days "
@@ -96,20 +86,20 @@ def test_activities_that_are_the_outcome_are_named(rows: ReportRows) -> None:
 
 def test_attribution_counts_the_rows_that_are_left_out(rows: ReportRows) -> None:
     page = activities_page(rows)
-    contents = figure(page, "attribution-content")
+    contents = figure_of(page, "attribution-content")
     won = {lead for lead, is_won in enumerate(rows.won) if is_won}
     n_seen = sum(any(i in won for i in range(k % 10, 400 - k, 10)) for k in range(N_CONTENTS))
     assert n_seen == 25  # won leads have even numbers
     assert len(contents.rows) == n_seen
     assert "Not shown: 25 contents that no won lead had up to its closing." in contents.note
-    assert "Not shown: 1 type that no won lead had" in figure(page, "attribution-type").note
+    assert "Not shown: 1 type that no won lead had" in figure_of(page, "attribution-type").note
 
 
 def test_attribution_says_that_it_is_cut(rows: ReportRows) -> None:
     everyone = np.ones(len(rows), dtype=bool)
     closed = rows.created + 10 * 86_400_000_000
     won = replace(rows, is_won=everyone, won=everyone, closed=closed, closed_by=closed)
-    contents = figure(activities_page(won), "attribution-content")
+    contents = figure_of(activities_page(won), "attribution-content")
     assert len(contents.rows) == 40
     assert "40 of 50 rows are shown, those with the largest shares; 10 are left out." in (
         contents.note
@@ -118,10 +108,10 @@ def test_attribution_says_that_it_is_cut(rows: ReportRows) -> None:
 
 
 def test_reasons_and_months_that_are_cut_are_counted(rows: ReportRows) -> None:
-    reasons = figure(funnel_page(rows), "funnel-reasons")
+    reasons = figure_of(funnel_page(rows), "funnel-reasons")
     assert len(reasons.rows) == 15
     assert reasons.note == "15 of 20 reasons are shown, the most frequent ones; 5 are left out."
-    months = figure(age_page(rows), "age-months")
+    months = figure_of(age_page(rows), "age-months")
     assert len(months.rows) == MOST_MONTHS
     assert months.note == "36 of 61 months are shown, the newest ones; 25 are left out."
 
@@ -130,15 +120,15 @@ def test_a_source_without_old_leads_is_counted(rows: ReportRows) -> None:
     young = replace(rows, source=Groups("source", ("Fair", "Mail"), (~rows.is_mature).astype(int)))
     assert 0 < (~rows.is_mature).sum() < len(rows)
     page = sources_page(young)
-    assert [row["name"] for row in figure(page, "sources-won").rows] == ["Fair"]
+    assert [row["name"] for row in figure_of(page, "sources-won").rows] == ["Fair"]
     note = "Not shown: sources without any of these leads (1)."
-    assert figure(page, "sources-won").note == note
-    assert figure(page, "sources-speed").note == "Not shown: sources without such a win (1)."
+    assert figure_of(page, "sources-won").note == note
+    assert figure_of(page, "sources-speed").note == "Not shown: sources without such a win (1)."
 
 
 def test_a_list_that_is_complete_has_no_note(rows: ReportRows) -> None:
     page = sources_page(rows)
-    assert (figure(page, "sources-won").note, figure(page, "sources-speed").note) == ("", "")
+    assert (figure_of(page, "sources-won").note, figure_of(page, "sources-speed").note) == ("", "")
 
 
 @pytest.mark.parametrize(("n", "words"), [(16, ""), (17, "; the first 16 of 17")])
@@ -152,7 +142,7 @@ def test_the_states_of_the_bank_are_named_as_left_out(public_data: Path) -> None
     project = load_project(EXAMPLES / "bpic2012.toml")
     page = activities_page(make_rows(project, read_records(project, NOW), NOW))
     text = section_text(page, "Activities by type")
-    shown = {row["name"] for row in figure(page, "activities-0").rows}
+    shown = {row["name"] for row in figure_of(page, "activities-0").rows}
     for name in ("A_SUBMITTED", "A_APPROVED", "A_DECLINED", "O_ACCEPTED", "O_DECLINED"):
         assert f"“{name}”" in text
         assert name not in shown

@@ -11,7 +11,6 @@ import pytest
 from crm.project import load_project
 from crm.reading import read_records
 from models.card import ModelCard
-from models.evaluation.interactions import Interaction
 from reports.content import Figure, Page, Report
 from reports.forms.about import about_of
 from reports.forms.html import html_of
@@ -20,23 +19,18 @@ from reports.forms.markdown import pages_of
 from reports.metrics import DEFINITIONS
 from reports.model_verdict import REFUSALS, RefusedModel, verdict_of
 from reports.pages.capacity import capacity_page
-from reports.pages.features import pairs
 from reports.pages.score.page import VERDICT, score_page
 from reports.pages.verdicts import LEARNED_FROM
 from reports.report import build_report
 from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from
-from tests.made_reports import made_report
+from tests.made_reports import made_report, page_of, without_interactions
 from training.gates import checks as gates
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 REASONS = ["It ranks leads no better than chance.", "Another."]
 BESIDE = "Verdict of the model: not ready."
-
-
-def no_interactions(*_: Any, **__: Any) -> list[Interaction]:
-    return []  # finding them takes long
 
 
 def with_readiness(trained: Trained, **readiness: object) -> Any:
@@ -48,13 +42,8 @@ def report(simulated_crm: Path, trained: Trained) -> Report:
     project = load_project(simulated_crm)
     scorer = with_readiness(trained, verdict="not ready", reasons=REASONS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs, "find_interactions", no_interactions)
+        without_interactions(patch)
         return build_report(project, read_records(project), NOW, scorer)
-
-
-def page_of(report: Report, slug: str) -> Page:
-    (page,) = (page for page in report.pages if page.slug == slug)
-    return page
 
 
 def figures_of(page: Page) -> list[Figure]:

@@ -17,7 +17,7 @@ from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from crm.times import DAY
 from models.evaluation.comparisons import FEWEST_LEADS
-from reports.content import Figure, Page, Row
+from reports.content import Page, Row
 from reports.pages.activities.looks import look_days
 from reports.pages.activities.page import activities_page
 from reports.pages.age import age_page
@@ -28,6 +28,7 @@ from reports.pages.service_levels.page import service_page
 from reports.pages.sources.page import sources_page
 from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
+from tests.made_reports import figure_of
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -117,13 +118,8 @@ def oracle(request: pytest.FixtureRequest) -> Oracle:
     return request.getfixturevalue(request.param)
 
 
-def figure(page: Page, name: str) -> Figure:
-    (only,) = (f for section in page.sections for f in section.figures if f.name == name)
-    return only
-
-
 def by_name(page: Page, name: str) -> dict[str, Row]:
-    return {row["name"]: row for row in figure(page, name).rows}
+    return {row["name"]: row for row in figure_of(page, name).rows}
 
 
 def test_conversion_of_all_mature_leads(oracle: Oracle) -> None:
@@ -146,7 +142,7 @@ def test_steps_of_the_funnel(oracle: Oracle) -> None:
             WHERE b.mature GROUP BY b.id, f.place)
         SELECT place, sum(reached::INT) FROM reached GROUP BY place ORDER BY place
     """)
-    actual = figure(funnel_page(rows), "funnel-steps").rows
+    actual = figure_of(funnel_page(rows), "funnel-steps").rows
     assert [row["wins"] for row in actual[:-1]] == [count for _, count in expected]
     assert actual[-1]["wins"] == rows.rate[0]
     assert [row["n"] for row in actual] == [rows.rate[1], *(r["wins"] for r in actual[:-1])]
@@ -165,7 +161,7 @@ def test_median_days_of_each_step(oracle: Oracle) -> None:
             AND b.tm - created <= {oracle.rows.horizon}
         GROUP BY a.place ORDER BY a.place
     """)
-    actual = figure(funnel_page(oracle.rows), "funnel-steps").rows
+    actual = figure_of(funnel_page(oracle.rows), "funnel-steps").rows
     assert len(actual) == len(expected) > 4
     for row, (_, n, median, late) in zip(actual, expected, strict=True):
         assert row["n_days"] == n
@@ -174,7 +170,9 @@ def test_median_days_of_each_step(oracle: Oracle) -> None:
 
 def test_conversion_of_leads_open_at_an_age(oracle: Oracle) -> None:
     rows = oracle.rows
-    actual = [row for row in figure(age_page(rows), "age-ages").rows if row["x"] in (0, 1, 7, 14)]
+    actual = [
+        row for row in figure_of(age_page(rows), "age-ages").rows if row["x"] in (0, 1, 7, 14)
+    ]
     assert len(actual) == 4
     for row in actual:
         at = f"(created + {int(row['x'] * DAY)})"
@@ -202,7 +200,7 @@ def test_conversion_by_month(oracle: Oracle) -> None:
         SELECT strftime(make_timestamp(created), '%Y-%m') AS month, count(*), bool_and(mature),
             sum((mature AND in_time)::INT) FROM base GROUP BY month ORDER BY month
     """)
-    actual = figure(age_page(oracle.rows), "age-months").rows
+    actual = figure_of(age_page(oracle.rows), "age-months").rows
     assert [
         (row["name"], row["n"], row["mature"].startswith("yes"), row["wins"]) for row in actual
     ] == [(month, n, whole, wins if whole else None) for month, n, whole, wins in expected]
@@ -225,7 +223,7 @@ def test_activities_on_the_same_day_of_each_leads_life(oracle: Oracle) -> None:
     """)
     actual = {
         (row["name"], row["n"], row["wins"])
-        for row in figure(activities_page(rows), "activities-0").rows
+        for row in figure_of(activities_page(rows), "activities-0").rows
     }
     assert len(actual) > 8
     assert actual == {row for row in expected if row[0] not in BANK_STAGES}
@@ -320,7 +318,7 @@ def test_service_levels_of_the_simulated_leads(simulated: Oracle) -> None:
         FROM recent LEFT JOIN touched USING (id)
     """)
     page = service_page(rows)
-    (row,) = figure(page, "service-grades").rows
+    (row,) = figure_of(page, "service-grades").rows
     assert (row["handed"], row["wins"], row["n"]) == (n, worked, old_enough)
     assert n > 100
     expected = simulated.all(f"""
@@ -331,13 +329,13 @@ def test_service_levels_of_the_simulated_leads(simulated: Oracle) -> None:
         WHERE tm + {rows.horizon} >= {until - 91 * DAY} AND tm + {rows.horizon} < {until}
         GROUP BY (tm + {rows.horizon} - {until}) // {7 * DAY} ORDER BY min(tm)
     """)
-    weeks = figure(page, "service-weeks").rows
+    weeks = figure_of(page, "service-weeks").rows
     assert [(week["mature"], week["won"]) for week in weeks] == expected
     assert sum(won for _, won in expected) > 20
 
 
 def test_bands_of_the_amount_at_the_bank(bank: Oracle) -> None:
-    actual = figure(audience_page(bank.rows), "audience-1").rows
+    actual = figure_of(audience_page(bank.rows), "audience-1").rows
     assert len(actual) == 4
     for row in actual:
         low, high = row["name"].replace(",", "").split(" to ")

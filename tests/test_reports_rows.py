@@ -18,17 +18,11 @@ from reports.rows.attribution import touches
 from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
 from reports.rows.scored import sample
+from tests.made_projects import project_of_tables
 from training.train import Trained
 
 NOW = datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC)
-PROJECT = """
-project.name = "acme"
-leads = {source = "leads.csv"}
-activities = {source = "activities.csv"}
-stages = {source = "stages.csv"}
-outcomes = {source = "outcomes.csv"}
-learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
-"""
+PROJECT = project_of_tables("activities", "stages", "outcomes")
 LEADS = """lead_id,created_at,source,industry
 a,2025-01-01T00:00Z,Fair,Retail
 b,2025-01-01T00:00Z,Mail,Retail

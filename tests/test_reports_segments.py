@@ -2,7 +2,6 @@
 
 import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,14 +13,14 @@ from crm.records import Records
 from reports.content import Page, Report
 from reports.pages.audience import audience_page
 from reports.pages.capacity import capacity_page
-from reports.pages.features import pairs
 from reports.pages.features.page import features_page
 from reports.pages.score.page import score_page
 from reports.pages.service_levels.page import service_page
 from reports.report import build_report
 from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
-from tests.test_reports_names import write_crm
+from tests.made_reports import without_interactions
+from tests.made_spellings import write_crm
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -68,13 +67,7 @@ def test_a_segment_is_named_as_most_records_write_it(software: ReportRows) -> No
 def test_a_constant_does_not_move_the_score(
     software: ReportRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paired: list[str] = []
-
-    def no_interactions(_: Any, __: Any, signals: list[str], **___: Any) -> list[Any]:
-        paired.extend(signals)
-        return []  # finding them takes long
-
-    monkeypatch.setattr(pairs, "find_interactions", no_interactions)
+    paired = without_interactions(monkeypatch)
     page = features_page(software)
     figures = {figure.name: figure for section in page.sections for figure in section.figures}
     signals = {row["name"] for row in figures["features-importance"].rows}

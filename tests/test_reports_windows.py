@@ -21,17 +21,12 @@ from reports.pages.coverage import with_currency
 from reports.pages.month import month_page
 from reports.pages.service_levels.page import service_page
 from reports.rows.building import make_rows
+from tests.made_projects import project_of_tables
 from tests.made_reports import figure_of
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-PROJECT = """
-project.name = "acme"
-leads = {source = "leads.csv"}
-activities = {source = "activities.csv"}
-outcomes = {source = "outcomes.csv"}
-learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
-"""
+PROJECT = project_of_tables("activities", "outcomes")
 
 
 @pytest.fixture
