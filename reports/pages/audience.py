@@ -18,7 +18,7 @@ from models.evaluation.pairs import fit_pairs
 from models.evaluation.same_time import compare_within
 from reports.content import Column, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
-from reports.pages.averages import average_of, group_contrasts
+from reports.pages.averages import Average, average_of, group_contrasts
 from reports.pages.groups import (
     CHANCE_TITLE,
     MOST_TAKEAWAYS,
@@ -74,17 +74,9 @@ class _Group:
 
 def audience_page(rows: ReportRows) -> Page:
     """Build the page about the conversion of each value of each column."""
-    compared_columns = [
-        groups for groups in rows.audience if len(values_of(groups, rows.is_mature)) > 1
-    ]
-    names = {groups.column for groups in compared_columns}
-    alike = {
-        groups.column: reason_of_alike(groups, rows.is_mature)
-        for groups in rows.audience
-        if groups.column not in names
-    }
-    not_compared = not_compared_section({**rows.columns.not_audience, **alike})
-    if not compared_columns:
+    columns = [groups for groups in rows.audience if len(values_of(groups, rows.is_mature)) > 1]
+    not_compared = _not_compared(rows, [groups.column for groups in columns])
+    if not columns:
         needs = "Conversion by industry, country, company size and preferences. " + (
             f"The columns for it are not compared; the reasons are below. {NAME_THEM}"
             if not_compared
@@ -93,14 +85,11 @@ def audience_page(rows: ReportRows) -> Page:
         section = Section("By kind of lead", needs=needs)
         return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section, *not_compared))
     families = correct_families(
-        [
-            group_contrasts(groups, rows.is_mature, rows.won, rows.period)
-            for groups in compared_columns
-        ]
+        [group_contrasts(groups, rows.is_mature, rows.won, rows.period) for groups in columns]
     )
     sections: list[Section] = []
     compared: list[_Group] = []
-    for i, (groups, contrasts) in enumerate(zip(compared_columns, families, strict=True)):
+    for i, (groups, contrasts) in enumerate(zip(columns, families, strict=True)):
         figure = f"audience-{i + 1}"
         average = average_of(groups, rows.is_mature, rows.won)
         compared += [
@@ -114,31 +103,7 @@ def audience_page(rows: ReportRows) -> Page:
             for name, group in zip(groups.names, contrasts, strict=True)
             if name not in NOT_ALIKE
         ]
-        label = quoted_column(groups.column)
-        finding = finding_of(
-            f"Leads whose {label} is",
-            groups.names,
-            contrasts,
-            average.share,
-            none=f"{label}: no group",
-            than=average.words,
-        )
-        rates = rates_figure(
-            figure,
-            finding,
-            about_mature(rows) + average.about,
-            contrast_rows(groups.names, contrasts),
-            RatesLabels(
-                group=column_label(groups.column),
-                value="Conversion",
-                metric="won_share",
-                ratio_metric="won_ratio",
-            ),
-            base=average.share.value,
-            base_name=average.words,
-            note=empty_words(contrasts, "values"),
-        )
-        sections.append(Section(column_label(groups.column), figures=(rates,)))
+        sections.append(_section_of(rows, groups, contrasts, average, figure))
     together, pair_takeaways = _together(rows)
     return Page(
         slug=SLUG,
@@ -147,6 +112,51 @@ def audience_page(rows: ReportRows) -> Page:
         takeaways=(*(group.takeaway() for group in _clearest(compared)), *pair_takeaways),
         sections=(*sections, together, *not_compared),
     )
+
+
+def _not_compared(rows: ReportRows, compared: Sequence[str]) -> tuple[Section, ...]:
+    """Build the section about the columns that are not compared, each with the reason."""
+    alike = {
+        groups.column: reason_of_alike(groups, rows.is_mature)
+        for groups in rows.audience
+        if groups.column not in compared
+    }
+    return not_compared_section({**rows.columns.not_audience, **alike})
+
+
+def _section_of(
+    rows: ReportRows,
+    groups: Groups,
+    contrasts: Sequence[Contrast],
+    average: Average,
+    figure: str,
+) -> Section:
+    """Build the section about the values of a column."""
+    label = quoted_column(groups.column)
+    finding = finding_of(
+        f"Leads whose {label} is",
+        groups.names,
+        contrasts,
+        average.share,
+        none=f"{label}: no group",
+        than=average.words,
+    )
+    rates = rates_figure(
+        figure,
+        finding,
+        about_mature(rows) + average.about,
+        contrast_rows(groups.names, contrasts),
+        RatesLabels(
+            group=column_label(groups.column),
+            value="Conversion",
+            metric="won_share",
+            ratio_metric="won_ratio",
+        ),
+        base=average.share.value,
+        base_name=average.words,
+        note=empty_words(contrasts, "values"),
+    )
+    return Section(column_label(groups.column), figures=(rates,))
 
 
 def _clearest(groups: Sequence[_Group]) -> list[_Group]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from crm.arrays import Ints
 from crm.times import DAY
 from features.events import NEVER
 from reports.content import Page, Section, Takeaway
@@ -12,6 +13,7 @@ from reports.pages.activities.early import Early, content_column, contents_neede
 from reports.pages.activities.gaps import gaps_section
 from reports.pages.activities.looks import (
     MOST_CONTENTS,
+    Look,
     Reported,
     look_at,
     look_days,
@@ -61,21 +63,8 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
     days = look_days(rows)
     touch = np.where(rows.is_touch[log.type], log.type, -1)
     types, contents = most_frequent(touch, MOST_TYPES), most_frequent(log.content, MOST_CONTENTS)
-    at = rows.created + int(days * DAY)
-    ever = np.full(len(rows), np.iinfo(np.int64).min)
-    looks = [
-        look_at(rows, log, ever, at, log.type, types),
-        look_at(rows, log, ever, at, log.content, contents),
-    ]
-    stages: tuple[str, ...] = ()
-    if rows.funnel is not None:
-        stages = rows.funnel.stages
-        for k in range(len(stages)):
-            entered = rows.funnel.entered[:, k]
-            later = np.where(entered == NEVER, NEVER, entered + int(days * DAY))
-            looks.append(look_at(rows, log, entered, later, log.type, types))
-    families = correct_families([look.contrasts for look in looks])
-    looks = [replace(x, contrasts=family) for x, family in zip(looks, families, strict=True)]
+    looks = _compare(rows, log, types, contents, days)
+    stages = () if rows.funnel is None else rows.funnel.stages
     about = (
         f"{looks[0].n:,} leads still open {days:g} days after creation, compared on that day by "
         "what they had done by then, also before creation; won within "
@@ -124,6 +113,23 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
         sections.append(section)
         takeaways += stage_takeaways
     return sections, takeaways
+
+
+def _compare(rows: ReportRows, log: Log, types: Ints, contents: Ints, days: float) -> list[Look]:
+    """Compare leads by their types of activity and contents, then by their types at each stage."""
+    at = rows.created + int(days * DAY)
+    ever = np.full(len(rows), np.iinfo(np.int64).min)
+    looks = [
+        look_at(rows, log, ever, at, log.type, types),
+        look_at(rows, log, ever, at, log.content, contents),
+    ]
+    if rows.funnel is not None:
+        for k in range(len(rows.funnel.stages)):
+            entered = rows.funnel.entered[:, k]
+            later = np.where(entered == NEVER, NEVER, entered + int(days * DAY))
+            looks.append(look_at(rows, log, entered, later, log.type, types))
+    families = correct_families([look.contrasts for look in looks])
+    return [replace(look, contrasts=family) for look, family in zip(looks, families, strict=True)]
 
 
 def _without_people(rows: ReportRows, log: Log) -> Log:

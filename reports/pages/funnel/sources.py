@@ -1,5 +1,6 @@
 """The sources whose leads go on more or less often at a step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,32 +76,7 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
         for source, group in zip(rows.source.names, contrasts, strict=True)
         if group.n
     ]
-    n_clear = sum(row.share.verdict.is_difference for row in table)
-    finding = "No source clearly differs from the others at any step"
-    if n_clear:
-        finding = (
-            f"In {n_clear:,} of {n_compared(row.share for row in table):,} comparisons of a source "
-            "at a step, its leads clearly go on more often, or less often, than the others"
-        )
-    figure = Figure(
-        name="funnel-sources",
-        finding=finding,
-        about=about_mature(rows),
-        columns=(
-            Column("name", "Source and step"),
-            Column("n", "Reached the stage before", "count"),
-            Column("wins", "Go on", "count"),
-            *share_columns("Goes on", "step_share"),
-            Column("ratio", "Against all sources", "ratio"),
-            Column("p", CHANCE_TITLE, "ratio", "chance"),
-            Column("verdict", "Result"),
-            *compared_columns(cells_of(table)),
-        ),
-        rows=cells_of(table),
-        note=empty_words(
-            [group for family in families for group in family], "pairs of a source and a step"
-        ),
-    )
+    figure = _figure(rows, table, families)
     clear = [
         row
         for row in table
@@ -120,3 +96,34 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
         "funnel-sources",
     )
     return [figure], [takeaway]
+
+
+def _figure(
+    rows: ReportRows, table: Sequence[SourceStepRow], families: Sequence[list[Contrast]]
+) -> Figure:
+    n_clear = sum(row.share.verdict.is_difference for row in table)
+    finding = "No source clearly differs from the others at any step"
+    if n_clear:
+        finding = (
+            f"In {n_clear:,} of {n_compared(row.share for row in table):,} comparisons of a source "
+            "at a step, its leads clearly go on more often, or less often, than the others"
+        )
+    return Figure(
+        name="funnel-sources",
+        finding=finding,
+        about=about_mature(rows),
+        columns=(
+            Column("name", "Source and step"),
+            Column("n", "Reached the stage before", "count"),
+            Column("wins", "Go on", "count"),
+            *share_columns("Goes on", "step_share"),
+            Column("ratio", "Against all sources", "ratio"),
+            Column("p", CHANCE_TITLE, "ratio", "chance"),
+            Column("verdict", "Result"),
+            *compared_columns(cells_of(table)),
+        ),
+        rows=cells_of(table),
+        note=empty_words(
+            [group for family in families for group in family], "pairs of a source and a step"
+        ),
+    )

@@ -1,5 +1,6 @@
 """The revenue of each source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,10 +76,23 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
     if takeaways:
         name = takeaways[0].evidence["name"]
         finding = _revenue_finding(name, means[name], base, average, rows.currency)
+    figure = _revenue_figure(rows, groups, table, finding, base, average)
+    sentences = tuple(revenue_sentences(rows, earned))
+    return Section(heading, sentences, figures=(figure,)), takeaways
+
+
+def _revenue_figure(
+    rows: ReportRows,
+    groups: Groups,
+    table: Sequence[RevenueRow],
+    finding: str,
+    base: float,
+    average: Average,
+) -> Figure:
     about = about_mature(rows) + average.about
     cells = cells_of(table)
     rest = (Column("rest", WITHOUT_LARGEST, "amount", "revenue"),)
-    figure = Figure(
+    return Figure(
         name="sources-revenue",
         finding=finding,
         about=about,
@@ -125,8 +139,6 @@ def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Ta
             base_name=average.words,
         ),
     )
-    sentences = tuple(revenue_sentences(rows, earned))
-    return Section(heading, sentences, figures=(figure,)), takeaways
 
 
 def _why_unknown(rows: ReportRows, earned: Earned) -> str:

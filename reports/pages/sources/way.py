@@ -96,32 +96,7 @@ def way_section(rows: ReportRows, groups: Groups, families: Families) -> Section
     """Build the section about the way from lead to won for each source."""
     table = _source_rows(rows, groups, families)
     has_qualified = families.qualified is not None
-    columns = [
-        Column("name", "Source"),
-        Column("leads", "Leads", "count", "leads"),
-        Column("n", "Old enough", "count", "mature_leads"),
-    ]
-    if has_qualified:
-        columns += [
-            Column("qualified", "Qualified", "count", "counted_wins"),
-            Column(
-                "qualified_share", "Share qualified", "share", "qualified_share", ("qualified", "n")
-            ),
-            Column(
-                "qualified_won",
-                "Won of them",
-                "share",
-                "qualified_won_share",
-                ("qualified_wins", "qualified"),
-            ),
-        ]
-    columns += [
-        Column("wins", "Won", "count"),
-        Column("value", "Conversion", "share", "won_share", ("wins", "n")),
-        Column("open", "Open now", "count", "open_leads"),
-    ]
-    if rows.now is not None and len(rows.now):
-        columns.append(Column("score", "Average score", "score", "mean_score"))
+    columns = _columns(rows, has_qualified)
     chart, finding = None, "From lead to won, for each source"
     paragraphs: list[str] = []
     cells = cells_of(table)
@@ -164,3 +139,33 @@ def way_section(rows: ReportRows, groups: Groups, families: Families) -> Section
         chart=chart,
     )
     return Section("From lead to won", tuple(paragraphs), (figure,))
+
+
+def _columns(rows: ReportRows, has_qualified: bool) -> list[Column]:
+    columns = [
+        Column("name", "Source"),
+        Column("leads", "Leads", "count", "leads"),
+        Column("n", "Old enough", "count", "mature_leads"),
+    ]
+    if has_qualified:
+        columns += [
+            Column("qualified", "Qualified", "count", "counted_wins"),
+            Column(
+                "qualified_share", "Share qualified", "share", "qualified_share", ("qualified", "n")
+            ),
+            Column(
+                "qualified_won",
+                "Won of them",
+                "share",
+                "qualified_won_share",
+                ("qualified_wins", "qualified"),
+            ),
+        ]
+    columns += [
+        Column("wins", "Won", "count"),
+        Column("value", "Conversion", "share", "won_share", ("wins", "n")),
+        Column("open", "Open now", "count", "open_leads"),
+    ]
+    if rows.now is not None and len(rows.now):
+        columns.append(Column("score", "Average score", "score", "mean_score"))
+    return columns
