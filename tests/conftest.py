@@ -172,10 +172,10 @@ def postgres_url() -> Iterator[str]:
 
 
 def _disable_fsync(server: str) -> None:
-    """Have a server write to the disk when it likes: no test cuts the power.
+    """Let a server not wait for the disk, because no test cuts the power.
 
-    Otherwise each new database, and the end of the server after a hundred of them, waits for the
-    disk.
+    Otherwise the creation of each database waits for the disk, and so does the end of the server
+    after a hundred of them.
     """
     import psycopg
 

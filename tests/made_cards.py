@@ -6,7 +6,7 @@ from models.card import ModelCard
 
 
 def made_card(name: str, features: Sequence[str] = ()) -> ModelCard:
-    """Return the card of a model of which nothing else is known."""
+    """Return the card of a model without figures."""
     return ModelCard(
         name=name,
         simulated=False,

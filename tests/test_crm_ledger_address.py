@@ -118,7 +118,7 @@ def test_unicode_in_names_and_passwords_is_kept() -> None:
     assert (url.username, url.password, url.database) == ("Jörg", "pässword", "größe")
 
 
-def test_address_in_writing_is_the_same_address() -> None:
+def test_written_address_is_read_as_the_same_address() -> None:
     written = "postgresql://a%40b:p%2Fw@h1:5432,h2:5433/c%3Fd?sslmode=require&password=x%26y"
     address = ledger_address(written)
     assert ledger_address(address.render_as_string(hide_password=False)) == address

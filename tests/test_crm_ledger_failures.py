@@ -74,7 +74,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path}/nope/ledger.db cannot be reached (SQLITE_CANTOPEN: unable" in str(error)
 
 
-def test_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_text("x" * 5_000)
     error = failure_of(Ledger("sqlite:///ledger.db", tmp_path))
     assert error.cause == "damaged"

@@ -83,7 +83,7 @@ event_lists = st.fixed_dictionaries({"activities": activity_lists, "stages": sta
 
 @pytest.mark.parametrize("has_forms", [False, True])
 def test_totals_give_the_features_of_all_events(ledger: Ledger, has_forms: bool) -> None:
-    """Whatever is stored and sent, the features are the same, or there is a problem to report."""
+    """For any stored and sent events, the features are the same, or `problem` is not empty."""
     numbers = itertools.count(100)
     problems: Counter[str] = Counter()
 
@@ -249,7 +249,7 @@ def test_no_time_limit_remains_on_the_connection(ledger: Ledger) -> None:
 
 
 def test_only_the_long_history_is_left_out(ledger: Ledger) -> None:
-    """Leads beside one with very many events are read as always, in any number."""
+    """Other leads of the same read are read as before, however many there are."""
     n = reading.MOST_EVENTS
     for lead_id, size in (("7", n + 1), ("8", n), ("9", 3)):
         rows = [ledger_row(CALL | {"activity_id": str(i)}, lead_id) for i in range(size)]

@@ -34,7 +34,7 @@ def test_threads_get_their_turn_in_the_order_in_which_they_ask() -> None:
     assert order == list(range(8))
 
 
-def test_thread_without_a_turn_in_time_takes_none_from_others() -> None:
+def test_thread_that_gives_up_leaves_the_turns_of_the_others() -> None:
     turns = Turns()
     with turns.turn(seconds=1) as first:
         with turns.turn(seconds=0.01) as second:

@@ -387,7 +387,7 @@ def test_times_and_numbers_do_not_repeat_names(cells: list[str]) -> None:
     "cells",
     [["AQF 5 – Diploma"], ["AQF 5 – Diploma"] * 2, ["東京市場2024"], ["Max"], ["Oak Road 5"] * 2],
 )
-def test_one_value_is_no_evidence_for_streets_or_names(cells: list[str]) -> None:
+def test_one_value_is_not_evidence_for_streets_or_names(cells: list[str]) -> None:
     column = Column(pd.Series([*cells, None, None], name="Highest Qualification"))
     assert personal_reason(column) is None
 

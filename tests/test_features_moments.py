@@ -74,7 +74,7 @@ def test_moment_needs_an_observed_horizon() -> None:
 
 
 def late_outcomes(n_early: int = 40) -> Records:
-    """Return two leads a day, of which every second is won after 2 days, from day 100 on only."""
+    """Return two leads a day. From day 100 on, every second lead is won after 2 days."""
     leads: Leads = [(f"l{i}", i / 2) for i in range(400)]
     begin = 200 - n_early
     won: Outcomes = [(f"l{i}", "won", i / 2 + 2) for i in range(begin, 400, 2)]

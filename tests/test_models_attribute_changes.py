@@ -1,4 +1,4 @@
-"""Tests of changes of attributes: what is found, how rarely by chance, and how surely if real."""
+"""Tests of changes of attributes: which are found, how rarely by chance, and how reliably."""
 
 from itertools import pairwise
 from typing import Any
@@ -44,7 +44,9 @@ def test_rarely_filled_column_that_vanished_is_found_with_more_leads() -> None:
 
 
 @pytest.mark.parametrize(("missing", "n_found"), [(0, 0), (20_000, 0), (25_000, 0), (40_000, 1)])
-def test_small_rises_and_falls_are_no_change_among_many_leads(missing: int, n_found: int) -> None:
+def test_small_rises_and_falls_among_many_leads_are_not_reported(
+    missing: int, n_found: int
+) -> None:
     assert len(changes(100_000, missing, 0.2, leads=100_000)) == n_found
 
 
@@ -76,7 +78,9 @@ def test_largest_difference_is_first() -> None:
 @pytest.mark.parametrize(
     ("share", "words"), [(1.0, "100 %"), (0.999, "99 %"), (0.001, "1 %"), (0.0, "0 %")]
 )
-def test_only_all_and_none_are_shown_as_such(share: float, words: str) -> None:
+def test_only_shares_of_all_and_none_are_shown_as_100_and_0_percent(
+    share: float, words: str
+) -> None:
     change = AttributeChange("Budget", "unseen", 300, share, 0.5)
     assert f"value in {words} of these leads, and in 50 % of" in change.sentence("these leads", "x")
 
@@ -121,7 +125,7 @@ def test_repeated_looks_at_the_same_stream_rarely_show_a_change() -> None:
     ("before", "after", "n"),
     [(0.05, 1.0, 30), (0.5, 1.0, 60), (0.05, 0.4, 150), (0.3, 0.6, 300), (0.02, 0.2, 1_000)],
 )
-def test_real_changes_are_found_surely(before: float, after: float, n: int) -> None:
+def test_real_changes_are_found_reliably(before: float, after: float, n: int) -> None:
     generator = np.random.default_rng(3)
     n_found = 0
     for _ in range(50):

@@ -79,7 +79,7 @@ SAME = {"": -2.0, "bonn": -2.0, "graz": -1.5, "rome": -1.0}  # graz is won like 
 
 @pytest.mark.parametrize("log_odds", [SAME, {word: SAME[word] for word in SAME if word}])
 @pytest.mark.parametrize("as_table", [False, True])
-def test_values_of_a_category_with_the_same_log_odds_are_told_apart(
+def test_values_of_a_category_with_the_same_log_odds_are_distinguished(
     log_odds: dict[str, float], as_table: bool
 ) -> None:
     city = TargetAttribute("City", frozenset({"-"}), log_odds, average=-1.5)

@@ -36,7 +36,7 @@ def test_pair_without_leads_has_no_residual() -> None:
 
 
 def growing(effect: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Count pairs of values that get frequent together, while wins grow from 4 to 40 of 100.
+    """Count pairs of values that become frequent together, while wins grow from 4 to 40 of 100.
 
     The values have no effect, except that one pair is won `effect` times as often.
     """
@@ -49,7 +49,7 @@ def growing(effect: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(wins).astype(np.int64), n
 
 
-def test_values_that_get_frequent_together_are_no_finding() -> None:
+def test_values_that_become_frequent_together_are_not_a_finding() -> None:
     wins, n = growing()
     of_all = fit_pairs(wins.sum(axis=2, keepdims=True), n.sum(axis=2, keepdims=True))
     assert p_of(of_all.residual[1, 1]) < CHANCE

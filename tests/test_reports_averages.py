@@ -32,8 +32,8 @@ NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
-def with_a_pair_that_gets_frequent(rows: ReportRows) -> ReportRows:
-    """Replace the leads by 40,000, whose values get frequent together while wins get frequent.
+def with_a_pair_that_becomes_frequent(rows: ReportRows) -> ReportRows:
+    """Replace the leads by 40,000, whose values become frequent together when wins do.
 
     Leads with both values are won twice as often as the others of their time.
     """
@@ -183,7 +183,7 @@ def test_course_leads_are_compared_with_leads_that_chose(public_data: Path) -> N
     assert MISSING_GROUP in {row["name"] for row in missing}
 
 
-def test_pairs_with_most_leads_of_their_values_are_no_finding(public_data: Path) -> None:
+def test_pairs_with_most_leads_of_their_values_are_not_a_finding(public_data: Path) -> None:
     project = load_project(EXAMPLES / "xeducation.toml")
     report = build_report(project, read_records(project), NOW)
     (page,) = (page for page in report.pages if page.slug == "audience")
@@ -192,7 +192,7 @@ def test_pairs_with_most_leads_of_their_values_are_no_finding(public_data: Path)
     assert not [sentence for sentence in sentences if "each value alone suggests" in sentence]
 
 
-def test_pairs_of_the_bank_that_came_at_a_good_time_are_no_finding(public_data: Path) -> None:
+def test_pairs_of_the_bank_that_came_at_a_good_time_are_not_a_finding(public_data: Path) -> None:
     project = load_project(EXAMPLES / "bank_marketing.toml")
     page = audience_page(make_rows(project, read_records(project, NOW), NOW))
     (together,) = (section for section in page.sections if section.heading == "Combinations")
@@ -203,8 +203,8 @@ def test_pairs_of_the_bank_that_came_at_a_good_time_are_no_finding(public_data: 
     )
 
 
-def test_a_pair_within_time_is_said_so(rows: ReportRows) -> None:
-    page = audience_page(with_a_pair_that_gets_frequent(rows))
+def test_a_takeaway_names_the_comparison_within_time(rows: ReportRows) -> None:
+    page = audience_page(with_a_pair_that_becomes_frequent(rows))
     (figure,) = (f for s in page.sections for f in s.figures if f.name == "audience-pairs")
     (row,) = (row for row in figure.rows if row["name"] == "Place: b × Size: d")
     assert row["expected_of"] == "leads of the same time"

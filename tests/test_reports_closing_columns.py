@@ -1,4 +1,4 @@
-"""A field that is filled when a lead is closed is named once, and is never a finding."""
+"""A column that is filled when a lead is closed is named with the reason, and never compared."""
 
 import datetime
 from dataclasses import replace

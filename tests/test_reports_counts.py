@@ -1,4 +1,4 @@
-"""A share in a report always has its counts beside it, and no heading rests on a handful."""
+"""A share in a report always has its counts beside it, and no heading has a share of few leads."""
 
 import datetime
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from reports.rows.attribution import WAYS
 from reports.rows.rows import ReportRows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-NOT_OF_LEADS = {  # shares that no count of leads stands behind
+NOT_OF_LEADS = {  # shares that are not shares of counted leads
     "interval",
     "stated_share",
     "least_probability",
@@ -113,7 +113,9 @@ def attributed(n: int, *shares: float) -> AttributionRow:
         (attributed(29, 0.2, 0.5, 0.3, 0.3), "Too few won leads with an activity to compare"),
     ],
 )
-def test_ways_of_attribution_that_agree_are_said_once(row: AttributionRow, words: str) -> None:
+def test_ways_of_attribution_that_agree_have_one_share_in_the_title(
+    row: AttributionRow, words: str
+) -> None:
     finding = _finding(row, {way: DEFINITIONS[way].title for way in WAYS})
     assert finding.replace("\u00a0", " ").startswith(words)
     assert finding.count("%") <= len({round(share, 3) for share in row.shares.values()})

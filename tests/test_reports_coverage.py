@@ -65,7 +65,7 @@ def needs(page: Page, heading: str) -> str:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
-    """Return a function that builds the rows of two leads a day, of which every fifth is won."""
+    """Return a function that builds the rows of two leads a day; every fifth lead is won."""
 
     def rows_of(
         first: str = "2025-01-01",
@@ -168,7 +168,7 @@ def test_the_outcomes_of_olist_begin_half_a_year_after_the_leads(olist: ReportRo
     assert figure_of(age_page(olist), "age-months").finding == "Conversion shows no lasting trend"
 
 
-def test_leads_handed_over_before_the_outcomes_begin_are_said_to_be_unknown(build: Build) -> None:
+def test_leads_handed_over_before_the_outcomes_begin_have_unknown_outcomes(build: Build) -> None:
     rows = build(outcomes_from="2025-05-05", freq="6h")
     page = service_page(rows)
     shown = figure_of(page, "service-grades").rows[0]["mature"]
@@ -271,7 +271,7 @@ def test_a_promise_of_revenue_is_not_judged_without_amounts(build: Build) -> Non
     assert "25 of 73 wins have an amount" in promises.note
 
 
-def test_a_deal_that_is_most_of_a_sum_is_said_beside_it(build: Build) -> None:
+def test_a_deal_that_is_most_of_a_sum_is_named_beside_it(build: Build) -> None:
     rows = build(amounts=one_large)
     page = month_page(rows, [])
     table = {row["name"]: row for row in figure_of(page, "month-figures").rows}
@@ -287,7 +287,7 @@ def four_of_mail(n: int) -> np.ndarray:
     return np.where(i == 0, 900.0, np.where((i % 2 == 1) | (i < 8), 1.0, 0.0))
 
 
-def test_a_deal_among_fewer_than_five_is_not_said_to_be_most_of_them(build: Build) -> None:
+def test_a_large_deal_among_fewer_than_five_is_not_named(build: Build) -> None:
     rows = build(last="2025-02-15", amounts=four_of_mail)
     rows = replace(rows, is_old=np.ones(len(rows), dtype=bool), is_mature=rows.has_known_outcome)
     revenue = figure_of(sources_page(rows), "sources-revenue")

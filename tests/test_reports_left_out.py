@@ -31,7 +31,7 @@ N_REASONS = 20
 
 @pytest.fixture
 def rows(tmp_path: Path) -> ReportRows:
-    """Return the rows of 400 leads, of whom a tenth sees each of 50 contents on its first day.
+    """Return the rows of 400 leads. A tenth of them see each of 50 contents on their first day.
 
     The activity "Signed" is at the closing, "Late" comes after a month, and each content of the
     second half comes once less often than the one before.

@@ -81,7 +81,7 @@ def test_a_constant_does_not_move_the_score(
     assert "It covers all leads, not only those of this report." in left_out.paragraphs[0]
 
 
-def test_a_constant_is_no_kind_of_lead(software: ReportRows) -> None:
+def test_a_column_with_one_value_is_not_compared(software: ReportRows) -> None:
     page = audience_page(software)
     assert "Industry" not in [section.heading for section in page.sections]
     assert "“Industry” is not compared. The leads with a certain outcome all have" in texts_of(page)

@@ -134,7 +134,7 @@ def test_names_in_one_schema_differ_in_every_style() -> None:
             assert not set(names) & METHODS, title
 
 
-def test_fields_of_the_service_are_keywords_of_no_language(openapi: dict[str, Any]) -> None:
+def test_fields_of_the_service_are_not_keywords_of_a_language(openapi: dict[str, Any]) -> None:
     schemas = openapi["components"]["schemas"]
     names = {name for schema in schemas.values() for name in schema.get("properties", {})}
     assert len(names) > 60

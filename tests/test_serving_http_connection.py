@@ -241,7 +241,7 @@ def test_caller_that_has_sent_everything_gets_its_answers(port: int) -> None:
         (POST + b"Content-Length: 3\r\n\r\nabc") * 9,
     ],
 )
-def test_caller_that_leaves_is_no_error_in_the_log(
+def test_log_has_no_error_if_a_caller_leaves(
     port: int, caplog: pytest.LogCaptureFixture, sent: bytes, is_reset: bool
 ) -> None:
     with caplog.at_level(logging.WARNING):

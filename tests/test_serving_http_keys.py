@@ -178,7 +178,7 @@ def make_unreadable(path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "", "{"])
 @pytest.mark.parametrize("before", ["deleted", "all revoked"])
-def test_unreadable_file_makes_no_refused_key_valid_and_says_so(
+def test_unreadable_file_keeps_refused_keys_refused_and_names_the_fault(
     keys_file: Path, keys: dict[str, str], before: str, kind: str
 ) -> None:
     ring = KeyRing(keys_file)

@@ -1,4 +1,4 @@
-"""Tests that one request stays one request: offers, trailers, lengths, and a proxy before it."""
+"""Tests that one request is never read as two: offers, trailers, lengths, behind a proxy too."""
 
 import os
 import shutil

@@ -175,7 +175,7 @@ def test_answers_say_what_is_not_written_yet(
     assert shown["last_score"] is None
 
 
-def test_lead_of_which_nothing_is_written_yet_is_not_unknown(unwritable: Ask) -> None:
+def test_lead_with_waiting_entries_only_is_not_unknown(unwritable: Ask) -> None:
     unwritable("/score", AT_ONCE)
     with pytest.raises(RequestError, match="waits to be written") as refusal:
         unwritable("/lead", {"lead_id": "L1"})

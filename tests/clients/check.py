@@ -1,7 +1,7 @@
 """Generates, compiles and runs a client in each language, and prints a table: `make clients`.
 
-A simulated CRM trains a model, and a service with API keys and a ledger runs on loopback. A
-language whose compiler is not installed is named with what installs it.
+A model is trained on a simulated CRM, and a service with API keys and a ledger runs on loopback. If
+the compiler of a language is not installed, the table names what installs it.
 """
 
 import datetime
@@ -38,7 +38,7 @@ def make_bento(folder: Path, now: datetime.datetime) -> Path:
 
 
 def check(name: str, contract: Path, folder: Path, url: str, key: str, lead_id: str) -> str:
-    """Return what came of one language."""
+    """Generate, compile and run the client of a language; return the result as a text."""
     language = LANGUAGES[name]
     if missing := language.missing():
         return f"not installed: {', '.join(missing)}"

@@ -189,7 +189,7 @@ LANGUAGES = {
 
 
 def differences(seen: dict[str, Any], lead_id: str) -> list[str]:
-    """Return what a client answered otherwise than it was sent, or otherwise in two places."""
+    """Return the values that a client printed and that are not the expected ones, as sentences."""
     expected = {
         "lead_id": lead_id,
         "flat_score": seen["score"],
