@@ -259,7 +259,7 @@ def test_activities_years_before_the_creation_are_asked_about(check: Check) -> N
     calls[7]["At"] = "2015-01-05 08:00"
     warning = only(check(rows, calls))
     assert (warning.number, warning.count) == ("LC130", 1)
-    assert "more than two years before it, the first on 2015-01-05" in warning.evidence
+    assert "more than two years before the creation, the first on 2015-01-05" in warning.evidence
 
 
 @pytest.mark.parametrize("column", ["Created", "Closed"])

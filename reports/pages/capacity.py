@@ -174,7 +174,7 @@ def _check(rows: ReportRows, card: ModelCard, part: float) -> tuple[Section, tup
     chosen = unseen
     if flatters:
         chosen = np.ones(len(won), dtype=bool)
-        text = f"{IN_SAMPLE} They are folded."
+        text = f"{IN_SAMPLE} These figures are folded."
     won = won[chosen]
     order = np.argsort(-scored.probability[chosen], kind="stable")
     cut = max(round(part * len(order)), 1)

@@ -83,9 +83,9 @@ def outcomes_begin_late(tables: ReadTables) -> Iterator[Finding]:
         f"first outcomes; {share(ended_early, n_early)} of them have an outcome, and "
         f"{share(ended_later, n_later)} of the later leads. Half of the outcomes of later leads "
         f"come within {duration(late.usual)}. The model does not learn from leads that were "
-        "created before the outcomes begin, and reports count them in no conversion.",
-        "Export the earlier outcomes too, so that the model can learn from these leads. If they "
-        "are not recorded, nothing needs to be done.",
+        "created before the outcomes begin, and reports do not count them in any conversion.",
+        "Export the earlier outcomes too, so that the model can learn from these leads. If the "
+        "earlier outcomes were never recorded, nothing needs to be done.",
     )
 
 

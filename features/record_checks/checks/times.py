@@ -88,7 +88,7 @@ def long_before_creation(tables: ReadTables) -> Iterator[Finding]:
             f"How can {counted(n_early, 'row')} of {table.file} be years before the creation of "
             "the lead?",
             f"{n_early:,} of {int(has_both.sum()):,} {is_or_are(n_early)} more than two years "
-            f"before it, the first on {first}.",
+            f"before the creation, the first on {first}.",
             "Check the years in the CRM. If leads are created again, for example by an import, "
             "name the earlier time as `created_at`.",
             rows_of(is_early),

@@ -46,8 +46,8 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
     if not has_enough(won[chosen]):
         needs = (
             f"At least {FEWEST_TO_JUDGE} leads that were won, and as many that were not, among the "
-            f"leads that were open on {day}. There are {int(label.sum()):,} won of "
-            f"{len(label):,} leads."
+            f"leads that were open on {day}. Of {len(label):,} leads, "
+            f"{int(label.sum()):,} were won."
         )
         return Section(heading, needs=needs), []
     text = (
@@ -55,9 +55,9 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
         f"count in the {rows.horizon_days:g}{NO_BREAK}days to {day_name(rows.as_of)}. "
     )
     if flatters:
-        text += f"{IN_SAMPLE} They are folded."
+        text += f"{IN_SAMPLE} These figures are folded."
     else:
-        text += "Only leads that it has not learned from are shown."
+        text += "Only leads that the model has not learned from are shown."
     if before.is_sample:
         text += f" They are a random sample of {len(before):,} of {before.of:,}."
     about = f"leads open on {day}, n = {len(label):,}"
