@@ -8,6 +8,7 @@ from crm.times import SECONDS_PER_DAY
 from reports.text import NO_BREAK
 
 Row = Mapping[str, Any]
+MOST_DIGITS = 4  # of a share
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -24,11 +25,17 @@ def percent(share: float, digits: int = 1) -> str:
 def counted_share(share: float, x: float | None, n: float | None, digits: int = 1) -> str:
     r"""Write a share with the counts behind it, if they are known.
 
+    It has more digits if it would be written as 0 % or 100 % and is neither.
+
     Examples
     --------
     >>> counted_share(0.25, 10, 40).replace("\xa0", " "), counted_share(0.25, None, None)
     ('25.0 % (10 of 40)', '25.0\xa0%')
+    >>> counted_share(4 / 1_513, 4, 1_513, digits=0).replace("\xa0", " ")
+    '0.3 % (4 of 1,513)'
     """
+    while digits < MOST_DIGITS and 0 < share < 1 and round(100 * share, digits) in (0, 100):
+        digits += 1
     text = percent(share, digits)
     return text if x is None or n is None else f"{text} ({x_of_n(x, n)})"
 

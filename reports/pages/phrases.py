@@ -47,9 +47,12 @@ def ratio_words(group: Contrast, than: str = "the average", did: str = "are won"
     >>> print(words.replace(" (b", "\n(b"))
     less often than the average at the same time: 16 % where the average is 20 %
     (between 0.70 and 0.90 times as often). Over all times, 5.0 % (50 of 1,000) are won
+    >>> near = replace(group, ratio=1.143, ratio_low=1.138, ratio_high=1.148)
+    >>> ratio_words(near).partition(":")[0], ratio_words(near).partition("(")[2][:21]
+    ('1.14 times as often as the average', 'between 1.14 and 1.15')
     """
     interval = ratio_interval_words(group, "as often")
-    finding = ratio_finding(group, than)
+    finding = ratio_finding(group, than, _ratio_digits(group))
     if group.is_same_time:
         return f"{finding} ({interval}). Over all times, {of_words(group)} {did}"
     return f"{finding} ({interval}; {group.wins:,} of {group.n:,} leads)"
@@ -61,8 +64,16 @@ def counts_words(group: Contrast) -> str:
     return f"over all times {counts}" if group.is_same_time else counts
 
 
-def ratio_finding(group: Contrast, than: str = "the average") -> str:
+def ratio_finding(group: Contrast, than: str = "the average", digits: int | None = None) -> str:
     r"""Format how often a group does something, compared with all leads, without the interval.
+
+    Parameters
+    ----------
+    group : Contrast
+    than : str
+        The words for all leads.
+    digits : int, optional
+        The decimals of the ratio; by default, those of `times_words`.
 
     Examples
     --------
@@ -80,7 +91,7 @@ def ratio_finding(group: Contrast, than: str = "the average") -> str:
         than, against = f"{than} at the same time", "where the average is"
     comparison = f"less often than {than}"
     if (group.ratio or 0.0) > 1:
-        comparison = f"{times_words(group.ratio)} times as often as {than}"
+        comparison = f"{times_words(group.ratio, digits)} times as often as {than}"
     return f"{comparison}: {two_percents(value, average, against)}"
 
 
@@ -120,23 +131,34 @@ def ratio_interval_words(group: Contrast, times_as: str) -> str:
         return "without an interval"
     if not group.wins:
         return f"at most {times_words(high)} times {times_as}"
-    digits = 1 if low >= SMALL_RATIO else 2
-    while digits < MOST_DIGITS and f"{low:.{digits}f}" == f"{high:.{digits}f}":
-        digits += 1
+    digits = _ratio_digits(group)
     return f"between {low:.{digits}f} and {high:.{digits}f} times {times_as}"
 
 
-def times_words(ratio: float | None) -> str:
-    """Format a ratio for a sentence.
+def _ratio_digits(group: Contrast) -> int | None:
+    """Return so many decimals that the ends of a ratio's interval differ; None without an end."""
+    low, high = group.ratio_low, group.ratio_high
+    if low is None or high is None or not group.wins:
+        return None
+    digits = 1 if low >= SMALL_RATIO else 2
+    while digits < MOST_DIGITS and f"{low:.{digits}f}" == f"{high:.{digits}f}":
+        digits += 1
+    return digits
+
+
+def times_words(ratio: float | None, digits: int | None = None) -> str:
+    """Format a ratio for a sentence; without `digits`, with one decimal or two.
 
     Examples
     --------
-    >>> times_words(0.456), times_words(2.345), times_words(None)
-    ('0.46', '2.3', '–')
+    >>> times_words(0.456), times_words(2.345), times_words(None), times_words(1.1432, 2)
+    ('0.46', '2.3', '–', '1.14')
     """
     if ratio is None:
         return "–"
-    return f"{ratio:.2f}" if ratio < SMALL_RATIO else f"{ratio:.1f}"
+    if digits is None:
+        digits = 2 if ratio < SMALL_RATIO else 1
+    return f"{ratio:.{digits}f}"
 
 
 def two_percents(share: float, other: float, against: str = "against") -> str:
