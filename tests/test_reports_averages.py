@@ -1,6 +1,7 @@
 """Values are compared with the leads that have one, and no ratio exceeds what 100 % allows."""
 
 import datetime
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from crm.times import DAY
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import Groups
 from models.evaluation.comparisons import Verdict, contrast
+from reports.content import Section
+from reports.numbers import duration
 from reports.pages.activities.early import Early
 from reports.pages.activities.looks import Look
 from reports.pages.activities.page import activities_page
@@ -137,18 +140,17 @@ def test_the_upper_end_of_a_ratio_is_that_of_all_leads_won(rows: ReportRows) -> 
     assert pet["ratio_high"] == pytest.approx(n / wins)
 
 
-@pytest.mark.parametrize(("slowest", "n_takeaways"), [(10, 0), (30, 1)])
-def test_a_source_with_the_median_of_all_is_not_called_slower(
-    rows: ReportRows, slowest: int, n_takeaways: int
-) -> None:
-    """The days of the two sources differ; their medians do so only in the second case."""
-    fast = np.repeat([1, 10, 11], [80, 40, 80])
-    slow = np.repeat([9, 10, slowest, 30], [80, 38, 2, 80])
-    if n_takeaways:
-        slow = np.repeat([9, 30], [20, 180])
-    days = np.concatenate([fast, slow])
+def chart_text(section: Section) -> str:
+    """Return the specification of the first chart as text."""
+    chart = section.figures[0].chart
+    assert chart is not None
+    return json.dumps(chart.to_dict(), ensure_ascii=False)
+
+
+def won_after(rows: ReportRows, days: np.ndarray) -> ReportRows:
+    """Return rows of leads that are all won, each after a number of days."""
     everyone = np.ones(len(days), dtype=bool)
-    part = replace(
+    return replace(
         rows,
         created=np.zeros(len(days), dtype=np.int64),
         closed=days * DAY,
@@ -160,14 +162,38 @@ def test_a_source_with_the_median_of_all_is_not_called_slower(
         is_mature=everyone,
         amount=np.zeros(len(days)),
     )
+
+
+@pytest.mark.parametrize(("slowest", "n_takeaways"), [(10, 0), (30, 1)])
+def test_a_source_with_the_median_of_all_is_not_called_slower(
+    rows: ReportRows, slowest: int, n_takeaways: int
+) -> None:
+    """The days of the two sources differ; their medians do so only in the second case."""
+    fast = np.repeat([1, 10, 11], [80, 40, 80])
+    slow = np.repeat([9, 10, slowest, 30], [80, 38, 2, 80])
+    if n_takeaways:
+        slow = np.repeat([9, 30], [20, 180])
+    days = np.concatenate([fast, slow])
     groups = Groups("source", ("Fast", "Slow"), np.repeat([0, 1], 200))
-    section, takeaways = speed_section(part, groups)
+    section, takeaways = speed_section(won_after(rows, days), groups)
     assert len(takeaways) == n_takeaways
     verdicts = {row["name"]: row["verdict"] for row in section.figures[0].rows}
+    words = f"half of all wins come within {duration(float(np.median(days)))}"
+    assert f"dashed: {words}" in chart_text(section)
     if n_takeaways:
+        assert takeaways[0].sentence.endswith(f"H{words[1:]}.")
         assert verdicts == {"Fast": "below the others", "Slow": "above the others"}
     else:
         assert set(verdicts.values()) == {"no clear difference"}
+
+
+def test_sources_are_compared_with_the_wins_that_have_one(rows: ReportRows) -> None:
+    days = np.repeat([9, 30, 90], [40, 100, 260])
+    groups = Groups("source", ("Fast", "Slow", MISSING_GROUP), np.repeat([0, 1, 2], [40, 100, 260]))
+    section, takeaways = speed_section(won_after(rows, days), groups)
+    words = "half of the 140 wins with a source come within 30\u00a0days"
+    assert f"dashed: {words}" in chart_text(section)
+    assert takeaways[0].sentence.endswith(f"H{words[1:]}.")
 
 
 def test_course_leads_are_compared_with_leads_that_chose(public_data: Path) -> None:
@@ -286,5 +312,8 @@ def test_the_average_of_early_activities_is_of_all_leads_that_were_open() -> Non
         "Early", "early", ("call", "calls"), ["call"], look, "", "2,000 leads", 7.0, n_all=1
     )
     (figure,) = early.section().figures
-    expected = "No group differs clearly from the average: 16.0\u00a0% (320 of 2,000)"
+    expected = (
+        "No group differs clearly from the average, 16.0\u00a0% (320 of 2,000); 1 group is "
+        "compared with leads of the same time"
+    )
     assert figure.finding == expected

@@ -231,6 +231,9 @@ def test_a_lead_of_olist_that_is_won_before_its_creation(public_data: Path, tmp_
     won = {row["name"]: row["wins"] for row in figure_of(sources_page(rows), "sources-won").rows}
     assert won["organic_search"] == 228
     assert "1 lead was already won or lost when it was created" in paragraphs(month_page(rows, []))
+    notes = [figure.note for section in service_page(rows).sections for figure in section.figures]
+    assert any(note.startswith("Converted: leads handed over 180") for note in notes)
+    assert not any("Worked" in note or "sales activity" in note for note in notes)
 
 
 # --- amounts

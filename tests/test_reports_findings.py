@@ -11,6 +11,8 @@ from crm.times import DAY
 from features.feature import Feature
 from features.groups import Groups
 from reports.charts.lines import lines_chart
+from reports.pages.activities.gaps import _contents_seen
+from reports.pages.activities.looks import twins
 from reports.pages.activities.page import activities_page
 from reports.pages.audience import audience_page
 from reports.pages.features.curves import CurveRow, _curve
@@ -124,6 +126,22 @@ def test_activities_of_the_same_leads_share_one_takeaway(rows: ReportRows) -> No
     for sentence in sentences[1:]:
         assert not ("days after creation" in sentence and "trial" in sentence)
         assert not ("test drive" in sentence and "trial" not in sentence)
+
+
+def test_more_than_three_activities_of_the_same_leads_are_counted() -> None:
+    names = ["a", "b", "c", "d", "e"]
+    had = np.packbits(np.array([[1, 0, 1, 0]] * 5 + [[1, 1, 0, 0]], dtype=bool), axis=1)
+    assert twins(names[:3], had, 1) == "“b”, “a” and “c”"
+    assert twins(names, had, 0) == "“a”, “b”, “c” and 2 more that the same leads have"
+    assert twins([*names, "f"], had, 5) == "“f”"
+
+
+def test_a_kind_of_lead_that_no_lead_of_the_stage_is_has_no_number_of_contents() -> None:
+    groups = Groups("source", ("Fair", "Mail"), np.array([0, 0, 1]))
+    inside = np.array([True, True, False])
+    fair, mail = _contents_seen(groups, inside, np.array([0, 0, 1], dtype=np.int32))
+    assert (fair.per_lead, fair.usual) == (1.5, 1.5)
+    assert np.isnan(mail.per_lead)
 
 
 def test_contents_that_are_people_are_neither_ranked_nor_credited(rows: ReportRows) -> None:

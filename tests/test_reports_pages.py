@@ -3,7 +3,6 @@
 import datetime
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,17 +141,16 @@ def test_pages_about_scores_need_a_model(simulated_crm: Path) -> None:
 @pytest.mark.parametrize(
     ("learned", "expected"),
     [
-        ((0.0, 7.0), "leads of 0 and 7\u00a0days. Name more ages in [learn] moments_days"),
+        ((0.0, 7.0), "leads that were 0 to 7\u00a0days old. Name more ages in [learn] moments"),
+        ((0.0, 0.0), "leads at their creation only. Name more ages in [learn] moments_days"),
         ((0.0, 200.0), ""),
-        ((), ""),
+        (None, ""),
     ],
 )
 def test_leads_older_than_all_learned_ages_are_reported(
-    trained: Trained, learned: tuple[float, ...], expected: str
+    learned: tuple[float, float] | None, expected: str
 ) -> None:
-    by_age = [{"age_days": days} for days in learned]
-    age = np.arange(40, 400) * DAY
-    sentence = unlearned_age(age, replace(trained.scorer.card, test={"by_age": by_age}))
+    sentence = unlearned_age(np.arange(40, 400) * DAY, learned)
     assert expected in sentence
     assert bool(sentence) == bool(expected)
 

@@ -10,6 +10,7 @@ from features.intervals import wilson
 from reports.content import Section
 from reports.pages.score.page import score_page
 from reports.rows.rows import ReportRows
+from tests.made_reports import figure_of
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -108,3 +109,22 @@ def test_predicted_chances_that_differ_by_chance_only_are_not_a_takeaway(
 ) -> None:
     grades = grade("A", 550, 1_000, stated=0.53), grade("D", 50, 1_000)
     assert len(page_of(scored_rows, *grades)[1]) == 1
+
+
+def test_months_of_grades_leave_out_leads_closed_before_their_creation(
+    scored_rows: ReportRows,
+) -> None:
+    assert scored_rows.arrival is not None
+    lead = scored_rows.arrival.lead[:2]
+    closed = scored_rows.closed.copy()
+    closed[lead] = scored_rows.created[lead] - 1
+    page = score_page(replace(scored_rows, closed=closed))
+    months = figure_of(page, "score-months-share")
+    n = len(scored_rows.arrival) - 2
+    assert months.about == (
+        f"{n:,} leads, scored by today's model as of their creation; without 2 already won or lost "
+        "when created"
+    )
+    assert sum(row["wins"] for row in months.rows) == n
+    about = figure_of(score_page(scored_rows), "score-months-share").about
+    assert about.endswith("as of their creation")

@@ -21,6 +21,7 @@ from reports.pages.coverage import with_currency
 from reports.pages.month import month_page
 from reports.pages.service_levels.page import service_page
 from reports.rows.building import make_rows
+from reports.rows.rows import ReportRows
 from tests.made_projects import project_of_tables
 from tests.made_reports import figure_of
 from training.train import Trained
@@ -290,6 +291,25 @@ def test_leads_that_the_model_learned_from_give_no_takeaway(
     assert page.takeaways == ()
     assert "the figures do not show how good it is on new ones" in page.sections[1].paragraphs[0]
     assert "they may look worse" in page.sections[1].paragraphs[0]
+
+
+def test_capacity_says_that_its_wins_are_predicted_and_whether_a_test_checks_them(
+    scored_rows: ReportRows,
+) -> None:
+    scorer = scored_rows.scorer
+    assert scorer is not None
+    page = capacity_page(scored_rows)
+    assert page.sections[0].figures[0].finding.startswith("If the predicted chances come true, ")
+    assert (
+        page.sections[0].paragraphs[-1].endswith("The page about the score shows whether they do.")
+    )
+    untested = replace(scorer, card=replace(scorer.card, test={}))
+    assert (
+        capacity_page(replace(scored_rows, scorer=untested))
+        .sections[0]
+        .paragraphs[-1]
+        .endswith("No test shows whether they do, because the model has none.")
+    )
 
 
 def test_leads_that_the_model_has_not_seen_give_a_takeaway(

@@ -64,8 +64,7 @@ def capacity_page(rows: ReportRows) -> Page:
     which = "" if is_learned else " that the model has not learned from"
     about = (
         f"{len(probability):,} leads{which}, of the {weeks:.0f} weeks up to the newest of all "
-        f"leads, {day_name(rows.leads_until)}, as scored at creation; wins if the predicted "
-        "chances come true"
+        f"leads, {day_name(rows.leads_until)}, as scored at creation"
     )
     if leads_per_week:
         basis = f"Sales can work {leads_per_week:,} leads a week ([report] leads_per_week)."
@@ -82,7 +81,7 @@ def capacity_page(rows: ReportRows) -> Page:
     paragraphs = (
         basis,
         f"Expected wins are the wins within {rows.horizon_days:g}{NO_BREAK}days if the "
-        "predicted chances come true. The page about the score shows whether they do.",
+        f"predicted chances come true. {_whether_they_do(rows.scorer.card)}",
     )
     figure = replace(_wins_figure(a_week, capacity, probability, about), learned_from=is_learned)
     check, takeaways = _check(rows, rows.scorer.card, capacity / a_week)
@@ -96,6 +95,13 @@ def capacity_page(rows: ReportRows) -> Page:
     )
 
 
+def _whether_they_do(card: ModelCard) -> str:
+    """Return where the report shows whether predicted chances come true."""
+    if card.test:
+        return "The page about the score shows whether they do."
+    return "No test shows whether they do, because the model has none."
+
+
 def _without_figures(needs: str) -> Page:
     section = Section(HEADING, needs=needs)
     return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section,), keeps_leads=False)
@@ -105,8 +111,8 @@ def _wins_figure(a_week: float, capacity: float, probability: Floats, about: str
     table = [_row(share, a_week, probability) for share in np.arange(1, STEPS + 1) / STEPS]
     worked = _row(capacity / a_week, a_week, probability)
     finding = (
-        f"Working the best {worked.x:.0f} of {a_week:.0f} leads a week brings "
-        f"{worked.expected:.1f} wins, random order {worked.random:.1f}"
+        f"If the predicted chances come true, the best {worked.x:.0f} of {a_week:.0f} leads a "
+        f"week bring {worked.expected:.1f} wins, random order {worked.random:.1f}"
     )
     lines = [
         {"x": row.x, "series": series, "value": value, "n": len(probability)}

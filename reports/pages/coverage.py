@@ -22,7 +22,8 @@ def unknown_words(rows: ReportRows) -> str:
     return (
         f"The leads begin on {day_name(int(rows.created.min()))}, the outcomes on "
         f"{day_name(coverage.outcomes_from)}. The outcomes of the {n_unknown:,} leads created "
-        "before that day are not known, so these leads are in no conversion and no comparison."
+        "before that day are not known, so these leads are in no conversion, and are not "
+        "compared by it."
     )
 
 

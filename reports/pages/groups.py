@@ -255,7 +255,14 @@ def finding_of(
     if all(group.p is None for group in groups):
         return "There is nothing to compare: no two groups have enough leads"
     if not significant:
-        return f"{none} differs clearly from {than}: {of_words(base)}"
+        n_same_time = sum(group.is_same_time for group in groups)
+        if not n_same_time:
+            return f"{none} differs clearly from {than}: {of_words(base)}"
+        are_compared = "1 group is" if n_same_time == 1 else f"{n_same_time:,} groups are"
+        return (
+            f"{none} differs clearly from {than}, {of_words(base)}; {are_compared} compared with "
+            "leads of the same time"
+        )
     name, best = max(significant, key=lambda item: _certain_distance(item[1]))
     words = f"{ratio_finding(best, than)} ({counts_words(best)})"
     return f"{subject} {quoted_name(name)} are won {words}"

@@ -38,7 +38,8 @@ class _ContentSeen:
     Attributes
     ----------
     per_lead, usual : float
-        The mean number for each lead of the group, and of all leads that have a value.
+        The mean number for each lead of the group, and of all leads that have a value; nan
+        without such leads.
     p : float
         The p-value of the difference from the other leads; 1 for leads without a value.
     """
@@ -217,14 +218,14 @@ def _contents_seen(groups: Groups, inside: Bools, lead: Codes) -> list[_ContentS
     """
     code, is_known = groups.code[inside], has_value(groups)[inside]
     per_lead = np.bincount(lead, minlength=len(inside))[inside].astype(np.float64)
-    usual = float(per_lead[is_known].mean()) if is_known.any() else 0.0
+    usual = float(per_lead[is_known].mean()) if is_known.any() else np.nan
     table = []
     for i, name in enumerate(groups.names):
         own, others = per_lead[code == i], per_lead[is_known & (code != i)]
         is_judged = min(len(own), len(others)) >= FEWEST_LEADS and name != MISSING_GROUP
         table.append(
             _ContentSeen(
-                per_lead=float(own.mean()) if len(own) else 0.0,
+                per_lead=float(own.mean()) if len(own) else np.nan,
                 usual=usual,
                 p=means_differ(own, others) if is_judged else 1.0,
             )

@@ -128,4 +128,7 @@ def twins(names: Sequence[str], had: PackedBits, i: int) -> str:
     """Format an activity, with up to two others that exactly the same leads had."""
     same = [k for k in range(len(names)) if k != i and (had[k] == had[i]).all()]
     *first, last = (quoted_name(names[k]) for k in (i, *same[: MOST_TWINS - 1]))
+    n_more = len(same) - (MOST_TWINS - 1)
+    if n_more > 0:
+        return f"{', '.join([*first, last])} and {n_more:,} more that the same leads have"
     return f"{', '.join(first)} and {last}" if first else last

@@ -64,7 +64,7 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
         return [Section(DRIVERS, (learned_words(learned),))], warnings
     age = "now"
     if rows.has_times:
-        age = "a week after creation, or at creation if closed by then"
+        age = "a week after creation; at creation if they closed or the records end before then"
     about = f"{len(chosen):,} leads, scored {age}"
     if len(chosen) < len(rows):
         about += f"; a random sample of {len(rows):,}"

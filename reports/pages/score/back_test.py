@@ -1,6 +1,5 @@
 """The scores of one horizon ago, compared with the outcomes since then."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -70,7 +69,8 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
     misstated = _misstated_average(probability, label, about)
     factor = probability.mean() / label.mean()
     if misstated and not 1 / USELESS_FACTOR < factor < USELESS_FACTOR:
-        text += unlearned_age((before.as_of - rows.created[before.lead])[chosen], card)
+        age = (before.as_of - rows.created[before.lead])[chosen]
+        text += unlearned_age(age, rows.scorer.pipeline.age_days if rows.scorer else None)
     margin = logit(np.clip(probability, 1e-12, 1 - 1e-12))
     bins, best = reliability(margin, label, weight, lead), gains(margin, label, weight, lead)
     figures = [
@@ -81,31 +81,35 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
     return Section(heading, (text,), tuple(figures)), takeaways
 
 
-def unlearned_age(age: Ints, card: ModelCard) -> str:
+def unlearned_age(age: Ints, learned: tuple[float, float] | None) -> str:
     """Return a sentence if most leads are older than all that the model has learned from.
 
     Parameters
     ----------
     age : ndarray of int64, shape (n,)
         The age of the leads when they were scored, in microseconds.
-    card : ModelCard
+    learned : tuple of two floats, or None
+        The ages of the youngest and the oldest lead that the model learned from, in days.
 
     Returns
     -------
     str
-        With a space before it; empty if most leads are younger.
+        With a space before it; empty if most leads are younger, or the ages are not known.
     """
-    learned = [row["age_days"] for row in card.test.get("by_age", ())]
-    oldest = max(learned, default=math.inf)
+    if learned is None:
+        return ""
+    youngest, oldest = learned
     is_older = age > (oldest + OLDER_DAYS) * DAY
     if is_older.mean() < 0.5:
         return ""
     older = of_words(share_of(int(is_older.sum()), len(is_older)))
-    ages = " and ".join(f"{days:g}" for days in learned)
+    ages = f"leads that were {youngest:.0f} to {oldest:.0f}{NO_BREAK}days old"
+    if oldest < 1:
+        ages = "leads at their creation only"
     return (
         f" Its predicted chances do not fit these leads: {older} of them were older than "
-        f"any lead that it learned from; it learned from leads of {ages}{NO_BREAK}days. Name more "
-        "ages in [learn] moments_days, and train again."
+        f"any lead that it learned from. It learned from {ages}. Name more ages in [learn] "
+        "moments_days, and train again."
     )
 
 

@@ -57,7 +57,10 @@ def months_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Tak
         [row for row in shares if row.grade == best],
         [row for row in conversions if row.grade == best and _is_shown(row)],
     )
-    about = f"{len(scored):,} leads, scored by today's model as of their creation"
+    n_early = int(rows.is_closed_early[scored.lead].sum())
+    about = f"{len(scored) - n_early:,} leads, scored by today's model as of their creation"
+    if n_early:
+        about += f"; without {n_early:,} already won or lost when created"
     n_months = len(np.unique(months_of(rows.created[scored.lead])))
     cut = cut_words(min(n_months, MOST_MONTHS), n_months, "months", "the newest ones")
     figures = (

@@ -94,8 +94,10 @@ def grades_figure(handovers: Handovers, table: Sequence[HandedRow]) -> Figure:
     total = table[-1]
     about = f"{total.handed:,} leads handed over in the {window_words(handovers)}"
     chart, finding = None, f"{total.handed:,} leads were handed over"
+    note = "The time to the first sales activity is empty if half of the leads have none yet."
     if not handovers.rows.sales:
         columns = tuple(column for column in columns if column.key not in SALES_COLUMNS)
+        note = ""
     elif any(row.worked.n for row in table):
         finding = (
             f"{of_words(total.worked, 0)} of the leads handed over at least 7 days ago are worked "
@@ -110,7 +112,7 @@ def grades_figure(handovers: Handovers, table: Sequence[HandedRow]) -> Figure:
         columns=columns,
         rows=cells,
         chart=chart,
-        note="The time to the first sales activity is empty if half of the leads have none yet.",
+        note=note,
     )
 
 

@@ -104,6 +104,9 @@ def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
     of = f" of those created since {day_name(handovers.rows.since)}" if handovers.is_cut else ""
     finding = f"{n / len(weeks):,.0f} leads a week{of} are handed over"
     about = _about_weeks(weeks)
+    worked = ""
+    if handovers.rows.sales:
+        worked = "Worked: leads handed over in the week; empty if that is less than 7 days ago. "
     chart = None
     if not grades:
         points = [
@@ -133,8 +136,8 @@ def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
         ),
         rows=tuple(week.cells() for week in weeks),
         chart=chart,
-        note="Worked: leads handed over in the week; empty if that is less than 7 days ago. "
-        f"Converted: leads handed over {handovers.rows.horizon_days:g}{NO_BREAK}days before.",
+        note=f"{worked}Converted: leads handed over {handovers.rows.horizon_days:g}{NO_BREAK}days "
+        "before.",
     )
 
 

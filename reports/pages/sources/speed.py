@@ -43,7 +43,10 @@ def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Take
         return Section(heading, needs=needs), ()
     table = _speed_rows(groups, wins, rows.days_to_close)
     known_days = median_interval(rows.days_to_close[wins & has_value(groups)])
-    takeaways = _speed_takeaways(table, known_days or all_days, rows.horizon_days)
+    usual, which = known_days or all_days, "all wins"
+    if usual.n < all_days.n:
+        which = f"the {usual.n:,} wins with a source"
+    takeaways = _speed_takeaways(table, usual, which, rows.horizon_days)
     finding = (
         "No source is clearly faster or slower than the others: half of the wins within "
         f"{rows.horizon_days:g} days come within {duration(all_days.value)}"
@@ -70,7 +73,8 @@ def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Take
             finding,
             about,
             what="Days to win, half of the wins",
-            base=all_days.value,
+            base=usual.value,
+            base_name=f"half of {which} come within {duration(usual.value)}",
             form=",",
         ),
         note=missing_rows_words(len(groups.names) - len(table), "sources without such a win"),
@@ -165,7 +169,7 @@ def _as_shown(days: Contrast, usual: float) -> Contrast:
 
 
 def _speed_takeaways(
-    table: Sequence[SpeedRow], all_days: MedianInterval, horizon_days: float
+    table: Sequence[SpeedRow], usual: MedianInterval, which: str, horizon_days: float
 ) -> tuple[Takeaway, ...]:
     """Return the source whose days to win differ most surely from the others'."""
     first = _clearest(table)
@@ -174,8 +178,8 @@ def _speed_takeaways(
         return ()
     sentence = (
         f"{_speed_finding(first, horizon_days)} (between {duration(days.low)} and "
-        f"{duration(days.high)}; {days.n:,} wins). For all sources this takes "
-        f"{duration(all_days.value)}."
+        f"{duration(days.high)}; {days.n:,} wins). Half of {which} come within "
+        f"{duration(usual.value)}."
     )
     evidence = evidence_of(days, name=first.name)
     return (Takeaway(sentence, evidence, "days_to_win", "sources-speed"),)
