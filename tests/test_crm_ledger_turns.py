@@ -2,7 +2,9 @@
 
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
@@ -40,6 +42,25 @@ def test_thread_that_gives_up_leaves_the_turns_of_the_others() -> None:
         with turns.turn(seconds=0.01) as second:
             assert (first, second) == (True, False)
         with turns.turn(seconds=0.01) as third:
+            assert not third
+    with turns.turn(seconds=0) as last:
+        assert last
+
+
+def test_turn_that_comes_just_as_the_wait_ends_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns()
+    first = ExitStack()
+    first.enter_context(turns.turn(seconds=1))
+    give_up = turns._given_up
+
+    def end_the_first_turn_and_give_up(own: Lock) -> bool:
+        first.close()
+        return give_up(own)
+
+    monkeypatch.setattr(turns, "_given_up", end_the_first_turn_and_give_up)
+    with turns.turn(seconds=0.01) as second:
+        assert second
+        with turns.turn(seconds=0) as third:
             assert not third
     with turns.turn(seconds=0) as last:
         assert last
