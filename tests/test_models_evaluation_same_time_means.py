@@ -84,6 +84,23 @@ def test_a_group_whose_share_does_not_change_is_compared_with_all() -> None:
     assert within is group
 
 
+def test_a_share_that_changes_by_chance_only_is_compared_with_all() -> None:
+    _, is_in, period = by_hand([8, 9, 10, 11, 12])
+    values = np.where(np.arange(500) % 2, 12.0, 8.0) * 10.0**period
+    group, within = compared(values, is_in, period)
+    assert group.ratio is not None
+    assert group.ratio > 1.15  # within periods it is 1
+    assert within is group
+
+
+def test_the_unit_of_the_values_does_not_matter() -> None:
+    values, is_in, period = by_hand([10, 30, 50, 70, 90])
+    _, within = compared(values, is_in, period)
+    _, in_millions = compared(values / 1e6, is_in, period)
+    for name in ("ratio", "ratio_low", "ratio_high", "p"):
+        assert getattr(in_millions, name) == pytest.approx(getattr(within, name))
+
+
 def test_a_ratio_that_changes_by_less_than_a_tenth_stays() -> None:
     _, is_in, period = by_hand([10, 30, 50, 70, 90])
     group, within = compared(np.where(is_in, 1.0, 2.0) + np.arange(500) % 2, is_in, period)
@@ -104,6 +121,14 @@ def test_a_group_without_an_interval_gets_none() -> None:
     assert (group.p, group.ratio_low) == (None, None)
     assert within.ratio != group.ratio
     assert (within.p, within.ratio_low, within.ratio_high) == (None, None, None)
+
+
+def test_a_group_that_brings_nothing_at_the_time_of_others_has_no_interval() -> None:
+    values, is_in, period = by_hand([100, 30, 50, 70, 90])
+    group, within = compared(np.where(is_in & (period > 0), 0.0, values), is_in, period)
+    assert group.ratio_low is not None
+    assert (within.ratio, within.ratio_low, within.ratio_high) == (0, None, None)
+    assert within.p is not None
 
 
 def test_sums_of_wins_are_tested_as_wins() -> None:
