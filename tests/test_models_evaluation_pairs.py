@@ -21,6 +21,15 @@ def test_residual_compares_the_share_with_the_expected_one(wins_of_pair: int) ->
     assert not fit.is_same_time.any()
 
 
+def test_residual_of_a_pair_with_few_leads_has_the_spread_of_few_leads() -> None:
+    wins, n = np.array([[10, 10], [10, 2]]), np.array([[1_000, 1_000], [1_000, 2]])
+    fit = fit_pairs(wins[:, :, None], n[:, :, None])
+    expected = fit.expected[1, 1]
+    spread = np.sqrt(2 * expected * (1 - expected))
+    assert spread < 0.2
+    assert fit.residual[1, 1] == pytest.approx((2 - 2 * expected) / spread)
+
+
 def test_pair_without_leads_has_no_residual() -> None:
     n = np.array([[10, 0, 1], [20, 30, 9]])
     wins = np.array([[1, 0, 0], [5, 9, 2]])
@@ -33,6 +42,15 @@ def test_pair_without_leads_has_no_residual() -> None:
     within = fit_pairs(wins[:, :, None] * grows, n_in)
     assert np.isfinite(within.residual).tolist() == has_leads
     assert np.isfinite(within.expected).tolist() == has_leads
+
+
+def test_pair_with_one_lead_is_compared_within_time() -> None:
+    grows = 100 * np.arange(1, 11)
+    n = np.array([[grows[::-1], grows], [grows, [1] + [0] * 9]])
+    fit = fit_pairs(n // 10, n)
+    assert fit.is_same_time[1, 1]
+    assert fit.expected[1, 1] == pytest.approx(0.1, abs=0.001)
+    assert fit.residual[1, 1] == pytest.approx(-0.1 / np.sqrt(0.09), abs=0.001)
 
 
 def growing(effect: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
