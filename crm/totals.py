@@ -64,12 +64,11 @@ class EventTotals:
 
     Attributes
     ----------
-    activities : ActivityTotals or None
-        None if all activities of the lead are listed.
+    activities : ActivityTotals
     n_stages : int
         The number of entries into stages that are not listed. All of them are older than the
         newest listed one.
     """
 
-    activities: ActivityTotals | None = None
-    n_stages: int = 0
+    activities: ActivityTotals
+    n_stages: int

@@ -273,11 +273,7 @@ class FeaturePipeline:
             blocks.append(_lead_times(created, days))
         if self.activities:
             position = history.position[lead]
-            activity_totals = {
-                lead: total.activities
-                for lead, total in history.totals.items()
-                if total.activities is not None
-            }
+            activity_totals = {lead: total.activities for lead, total in history.totals.items()}
             blocks.append(
                 self.activities.compute(
                     history.activities, position, as_of, created, activity_totals

@@ -89,7 +89,7 @@ def test_totals_give_the_features_of_all_events(ledger: Ledger, has_forms: bool)
 
     # The drawn events are the same in each run, so that the counts below are too.
     @settings(
-        max_examples=30,
+        max_examples=50,
         derandomize=True,
         database=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -115,7 +115,6 @@ def test_totals_give_the_features_of_all_events(ledger: Ledger, has_forms: bool)
         listed = {"activities": history.activities, "stages": history.stages}
         computed = features(created, as_of, listed, history.totals)
         assert_equal(computed, features(created, as_of, everything))
-        assert history.totals.activities is not None
         n_listed = sum(row["occurred_at"] <= as_of for row in listed["activities"])
         n_seen = sum(row["occurred_at"] <= as_of for row in everything["activities"])
         assert history.totals.activities.count + n_listed == n_seen
@@ -150,7 +149,6 @@ def test_more_types_than_have_totals_are_a_problem(
     monkeypatch.setattr(long_history, "MOST_GROUPS", 1)
     history = asked(ledger)
     assert history.problem == MANY_TYPES
-    assert history.totals.activities is not None
     by_type = {group.type: group.counts for group in history.totals.activities.groups}
     assert by_type == {"call": (3, 3, 3, 3, 0), None: (4, 4, 4, 4, 0)}
 
@@ -177,7 +175,6 @@ def test_two_long_histories_of_one_lead_are_a_problem(
         history = asked(ledger, lead_id)
         assert history.problem == MANY_FORMS
         assert "only events of the most frequent form count" in history.problem
-        assert history.totals.activities is not None
         assert history.totals.activities.count + len(history.activities) == 4
 
 
@@ -186,7 +183,6 @@ def test_versions_of_an_event_under_two_forms_are_a_problem(ledger: Ledger) -> N
     add(ledger, "7.0", {"activities": [CALL | {"activity_id": "1", "type": "mail"}]})
     history = asked(ledger)
     assert history.problem == OTHER_VERSIONS
-    assert history.totals.activities is not None
     assert history.totals.activities.count + len(history.activities) == 3
 
 
@@ -233,7 +229,7 @@ def test_totals_that_take_too_long_in_all_are_given_up(
         asked(ledger, seconds=0.5)
     assert time.monotonic() - started < 10
     monkeypatch.undo()
-    assert asked(ledger).totals.activities is not None
+    assert asked(ledger).totals.activities.count == 1
 
 
 def test_no_time_limit_remains_on_the_connection(ledger: Ledger) -> None:

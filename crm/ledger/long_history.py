@@ -47,10 +47,10 @@ class LongHistory:
         Why the totals may differ from the features of all events; empty if they cannot differ.
     """
 
-    totals: EventTotals = EventTotals()
-    activities: Sequence[Row] = ()
-    stages: Sequence[Row] = ()
-    problem: str = ""
+    totals: EventTotals
+    activities: Sequence[Row]
+    stages: Sequence[Row]
+    problem: str
 
 
 @dataclass(frozen=True)

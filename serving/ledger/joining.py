@@ -193,9 +193,8 @@ def used_events(lead: LeadCells, as_of: int) -> Used:
     n_stages = sum(row["entered_at"] <= as_of for row in lead.stages)
     if lead.totals is not None:
         n_stages += lead.totals.n_stages
-        groups = lead.totals.activities.groups if lead.totals.activities else ()
-        count += sum(group.counts[0] for group in groups)
-        newest = max([newest, *(group.last for group in groups)])
+        count += lead.totals.activities.count
+        newest = max([newest, *(group.last for group in lead.totals.activities.groups)])
     return Used(
         activities=count,
         newest=time_text(newest) if count else None,
