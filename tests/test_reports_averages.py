@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,11 +14,11 @@ from crm.reading import read_records
 from crm.times import DAY
 from features.attributes.attribute import MISSING_GROUP
 from features.groups import Groups
-from models.evaluation.comparisons import Verdict, contrast
+from models.evaluation.comparisons import Contrast, Verdict, contrast
 from reports.content import Section
 from reports.numbers import duration
-from reports.pages.activities.early import Early
-from reports.pages.activities.looks import Look
+from reports.pages.activities.early import Early, content_column
+from reports.pages.activities.looks import Look, Reported
 from reports.pages.activities.page import activities_page
 from reports.pages.audience import audience_page
 from reports.pages.averages import average_of, group_contrasts
@@ -304,16 +305,60 @@ def test_steps_that_all_leads_take_are_not_counted_as_compared(rows: ReportRows)
     assert f" of {len(judged)} comparisons of a source at a step" in figure.finding
 
 
+def early_with(contrasts: list[Contrast], column: str = "", n_all: int | None = None) -> Early:
+    """Make a comparison of activities that the first, the next … 50 of 2,000 leads had."""
+    had = np.packbits(np.arange(2_000) // 50 == np.arange(len(contrasts))[:, None], axis=1)
+    return Early(
+        heading="Early",
+        slug="early",
+        kind=("call", "calls"),
+        names=[f"call {i}" for i in range(len(contrasts))],
+        look=Look(contrasts=contrasts, wins=320, n=2_000, had=had),
+        column=column,
+        about="2,000 leads",
+        days=7.0,
+        n_all=len(contrasts) if n_all is None else n_all,
+    )
+
+
 def test_the_average_of_early_activities_is_of_all_leads_that_were_open() -> None:
     group = contrast(45, 1_000, 320, 2_000)
     within = replace(group, ratio=0.71, p=0.9, time_value=0.1, time_average=0.14)
-    look = Look(contrasts=[within], wins=320, n=2_000, had=np.zeros((1, 250), dtype=np.uint8))
-    early = Early(
-        "Early", "early", ("call", "calls"), ["call"], look, "", "2,000 leads", 7.0, n_all=1
-    )
-    (figure,) = early.section().figures
+    (figure,) = early_with([within]).section().figures
     expected = (
         "No group differs clearly from the average, 16.0\u00a0% (320 of 2,000); 1 group is "
         "compared with leads of the same time"
     )
     assert figure.finding == expected
+
+
+def test_the_three_most_certain_early_activities_are_takeaways() -> None:
+    early = early_with([contrast(wins, 50, 320, 2_000) for wins in (30, 50, 25, 40, 45)])
+    takeaways = early.takeaways(Reported())
+    assert [takeaway.evidence["name"] for takeaway in takeaways] == ["call 1", "call 4", "call 3"]
+
+
+def test_early_activities_that_are_not_compared_are_last() -> None:
+    low, high = contrast(2, 50, 320, 2_000), contrast(20, 50, 320, 2_000)
+    without_others = replace(high, ratio=None, ratio_low=None, ratio_high=None, p=None, others=0)
+    (figure,) = early_with([without_others, low, high]).section().figures
+    assert [row["name"] for row in figure.rows] == ["call 2", "call 1", "call 0"]
+
+
+def test_the_column_of_contents_is_named_before_those_that_are_left_out() -> None:
+    section = early_with([contrast(20, 50, 320, 2_000)] * 2, column="asset", n_all=3).section()
+    assert section.paragraphs == (
+        "“Content” means the column “asset”.",
+        "The 2 most frequent of 3 calls are compared; 1 is left out.",
+    )
+
+
+@pytest.mark.parametrize(("column", "named"), [("asset", "asset"), ("Content", "")])
+def test_the_column_of_contents_is_named_unless_its_name_says_so(
+    rows: ReportRows, column: str, named: str
+) -> None:
+    activities = rows.project.activities
+    assert activities is not None
+    renamed = msgspec.structs.replace(activities, content=column)
+    project = replace(rows.project, activities=renamed)
+    assert content_column(replace(rows, project=project)) == named

@@ -73,10 +73,11 @@ class Early:
         """Format how many activities or contents are not compared, and why."""
         one, several = self.kind
         parts = []
-        if len(self.names) < self.n_all:
+        n_left_out = self.n_all - len(self.names)
+        if n_left_out:
             parts.append(
                 f"The {len(self.names):,} most frequent of {self.n_all:,} {several} are compared; "
-                f"{self.n_all - len(self.names):,} are left out."
+                f"{n_left_out:,} {'is' if n_left_out == 1 else 'are'} left out."
             )
         n_absent = sum(not group.n for group in self.look.contrasts)
         if n_absent:
