@@ -140,6 +140,14 @@ def test_request_waits_for_attributes_and_events_at_the_same_time(
     assert sorted(begun) == [ATTRIBUTES, EVENTS]
 
 
+@pytest.mark.parametrize("lead_id", [None, " "])
+def test_lead_without_an_id_does_not_wait(lead_id: str | None) -> None:
+    calls = LedgerCalls(None)
+    calls.pending.add(batch(1))
+    waiting = unwritten_leads(calls, [LeadPayload(lead_id=lead_id)])
+    assert asyncio.run(waiting) == set()
+
+
 # -- while the ledger cannot be written
 
 
