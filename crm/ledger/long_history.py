@@ -169,7 +169,7 @@ def _activity_totals(
     numbers = [
         sa.func.count(),
         *(
-            sa.func.coalesce(sa.func.sum(sa.case((at > as_of - days * DAY, 1), else_=0)), 0)
+            sa.func.sum(sa.case((at > as_of - days * DAY, 1), else_=0))
             for days in query.windows_days
         ),
         sa.func.min(at),
