@@ -145,6 +145,7 @@ def test_more_types_than_have_totals_are_a_problem(
         for i in range(2 + (name == "call"))
     ]
     add(ledger, "7", {"activities": rows})
+    monkeypatch.setattr(long_history, "MOST_GROUPS", 3)
     assert asked(ledger).problem == ""
     monkeypatch.setattr(long_history, "MOST_GROUPS", 1)
     history = asked(ledger)
@@ -230,6 +231,19 @@ def test_totals_that_take_too_long_in_all_are_given_up(
     assert time.monotonic() - started < 10
     monkeypatch.undo()
     assert asked(ledger).totals.activities.count == 1
+
+
+def test_slow_totals_that_end_in_time_are_not_given_up(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement = SLOW[ledger.database.engine.dialect.name][1]
+
+    def run_slow(connection: sa.Connection, *_: Any) -> tuple[int, list[Any]]:
+        connection.exec_driver_sql(statement)
+        return 5, []
+
+    monkeypatch.setattr(long_history, "_stage_totals", run_slow)
+    assert asked(ledger).totals.n_stages == 5
 
 
 def test_no_time_limit_remains_on_the_connection(ledger: Ledger) -> None:
