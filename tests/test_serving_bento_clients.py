@@ -40,6 +40,10 @@ def test_client_has_a_method_for_each_call(client: Any, scoring_app: ScoringApp)
     assert client.score.__doc__.startswith("Scores 1 to 1,000 leads")
 
 
+def test_client_offers_no_tasks_because_the_service_has_none(client: Any) -> None:
+    assert not any(hasattr(getattr(client, name), "submit") for name in client.endpoints)
+
+
 def test_client_scores_leads(client: Any) -> None:
     answer = client.score(leads=[LEAD], reasons=1, as_of="2026-01-10T12:00:00Z")
     (scored,) = answer["scores"]
