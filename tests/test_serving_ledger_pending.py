@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +16,13 @@ from typing import Any
 import pytest
 
 from crm.errors import LedgerError
+from crm.lead_ids import id_key
 from crm.ledger.entries import Batch, SentLead
 from crm.ledger.ledger import Ledger
 from serving.calls import Calls
 from serving.errors import RequestError
 from serving.ledger.calls import LedgerCalls
-from serving.ledger.pending import ATTRIBUTES, EVENTS, EVERYTHING, SCORES, PendingWrites
+from serving.ledger.pending import ATTRIBUTES, EVENTS, EVERYTHING, PLACES, SCORES, PendingWrites
 from serving.ledger.score_writer import ScoreWriter
 from serving.ledger.unwritten import unwritten_leads
 from serving.payloads.score import LeadPayload
@@ -221,6 +223,23 @@ def test_only_the_kinds_that_wait_are_waited_for() -> None:
     pending.add(Batch(leads=[(SentLead("100.0", None, {}), 0)]))
     assert pending.is_waiting("100", [ATTRIBUTES])  # another form of the id
     assert not pending.is_waiting("100", [EVENTS])
+
+
+@pytest.mark.parametrize("place", [0, 1, PLACES - 1])
+def test_leads_at_the_ends_of_the_table_wait_like_others(place: int) -> None:
+    lead_ids = (f"L{i}" for i in range(100 * PLACES))
+    lead_id = next(i for i in lead_ids if zlib.crc32(id_key(i).encode()) % PLACES == place)
+    score = dataclasses.replace(given(1), lead_id=lead_id)
+    for kind, entries in (
+        (SCORES, Batch(scores=[score])),
+        (ATTRIBUTES, Batch(leads=[(SentLead(lead_id, None, {}), 0)])),
+        (EVENTS, Batch(activities=[CALL | {"lead_id": lead_id}])),
+    ):
+        pending = PendingWrites()
+        number = pending.add(entries)
+        assert [other for other in EVERYTHING if pending.is_waiting(lead_id, [other])] == [kind]
+        pending.written(number)
+        assert not pending.is_waiting(lead_id, EVERYTHING)
 
 
 def test_killed_worker_is_not_waited_for(tmp_path: Path) -> None:
