@@ -39,6 +39,7 @@ NOT_RUN = {
     "make bench": "a benchmark",
     "make bench-quality": "a benchmark, and it installs packages",
     "make bench-report": "a benchmark",
+    "make bench-long-history": "a benchmark",
     "make bench-serving": "a benchmark",
     "make fuzz": "it takes minutes",
     "make lock": "it needs a package index",
