@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hypothesis
 import pytest
@@ -140,6 +140,13 @@ def read_flat(read: "Read") -> "Read":
     return flat_reader(read)
 
 
+def skip(reason: str) -> NoReturn:
+    """Skip the test on a machine that lacks a program or a right; fail it in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def public_data() -> Path:
     """Return the folder of the public data sets."""
@@ -164,9 +171,7 @@ def postgres_url() -> Iterator[str]:
             else:
                 break
         else:
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(
-                f"no PostgreSQL could be started; {'; '.join(reasons)}"
-            )
+            skip(f"no PostgreSQL could be started; {'; '.join(reasons)}")
         _disable_fsync(url)
         yield url
 
@@ -190,7 +195,7 @@ def pgbouncer(postgres_url: str) -> "Iterator[PgBouncer]":
     from tests.made_pgbouncer import running_pgbouncer
 
     if shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("pgbouncer is not installed")
+        skip("pgbouncer is not installed")
     with (
         tempfile.TemporaryDirectory(prefix="leadscore-") as folder,
         running_pgbouncer(Path(folder), postgres_url, free_port()) as bouncer,

@@ -1,6 +1,5 @@
 """Rules for the attributes, and that `leadscore init` agrees with `leadscore audit`."""
 
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +28,6 @@ from tests.made_drafts import (
     without_line_breaks,
     write_csv,
     yes_or_no,
-)
-
-PUBLIC = os.environ.get("LEADSCORE_PUBLIC_DATA")
-needs_public_data = pytest.mark.skipif(
-    PUBLIC is None, reason="LEADSCORE_PUBLIC_DATA does not name the folder of the public sets"
 )
 
 # --- columns that are known later
@@ -188,7 +182,6 @@ def test_init_and_audit_agree_on_a_simulated_crm(
     assert project.columns.known_later == known_later(of_init) == ["contract_type"]
 
 
-@needs_public_data
 @pytest.mark.parametrize(
     ("name", "files"),
     [
@@ -198,9 +191,9 @@ def test_init_and_audit_agree_on_a_simulated_crm(
     ],
 )
 def test_init_and_audit_agree_on_public_data(
-    tmp_path: Path, audits_of_init: list[Audit], name: str, files: list[str]
+    tmp_path: Path, public_data: Path, audits_of_init: list[Audit], name: str, files: list[str]
 ) -> None:
-    project = drafted_project(tmp_path, [f"{PUBLIC}/{name}/{file}" for file in files])
+    project = drafted_project(tmp_path, [f"{public_data}/{name}/{file}" for file in files])
     (of_init,) = audits_of_init
     assert of_init.attributes
     assert verdicts(of_init) == verdicts(audit_of_command(project))

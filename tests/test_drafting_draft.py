@@ -1,6 +1,5 @@
 """The drafted project file: its text, hostile names, and data sets whose leaks are known."""
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -25,10 +24,6 @@ from tests.made_drafts import (
 )
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PUBLIC = os.environ.get("LEADSCORE_PUBLIC_DATA")
-needs_public_data = pytest.mark.skipif(
-    PUBLIC is None, reason="LEADSCORE_PUBLIC_DATA does not name the folder of the public sets"
-)
 
 # --- hostile names
 
@@ -189,9 +184,8 @@ def test_draft_of_a_simulation_equals_its_own_project(
     assert len(records.leads) == 2_000
 
 
-@needs_public_data
-def test_xeducation_leaks_are_set_aside(tmp_path: Path) -> None:
-    _, project, _ = draft(tmp_path, [f"{PUBLIC}/xeducation/Leads.csv"])
+def test_xeducation_leaks_are_set_aside(tmp_path: Path, public_data: Path) -> None:
+    _, project, _ = draft(tmp_path, [f"{public_data}/xeducation/Leads.csv"])
     filled_during_the_sales_call = {
         "What is your current occupation",
         "What matters most to you in choosing a course",
@@ -202,9 +196,8 @@ def test_xeducation_leaks_are_set_aside(tmp_path: Path) -> None:
     assert project.columns.nothing == ["unknown", "Select"]
 
 
-@needs_public_data
-def test_xeducation_roles_are_found(tmp_path: Path) -> None:
-    _, project, records = draft(tmp_path, [f"{PUBLIC}/xeducation/Leads.csv"])
+def test_xeducation_roles_are_found(tmp_path: Path, public_data: Path) -> None:
+    _, project, records = draft(tmp_path, [f"{public_data}/xeducation/Leads.csv"])
     assert roles_of(project.leads) == {
         "lead_id": "Prospect ID",
         "order": "Lead Number",
@@ -214,9 +207,8 @@ def test_xeducation_roles_are_found(tmp_path: Path) -> None:
     assert len(records.outcomes) == 9_240
 
 
-@needs_public_data
-def test_bank_marketing_leak_is_set_aside(tmp_path: Path) -> None:
-    source = f"{PUBLIC}/bank_marketing/bank-additional-full.csv.gz"
+def test_bank_marketing_leak_is_set_aside(tmp_path: Path, public_data: Path) -> None:
+    source = f"{public_data}/bank_marketing/bank-additional-full.csv.gz"
     text, project, records = draft(tmp_path, [source])
     assert roles_of(project.leads) == {"outcome": "y"}
     assert '# order = "rows"' in text
@@ -224,9 +216,8 @@ def test_bank_marketing_leak_is_set_aside(tmp_path: Path) -> None:
     assert len(records.outcomes) == 41_188
 
 
-@needs_public_data
-def test_bpic2012_tables_are_found(tmp_path: Path) -> None:
-    sources = sorted(str(path) for path in Path(str(PUBLIC), "bpic2012").iterdir())
+def test_bpic2012_tables_are_found(tmp_path: Path, public_data: Path) -> None:
+    sources = sorted(str(path) for path in (public_data / "bpic2012").iterdir())
     text, project, records = draft(tmp_path, sources)
     leads, activities, outcomes = map(
         roles_of, (project.leads, project.activities, project.outcomes)

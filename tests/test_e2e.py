@@ -99,17 +99,14 @@ class Journey:
 
 @pytest.fixture(scope="module", params=CASES)
 def journey(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, public_data: Path
 ) -> Iterator[Journey]:
-    data = os.environ.get("LEADSCORE_PUBLIC_DATA")
-    if not data:
-        pytest.skip("LEADSCORE_PUBLIC_DATA does not name the folder of the public data sets")
     case = CASES[request.param]
     home = tmp_path_factory.mktemp(request.param)
-    environment = isolated_environment(home) | {"LEADSCORE_PUBLIC_DATA": data}
+    environment = isolated_environment(home) | {"LEADSCORE_PUBLIC_DATA": str(public_data)}
     project = home / case.example
     shutil.copy(HERE / "examples" / case.example, project)
-    source = Path(data) / case.source
+    source = public_data / case.source
     trained = json.loads(command("train", "-p", project, "--json", env=environment).stdout)
     command("score", source, "-o", home / "scored.csv", "-p", project, env=environment)
     built = json.loads(command("build", "-p", project, "--json", env=environment).stdout)
@@ -352,19 +349,18 @@ BPIC_AUC = {0.0: 0.63, 1.0 / 24: 0.71, 1.0: 0.69, 7.0: 0.71, 14.0: 0.81}
 
 
 @pytest.fixture(scope="module")
-def bank_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def bank_log(
+    tmp_path_factory: pytest.TempPathFactory, public_data: Path
+) -> Iterator[dict[str, Any]]:
     """Train on a bank's applications with their real activities, score offline, and serve."""
-    data = os.environ.get("LEADSCORE_PUBLIC_DATA")
-    if not data:
-        pytest.skip("LEADSCORE_PUBLIC_DATA does not name the folder of the public data sets")
     home = tmp_path_factory.mktemp("bpic2012")
-    environment = isolated_environment(home) | {"LEADSCORE_PUBLIC_DATA": data}
+    environment = isolated_environment(home) | {"LEADSCORE_PUBLIC_DATA": str(public_data)}
     project = home / "bpic2012.toml"
     shutil.copy(HERE / "examples" / "bpic2012.toml", project)
     trained = json.loads(command("train", "-p", project, "--json", env=environment).stdout)
     command(
         "score",
-        f"{data}/bpic2012/leads.csv",
+        f"{public_data}/bpic2012/leads.csv",
         "-o",
         home / "scored.csv",
         "-p",
@@ -384,8 +380,8 @@ def bank_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
                 "trained": trained,
                 "url": url,
                 "scored": pd.read_csv(home / "scored.csv", dtype={"lead_id": str}),
-                "leads": pd.read_csv(f"{data}/bpic2012/leads.csv", dtype=str),
-                "activities": pd.read_csv(f"{data}/bpic2012/activities.csv.gz", dtype=str),
+                "leads": pd.read_csv(f"{public_data}/bpic2012/leads.csv", dtype=str),
+                "activities": pd.read_csv(f"{public_data}/bpic2012/activities.csv.gz", dtype=str),
             }
 
 

@@ -1,7 +1,6 @@
 """Every kind of scorer keeps every law of `tests/checks.py`."""
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,14 +41,15 @@ MakeSubject = Callable[[str, bool, str], Subject]
 
 
 @pytest.fixture(scope="module")
-def make_subject(tmp_path_factory: pytest.TempPathFactory) -> MakeSubject:
+def make_subject(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> MakeSubject:
     """Return a function that fits a scorer once and returns it with leads to score."""
 
     @functools.cache
     def data(source: str, has_history: bool) -> tuple[Project, Records, Moments]:
         if source == "xeducation":
-            if not os.environ.get("LEADSCORE_PUBLIC_DATA"):
-                pytest.skip("LEADSCORE_PUBLIC_DATA does not name the folder of the public data")
+            request.getfixturevalue("public_data")
             project = load_project(XEDUCATION)
             records = newest_leads(read_records(project), 1_500)
         else:

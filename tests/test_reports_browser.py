@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -20,6 +20,7 @@ from reports.content import Report
 from reports.forms.folder import write_report
 from reports.forms.html import MOST_ROWS
 from reports.report import build_report
+from tests.conftest import skip
 from tests.fonts import only_font
 from tests.made_reports import HOSTILE, hostile_report, made_report
 
@@ -31,13 +32,6 @@ A4_LESS_MARGINS = 1_009  # pixels of 1/96 inch: a taller figure cannot stay whol
 
 Observations = dict[str, Any]  # what tests/browser/visit.mjs prints
 Visit = Callable[[Report, str], Observations]
-
-
-def skip(reason: str) -> NoReturn:
-    """Skip the test on a machine that lacks a program; fail it in CI."""
-    if os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")

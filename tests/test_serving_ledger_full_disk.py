@@ -21,6 +21,7 @@ from crm.ledger.ledger import Ledger
 from serving.errors import RequestError
 from serving.ledger.calls import LedgerCalls
 from serving.served_model import ServedModel
+from tests.conftest import skip
 from tests.made_ledgers import (
     call,
     ids_of_batches,
@@ -83,7 +84,7 @@ def small_disk() -> Iterator[Path]:
         try:
             subprocess.run(mount, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"no file system can be mounted here: {error}")
+            skip(f"no file system can be mounted here: {error}")
         try:
             (folder / "ballast").write_bytes(bytes(2 << 20))
             yield folder
