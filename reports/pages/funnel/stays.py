@@ -73,7 +73,7 @@ def stays_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
         ((name, stay) for name, stay in stays if stay.n >= FEWEST_LEADS),
         key=lambda item: -item[1].value,
     )
-    finding, takeaways = "There is no stage in which leads clearly stay longest", []
+    finding, takeaways = "No stage has clearly the longest stays", []
     if len(ranked) > 1 and ranked[0][1].low > ranked[1][1].high:
         (slowest, stay), (next_slowest, next_stay) = ranked[:2]
         finding = (
