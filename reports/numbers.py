@@ -12,30 +12,29 @@ MOST_DIGITS = 4  # of a share
 
 
 def percent(share: float, digits: int = 1) -> str:
-    r"""Write a share, 0 … 1.
+    r"""Write a share, 0 … 1, with more digits if it would be 0 % or 100 % and is neither.
 
     Examples
     --------
     >>> percent(0.1234) == "12.3\u00a0%"
     True
+    >>> [percent(share, 0).replace("\xa0", " ") for share in (0.0, 0.0026, 0.9996, 1.0)]
+    ['0 %', '0.3 %', '99.96 %', '100 %']
     """
+    if 0 < share < 1:
+        enough = (n for n in range(digits, MOST_DIGITS + 1) if 0 < round(100 * share, n) < 100)
+        digits = next(enough, digits)
     return f"{100 * share:.{digits}f}{NO_BREAK}%"
 
 
 def counted_share(share: float, x: float | None, n: float | None, digits: int = 1) -> str:
     r"""Write a share with the counts behind it, if they are known.
 
-    It has more digits if it would be written as 0 % or 100 % and is neither.
-
     Examples
     --------
     >>> counted_share(0.25, 10, 40).replace("\xa0", " "), counted_share(0.25, None, None)
     ('25.0 % (10 of 40)', '25.0\xa0%')
-    >>> counted_share(4 / 1_513, 4, 1_513, digits=0).replace("\xa0", " ")
-    '0.3 % (4 of 1,513)'
     """
-    while digits < MOST_DIGITS and 0 < share < 1 and round(100 * share, digits) in (0, 100):
-        digits += 1
     text = percent(share, digits)
     return text if x is None or n is None else f"{text} ({x_of_n(x, n)})"
 

@@ -89,4 +89,4 @@ def test_page_says_that_no_model_can_be_trained() -> None:
 
 def test_share_filled_is_100_percent_only_if_every_cell_is_filled() -> None:
     nearly = CheckedColumn("a", "attribute", "", "text", "", 99_999, 1, 0, 2)
-    assert share_filled(nearly, 100_000) == "99.9\u00a0%"
+    assert share_filled(nearly, 100_000) == "99.999\u00a0%"

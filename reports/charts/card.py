@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from models.evaluation.comparisons import FEWEST_LEADS
-from reports.numbers import age_of, percent, x_of_n
+from reports.numbers import age_of, counted_share, percent, x_of_n
 
 BLUE, GREY, ORANGE = "#0072B2", "#767676", "#D55E00"  # colour-blind people can tell them apart
 CLEAR, UNCLEAR = "clear difference", "no clear difference"
@@ -218,7 +218,7 @@ def grades_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerCh
 
 
 def _won(row: Mapping[str, Any]) -> str:
-    return f"{percent(row['won'], 0)} ({row['wins']:,} of {row['n']:,})"
+    return counted_share(row["won"], row["wins"], row["n"], digits=0)
 
 
 def ages_chart(rows: Sequence[Mapping[str, Any]], subject: str) -> alt.LayerChart:

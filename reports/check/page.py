@@ -172,9 +172,7 @@ def use_of(column: CheckedColumn) -> str:
 
 def share_filled(column: CheckedColumn, rows: int) -> str:
     """Return the share of filled cells."""
-    if column.filled in (0, rows):
-        return percent(column.filled / max(1, rows), 0)
-    return percent(min(0.999, max(0.001, column.filled / rows)))
+    return percent(column.filled / max(1, rows), 0 if column.filled in (0, rows) else 1)
 
 
 def range_of(column: CheckedColumn) -> str:
