@@ -23,6 +23,7 @@ from models.fitting.logistic import fit_logistic
 from models.fitting.split import Split, hold_out, without_test
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
+from training.autologging import autologging_disabled
 from training.describe import EvaluatedModel, Findings, describe
 from training.fit import (
     NO_SELECTION_SETS,
@@ -89,6 +90,7 @@ class Trained:
         return {"test": self.evaluated_model.test, **self.evaluated_model.baselines}
 
 
+@autologging_disabled()
 def train(
     project: Project,
     records: Records,
