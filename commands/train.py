@@ -125,9 +125,13 @@ def train_and_track(
 
 def show_training(outcome: Outcome) -> None:
     """Print what was learned, how good the model is, and whether it is the champion."""
-    from commands.terminal.training import training_summary
+    from commands.terminal.training import training_summary, tuned_settings
 
     out.print(training_summary(outcome.trained.scorer.card), soft_wrap=True)
+    settings = tuned_settings(outcome.trained.trials)
+    if settings:
+        out.print("To train with these settings again, write them into the project file:")
+        out.print(f"\n{settings}\n", markup=False, soft_wrap=True)
     out.print(_standing(outcome.tracked, outcome.standing), soft_wrap=True)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import fields
 
 from crm.errors import ConfigError
@@ -32,6 +33,7 @@ from crm.project_keys import (
     SettingsSections,
     TableKeys,
     TargetKeys,
+    TreesKeys,
 )
 from crm.suggest import nearest
 from crm.tables import TABLES
@@ -50,6 +52,7 @@ __all__ = [
     "ScaleKeys",
     "TableKeys",
     "TargetKeys",
+    "TreesKeys",
     "expand_variables",
     "load_project",
     "role_columns",
@@ -120,7 +123,7 @@ def load_project(path: Path) -> Project:
             {name: content for name, content in raw.items() if name not in TABLES}, SettingsSections
         )
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path.name}: {_in_toml_terms(str(error))}.") from None
+        raise ConfigError(f"{path.name}: {_in_toml_terms(str(error), raw)}.") from None
     project = Project(
         path=path.resolve(),
         text=text,
@@ -200,15 +203,22 @@ def _check_names(file: str, raw: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{file}: `{section}` must be a section, [{section}], not a single value."
             )
-        keys = [key.name for key in fields(sections[section])]
-        for key in content:
-            if key not in keys:
-                raise ConfigError(
-                    f"{file}: unknown key `{key}` in [{section}].\n{nearest(key, keys)}"
-                )
+        _check_keys(file, section, content, sections[section])
     for section in ("project", "leads", "learn"):
         if section not in raw:
             raise ConfigError(f"{file}: the section [{section}] is missing. It is required.")
+
+
+def _check_keys(file: str, section: str, content: Mapping[str, Any], keys: type[Struct]) -> None:
+    types = {key.name: key.type for key in fields(keys)}
+    for key, value in content.items():
+        if key not in types:
+            raise ConfigError(
+                f"{file}: unknown key `{key}` in [{section}].\n{nearest(key, list(types))}"
+            )
+        is_section = isinstance(types[key], type) and issubclass(types[key], Struct)
+        if is_section and isinstance(value, Mapping):
+            _check_keys(file, f"{section}.{key}", value, types[key])
 
 
 def _ledger_url(keys: LedgerKeys) -> str | None:
@@ -227,8 +237,8 @@ _KINDS = {
 }
 
 
-def _in_toml_terms(message: str) -> str:
-    """Rewrite an error message of msgspec: name the section and the key instead of a path."""
+def _in_toml_terms(message: str, raw: Mapping[str, Any]) -> str:
+    """Rewrite an error message of msgspec: name the section, the key and its value."""
     problem, _, path = message.partition(" - at `$")
     path = path.rstrip("`").strip(".")
     problem = problem.replace("Object missing required field", "missing required key")
@@ -238,5 +248,15 @@ def _in_toml_terms(message: str) -> str:
     problem = re.sub(r"`([a-z]+)(?: \| null)?`", lambda kind: _KINDS.get(kind[1], kind[0]), problem)
     if not path:
         return problem
-    section, _, key = path.partition(".")
+    value: Any = raw
+    sections = []
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+        if not isinstance(value, Mapping):
+            break
+        sections.append(name)
+    section = ".".join(sections) or path.partition(".")[0]
+    key = path.removeprefix(section).removeprefix(".")
+    if isinstance(value, int | float) and " got " not in problem:
+        problem += f", got {value}"
     return f"[{section}] {key}: {problem}" if key else f"[{section}]: {problem}"

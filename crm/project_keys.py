@@ -6,7 +6,7 @@ Other modules import these names from `crm.project`.
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -81,6 +81,29 @@ class LedgerKeys(Struct, frozen=True, forbid_unknown_fields=True):
     url: str | None = None
 
 
+class TreesKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[learn.trees]`: settings of the boosted trees, in place of the defaults.
+
+    Tuning searches them. The names are those of LightGBM's parameters.
+    """
+
+    learning_rate: Annotated[float, Meta(ge=0.001, le=1)] | None = None
+    num_leaves: Annotated[int, Meta(ge=2, le=256)] | None = None
+    min_data_in_leaf: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    feature_fraction: Annotated[float, Meta(ge=0.01, le=1)] | None = None
+    bagging_fraction: Annotated[float, Meta(ge=0.1, le=1)] | None = None
+    lambda_l2: Annotated[float, Meta(ge=0, le=10_000)] | None = None
+    cat_smooth: Annotated[float, Meta(ge=0, le=10_000)] | None = None
+    max_cat_to_onehot: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    extra_trees: bool | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that the file sets."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: value for name, value in values.items() if value is not None}
+
+
 class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """`[learn]`: what counts as won, within how many days, from which moments."""
 
@@ -95,6 +118,7 @@ class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
     rising: list[str] = field(default_factory=list)
     falling: list[str] = field(default_factory=list)
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    trees: TreesKeys = field(default_factory=TreesKeys)
 
 
 class ScaleKeys(Struct, frozen=True, forbid_unknown_fields=True):

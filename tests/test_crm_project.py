@@ -234,6 +234,30 @@ REFUSED = {
         ("= 30", "= 30\n[scale]\nbase = 0.1"),
         r"unknown key `base` in \[scale\]\.\nDid you mean `base_rate`\?",
     ),
+    "an unknown setting of the trees": (
+        ("= 30", "= 30\n[learn.trees]\nmax_leaves = 7"),
+        r"unknown key `max_leaves` in \[learn\.trees\]\.\nDid you mean `num_leaves`\?",
+    ),
+    "an unknown target": (
+        ("= 30", "= 30\n[report.targets]\nwon_shares = {A = 0.2}"),
+        r"unknown key `won_shares` in \[report\.targets\]\.\nDid you mean `won_share`\?",
+    ),
+    "too high a learning rate": (
+        ("= 30", "= 30\n[learn.trees]\nlearning_rate = 1.5"),
+        r"leadscore\.toml: \[learn\.trees\] learning_rate: Expected a number <= 1\.0, got 1\.5\.",
+    ),
+    "half a leaf": (
+        ("= 30", "= 30\n[learn.trees]\nnum_leaves = 7.5"),
+        r"\[learn\.trees\] num_leaves: Expected a whole number, got a number\.",
+    ),
+    "a single leaf": (
+        ("= 30", "= 30\ntrees = {num_leaves = 1}"),
+        r"\[learn\.trees\] num_leaves: Expected a whole number >= 2, got 1\.",
+    ),
+    "trees that are not a section": (
+        ("= 30", "= 30\ntrees = 7"),
+        r"\[learn\] trees: Expected a section, got a whole number",
+    ),
     "a column of two kinds": (
         ("= 30", '= 30\n[columns]\nnumber = ["Age"]\ncategory = ["Age"]'),
         r"\['Age'\] cannot be in both `number` and `category` of `\[columns\]`",

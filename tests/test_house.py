@@ -28,6 +28,7 @@ from crm.project import (
     ReportKeys,
     ScaleKeys,
     TargetKeys,
+    TreesKeys,
 )
 from crm.tables import TABLES
 from features.dictionary import data_dictionary
@@ -41,6 +42,7 @@ SECTIONS = {
     "project": ProjectKeys,
     "ledger": LedgerKeys,
     "learn": LearnKeys,
+    "learn.trees": TreesKeys,
     "columns": ColumnsKeys,
     "scale": ScaleKeys,
     "report": ReportKeys,
@@ -146,7 +148,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 def test_every_key_of_the_project_file_is_documented() -> None:
     in_docs = {name: set(rows) for name, rows in documented_defaults("project-file.md").items()}
     for section, keys in SECTIONS.items():
-        assert in_docs[section] == {*keys.__struct_fields__} - {"targets"}, section
+        assert in_docs[section] == {*keys.__struct_fields__} - {"targets", "trees"}, section
     columns = {column.name for table in TABLES.values() for column in table.columns}
     (tables,) = (keys for section, keys in in_docs.items() if section.startswith("leads]"))
     assert (

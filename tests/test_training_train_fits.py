@@ -190,9 +190,9 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     collected: list[dict[str, Any]] = []
 
     def tune(
-        older: Any, newer: Any, *, minutes: float, seed: int, on_trial: Any
+        older: Any, newer: Any, *, minutes: float, seed: int, start: Any, on_trial: Any
     ) -> tuple[Mapping[str, Any], tuple[Trial, ...]]:
-        collected.append({"older": older, "newer": newer, "minutes": minutes})
+        collected.append({"older": older, "newer": newer, "minutes": minutes, "start": start})
         for trial in TRIALS:
             on_trial(trial, (trial.number + 1) / len(TRIALS))
         return BEST, TRIALS
@@ -221,7 +221,7 @@ def test_model_uses_the_best_parameters(tmp_path: Path, searches: list[dict[str,
     assert set(re.findall(r"num_leaves=(\d+)", trees.text)) <= {"1", "2"}
 
     (search,) = searches
-    assert search["minutes"] == 3
+    assert (search["minutes"], search["start"]) == (3, {})
     searched_leads = {*search["older"].lead, *search["newer"].lead}
     assert searched_leads.isdisjoint(trained.split.test.lead)
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+import training.train
+from commands.terminal.training import tuned_settings
 from crm.errors import ConfigError
 from crm.project import Project, load_project
 from crm.reading import read_records
@@ -22,6 +24,7 @@ from tests.made_trainings import (
     write_export,
 )
 from training.train import train
+from training.tuning import Trial
 
 SIZES = range(-50, 300, 25)
 
@@ -163,3 +166,26 @@ def test_leads_without_order_are_held_out_at_random(tmp_path: Path) -> None:
     assert card.test["how"] == "random 20% of leads, because the project names no time or order"
     assert any("expect worse figures for newer leads" in note for note in card.notes)
     assert card.test["base_rate"] == pytest.approx(card.learned_from["base_rate"], abs=0.02)
+
+
+# -- settings of the trees -----------------------------------------------------------------
+
+
+def test_tuned_version_can_be_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, records = write_export(tmp_path, small_leads(400))
+    found = {"num_leaves": 5, "learning_rate": 0.1234567890123, "extra_trees": True}
+    trials = (Trial(0, {}, 0.6, "complete", 1.0), Trial(1, found, 0.5, "complete", 1.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(training.train, "tune", lambda *sets, **options: (found, trials))
+        tuned = train(project, records, now=NOW, tune_minutes=1)
+    section = tuned_settings(tuned.trials)
+    again = train(append(project, f"\n{section}\n"), records, now=NOW)
+    assert again.scorer.estimator == tuned.scorer.estimator
+    assert again.scorer.calibration == tuned.scorer.calibration
+    parameters = again.scorer.card.estimator["parameters"]
+    assert parameters == tuned.scorer.card.estimator["parameters"]
+    assert parameters["learning_rate"] == 0.1234567890123
+    default = train(project, records, now=NOW)
+    assert default.scorer.estimator != again.scorer.estimator

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from crm.project import TreesKeys
 from models.fitting.blend import BlendClassifier, BlendSettings, Examples
 from models.fitting.trees import TREE_PARAMETERS
 from training import tuning
@@ -158,6 +159,14 @@ def test_defaults_are_kept_if_no_trial_is_better(
     assert len(trials) > 5
 
 
+def test_search_starts_with_the_settings_of_the_project_file(fake_losses: FakeLosses) -> None:
+    folds = fake_losses(lambda parameters: 0.5)
+    start = {"num_leaves": 5}
+    parameters, (trial,) = tune(draw(200), draw(60, 1), minutes=0, seed=0, start=start)
+    assert parameters == trial.parameters == start
+    assert [used for used, _ in folds] == [start] * 5
+
+
 def test_hopeless_trial_is_pruned(monkeypatch: pytest.MonkeyPatch, fake_losses: FakeLosses) -> None:
     folds = fake_losses(lambda parameters: 5.0 if parameters.get("extra_trees") else 0.4)
     _, trials = search(monkeypatch, 40)
@@ -192,7 +201,8 @@ def test_every_trial_has_valid_parameters(
             assert low <= trial.parameters[name] <= high, name
         assert trial.state in ("complete", "pruned")
         assert (trial.log_loss is None) == (trial.state == "pruned")
-    assert RANGES.keys() - {"extra_trees"} <= TREE_PARAMETERS.keys()
+    assert RANGES.keys() <= TREE_PARAMETERS.keys()
+    assert RANGES.keys() == {*TreesKeys.__struct_fields__}
 
 
 def test_same_seed_tries_the_same_parameters(

@@ -138,7 +138,7 @@ def describe(
         baselines={name: baseline.to_json() for name, baseline in evaluated_model.baselines.items()}
         if evaluated_model
         else {},
-        estimator=_estimator(findings, seed),
+        estimator=_estimator(findings, project),
         digests=dict(records.digests),
         versions=_versions(),
         notes=_notes(records, findings, now),
@@ -218,7 +218,7 @@ def _fairness(
     )
 
 
-def _estimator(findings: Findings, seed: int) -> dict[str, Any]:
+def _estimator(findings: Findings, project: Project) -> dict[str, Any]:
     final, settings = findings.final, findings.final.settings
     if isinstance(final.estimator, BaseRate) or settings is None:
         moments = findings.moments
@@ -232,10 +232,10 @@ def _estimator(findings: Findings, seed: int) -> dict[str, Any]:
             "high": high,
         }
     tuning: dict[str, Any] = {}
-    best_parameters: Mapping[str, Any] = {}
+    parameters: Mapping[str, Any] = project.learn.trees.parameters
     if findings.trials:
         best_trial = best_of(findings.trials)
-        best_parameters = best_trial.parameters
+        parameters = best_trial.parameters
         tuning = {
             "settings_tried": len(findings.trials),
             "log_loss_of_the_best": best_trial.log_loss,
@@ -250,7 +250,7 @@ def _estimator(findings: Findings, seed: int) -> dict[str, Any]:
         "logistic_strength": settings.strength,
         "logistic_reach": settings.reach,
         "rounds": settings.rounds,
-        "parameters": TREE_PARAMETERS | dict(best_parameters) | {"seed": seed},
+        "parameters": TREE_PARAMETERS | dict(parameters) | {"seed": project.learn.seed},
         **tuning,
         "calibration_slope": final.calibration.slope,
         "calibration_intercept": final.calibration.intercept,

@@ -242,14 +242,19 @@ def tuned_parameters(
     project: Project,
     minutes: float | None,
     progress: Progress = lambda what, share: None,
-) -> tuple[Mapping[str, Any] | None, tuple[Trial, ...]]:
-    """Search for better settings of the trees, if `minutes` and the selection sets allow it."""
+) -> tuple[Mapping[str, Any], tuple[Trial, ...]]:
+    """Search for better settings of the trees, if `minutes` and the selection sets allow it.
+
+    Without a search, they are those of `[learn.trees]`.
+    """
+    declared = project.learn.trees.parameters
     if not minutes or selection is NO_SELECTION_SETS:
-        return None, ()
+        return declared, ()
     return tune(
         *selection,
         minutes=minutes,
         seed=project.learn.seed,
+        start=declared,
         on_trial=lambda trial, share: progress(f"Tuning: setting {trial.number + 1}", share),
     )
 

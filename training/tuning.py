@@ -23,9 +23,9 @@ class Trial:
     Attributes
     ----------
     number : int
-        From 0, in the order of the trials; trial 0 has the defaults.
+        From 0, in the order of the trials; trial 0 has the settings of the project file.
     parameters : mapping of str to number
-        Parameters for LightGBM.
+        Parameters for LightGBM that replace the defaults.
     log_loss : float or None
         The mean of the log loss on held-out folds of the older leads and that on the newest
         leads; None if the trial was stopped early.
@@ -47,6 +47,7 @@ def tune(
     *,
     minutes: float,
     seed: int,
+    start: Mapping[str, Any] | None = None,
     on_trial: OnTrial = lambda trial, share: None,
 ) -> tuple[Mapping[str, Any], tuple[Trial, ...]]:
     """Try settings of the trees until the time is over.
@@ -61,8 +62,10 @@ def tune(
     older, newer : Examples
         The selection sets of `training.fit.selection_sets`.
     minutes : float
-        After this time no further fold is fitted, except those of the defaults.
+        After this time no further fold is fitted, except those of trial 0.
     seed : int
+    start : mapping, optional
+        The parameters of trial 0, in place of the defaults.
     on_trial : callable, optional
         Called after each trial with the trial and the share of the time that is used.
 
@@ -71,7 +74,7 @@ def tune(
     parameters : mapping
         Parameters of the best trial.
     trials : tuple of Trial
-        All trials, at least the defaults.
+        All trials, at least trial 0.
 
     References
     ----------
@@ -87,7 +90,7 @@ def tune(
 
     def objective(trial: "optuna.Trial") -> float:
         started = time.monotonic()
-        parameters = _suggest(trial) if trial.number else {}
+        parameters = _suggest(trial) if trial.number else dict(start or {})
         losses: list[float] = []
         value, state = None, "pruned"
         try:

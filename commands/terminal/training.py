@@ -1,7 +1,8 @@
 """Formats a training, and the scores that the service returned in the demo."""
 
+import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +14,7 @@ from commands.terminal.tables import new_table
 from models.card import ModelCard
 from models.evaluation.metrics import MODEL_METRICS
 from reports.numbers import age_of, counted_share, percent, x_of_n
+from training.tuning import Trial, best_of
 
 Figures = Mapping[str, Any]  # metrics by name, as the card stores them
 
@@ -68,8 +70,31 @@ def _estimator(estimator: Figures) -> Iterator[str]:
         yield (
             f"Settings tried: {estimator['settings_tried']}; log loss "
             f"{estimator['log_loss_of_the_best']:.4f} with the best, "
-            f"{estimator['log_loss_of_the_defaults']:.4f} with the defaults."
+            f"{estimator['log_loss_of_the_defaults']:.4f} with those of the project file."
         )
+
+
+def tuned_settings(trials: Sequence[Trial]) -> str:
+    """Format the best settings of a search as a section of the project file.
+
+    The text is empty if no settings were better than those of the project file.
+
+    Examples
+    --------
+    >>> found = {"num_leaves": 7, "lambda_l2": 0.5, "extra_trees": True}
+    >>> trials = [Trial(0, {}, 0.4, "complete", 1.0), Trial(1, found, 0.3, "complete", 1.0)]
+    >>> print(tuned_settings(trials))
+    [learn.trees]
+    num_leaves = 7
+    lambda_l2 = 0.5
+    extra_trees = true
+    >>> tuned_settings(trials[:1])
+    ''
+    """
+    if not trials or best_of(trials).number == 0:
+        return ""
+    lines = (f"{key} = {json.dumps(value)}" for key, value in best_of(trials).parameters.items())
+    return "\n".join(["[learn.trees]", *lines])
 
 
 def _evaluation(card: ModelCard, embargoed: int) -> Iterator[RenderableType]:

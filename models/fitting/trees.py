@@ -28,6 +28,7 @@ TREE_PARAMETERS: dict[str, Any] = {
     "lambda_l2": 5.0,
     "cat_smooth": 10.0,
     "max_cat_to_onehot": 32,
+    "extra_trees": False,
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
