@@ -23,13 +23,13 @@ class Feature:
         The source. `column` names several columns if several are read.
     unit : str
         "count", "days", "hours", "share", "ratio", "number", "yes/no", "category",
-        "log-odds", "weekday", "month".
+        "log-odds", "log-count", "weekday", "month".
     sentence : str
         The template of a reason. `{value}` is replaced by the value in words.
     window_days : float or None
         The number of days before the moment that count; None for all.
     absent : str
-        The reason if the value is missing, or if a count or share is 0.
+        The reason if the value is missing, or if a count, log count or share is 0.
     signal : str
         The signal of the feature. Features of one signal move together and make one reason.
         Empty if the feature is a signal of its own.
@@ -88,7 +88,7 @@ class Feature:
         >>> source.say(1.0)
         'source is a rare value'
         """
-        if math.isnan(value) or (self.unit in ("count", "share") and value == 0):
+        if math.isnan(value) or (self.unit in ("count", "log-count", "share") and value == 0):
             return self.absent or f"{shortened(self.column)} is not known"
         if self.unit == "category":
             label = self.values[int(value)] if value < len(self.values) else ""
@@ -133,6 +133,9 @@ def in_words(unit: str, value: float) -> str:
     if unit == "log-odds":
         share = 0.5 + 0.5 * math.tanh(value / 2)  # the logistic function, without overflow
         return f"{share:.0%}"
+    if unit == "log-count":
+        count = round(math.expm1(min(value, 700.0)))  # in training, scaled counts are fractions
+        return "once" if count == 1 else f"{in_words('count', count)} times"
     if unit == "weekday":
         return WEEKDAYS[int(value)]
     if unit == "month":

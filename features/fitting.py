@@ -21,6 +21,13 @@ from features.attributes.category import MANY_VALUES, CategoryAttribute
 from features.attributes.kinds import KINDS
 from features.attributes.number_or_category import fit_attribute
 from features.attributes.target import fit_target
+from features.interactions import (
+    NO_INTERACTIONS,
+    AttributePair,
+    Interactions,
+    ValueCount,
+    fit_interaction,
+)
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from features.stages import fit_stages
@@ -33,6 +40,7 @@ def fit_pipeline(
     moments: Moments,
     project: Project,
     known_later: Mapping[str, str] | None = None,
+    interactions: Interactions = NO_INTERACTIONS,
 ) -> FeaturePipeline:
     """Fit a pipeline on the leads of some moments.
 
@@ -49,6 +57,9 @@ def fit_pipeline(
     known_later : mapping of str to str, optional
         Columns in which the leak audit found leaks, with reasons. These columns and those in
         the project's own lists are left out.
+    interactions : Interactions
+        The pairs of attributes and the counts of values to add. One is skipped if a column is
+        left out here, or is not a category among these leads: they were chosen on other leads.
 
     Returns
     -------
@@ -58,6 +69,8 @@ def fit_pipeline(
     ------
     LearningError
         If no column is left to learn from.
+    ValueError
+        If an interaction names a column that the leads do not have.
     """
     rows = np.unique(moments.lead)
     leads = records.leads.iloc[rows]
@@ -83,13 +96,16 @@ def fit_pipeline(
         )
     activities = _seen(records, "activities", moments) if has_activities else None
     stages = _seen(records, "stages", moments) if has_stages else None
-    return FeaturePipeline(
+    pipeline = FeaturePipeline(
         attributes=tuple(attributes),
         left_out=tuple(left_out),
         has_times=records.has_times,
         activities=None if activities is None else fit_activities(activities),
         stages=None if stages is None else fit_stages(stages),
         age_days=_ages(records, moments) if records.has_times else None,
+    )
+    return replace(
+        pipeline, interactions=_fit_interactions(interactions, pipeline, records, moments)
     )
 
 
@@ -99,7 +115,9 @@ def training_matrix(
     """Compute the features of the moments that the pipeline was fitted on.
 
     This equals `FeaturePipeline.transform`, except that attributes that learn from labels are
-    refitted for each moment on other leads: the estimator must not see its own answers.
+    refitted for each moment on other leads: the estimator must not see its own answers. So are
+    interactions. Their counts are scaled to the number of all moments, so that they mean the same
+    as the counts of leads that are scored, which are not among the counted ones either.
 
     Returns
     -------
@@ -117,7 +135,34 @@ def training_matrix(
                 column[in_others], moments.label[in_others], moments.weight[in_others]
             )
             values[in_fold, i] = refitted.encode_column(column[in_fold])
+    _refit_interactions(values, pipeline, records, moments, fold_of)
     return values
+
+
+def _refit_interactions(
+    values: Floats, pipeline: FeaturePipeline, records: Records, moments: Moments, fold_of: Ints
+) -> None:
+    """Replace the last columns of a matrix by the interactions of the other folds."""
+    words = {
+        column: of_column.take(moments.lead)
+        for column, of_column in pipeline.words_of_table(
+            records.leads, pipeline.interaction_columns
+        ).items()
+    }
+    end = len(pipeline.features) - sum(len(i.features) for i in pipeline.interactions)
+    for interaction in pipeline.interactions:
+        begin, end = end, end + len(interaction.features)
+        for fold in range(int(fold_of.max()) + 1):
+            in_fold, in_others = fold_of == fold, fold_of != fold
+            refitted = fit_interaction(
+                interaction.columns,
+                {column: words[column].take(in_others) for column in interaction.columns},
+                moments.label[in_others],
+                moments.weight[in_others],
+                total=float(moments.weight.sum()),
+            )
+            of_fold = [words[column].take(in_fold) for column in interaction.columns]
+            values[in_fold, begin:end] = refitted.of_words(of_fold)
 
 
 def folds(label: Labels, lead: Ints, seed: int, n_folds: int) -> Ints:
@@ -174,6 +219,26 @@ def recognise_attributes(
         notation = None
     fitted = fit_attribute(of_leads, nothing=rules.nothing, kind=declared, notation=notation)
     return fitted if isinstance(fitted, LeftOut) else [fitted]
+
+
+def _fit_interactions(
+    interactions: Interactions, pipeline: FeaturePipeline, records: Records, moments: Moments
+) -> tuple[AttributePair | ValueCount, ...]:
+    """Fit the interactions whose columns are all categories in a pipeline."""
+    asked = {column for columns in interactions.columns for column in columns}
+    if unknown := asked - set(records.leads.columns):
+        raise ValueError(f"interactions name columns that the leads do not have: {sorted(unknown)}")
+    used = [
+        columns
+        for columns in interactions.columns
+        if all(column in pipeline.word_attributes for column in columns)
+    ]
+    read = dict.fromkeys(column for columns in used for column in columns)
+    words = {
+        column: of_column.take(moments.lead)
+        for column, of_column in pipeline.words_of_table(records.leads, read).items()
+    }
+    return tuple(fit_interaction(columns, words, moments.label, moments.weight) for columns in used)
 
 
 def _ages(records: Records, moments: Moments) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """`FeaturePipeline`: the only path from records to a matrix, for one lead or ten million."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,9 +14,11 @@ from crm.records import Records
 from crm.times import DAY, HOUR, NOT_A_TIME, microseconds
 from crm.totals import EventTotals
 from features.activity import ActivityFeatures, ActivityLog
-from features.attributes.attribute import Attribute, LeftOut
+from features.attributes.attribute import Attribute, LeftOut, WordAttribute
 from features.attributes.kinds import KINDS
 from features.feature import Feature
+from features.interactions import KINDS as INTERACTION_KINDS
+from features.interactions import AttributePair, ValueCount, Words, no_words, read_words
 from features.stages import StageFeatures, StageLog
 
 GROWING = ("days", "hours", "count", "ratio")
@@ -95,6 +97,9 @@ class FeaturePipeline:
     age_days : tuple of two floats, or None
         The ages of the youngest and the oldest lead among the training moments, in days; None
         without times, and in models that were saved without it.
+    interactions : tuple of AttributePair or ValueCount
+        Pairs of attributes and counts of values. Their features are the last columns of the
+        matrix. None in models that were saved without them.
     """
 
     attributes: tuple[Attribute, ...]
@@ -103,6 +108,7 @@ class FeaturePipeline:
     activities: ActivityFeatures | None = None
     stages: StageFeatures | None = None
     age_days: tuple[float, float] | None = None
+    interactions: tuple[AttributePair | ValueCount, ...] = ()
 
     @cached_property
     def features(self) -> list[Feature]:
@@ -114,6 +120,8 @@ class FeaturePipeline:
             features += self.activities.features
         if self.stages:
             features += self.stages.features
+        for interaction in self.interactions:
+            features += interaction.features
         return features
 
     @cached_property
@@ -161,7 +169,8 @@ class FeaturePipeline:
             records.leads["lead_id"], created, records.activities, records.stages
         )
         cells = self._attributes_of_table(records.leads)[lead]
-        return np.asfortranarray(self._complete(cells, history, lead, as_of))
+        last = self._interactions_of_table(records.leads)[lead]
+        return np.asfortranarray(self._complete(cells, last, history, lead, as_of))
 
     def matrix(
         self, leads: pd.DataFrame, history: History | None = None, as_of: int | Ints = NOT_A_TIME
@@ -173,7 +182,8 @@ class FeaturePipeline:
         """
         lead = np.arange(len(leads))
         cells = self._attributes_of_table(leads)
-        return self._complete(cells, history, lead, np.full(len(leads), as_of))
+        last = self._interactions_of_table(leads)
+        return self._complete(cells, last, history, lead, np.full(len(leads), as_of))
 
     def rows(
         self,
@@ -192,7 +202,33 @@ class FeaturePipeline:
         else:
             for i, attribute in enumerate(self.attributes):
                 cells[:, i] = attribute.encode_cells([lead.get(attribute.column) for lead in leads])
-        return self._complete(cells, history, np.arange(len(leads)), np.full(len(leads), as_of))
+        last = self._interactions_of_cells(leads)
+        lead_of_row = np.arange(len(leads))
+        return self._complete(cells, last, history, lead_of_row, np.full(len(leads), as_of))
+
+    def words_of_table(self, leads: pd.DataFrame, columns: Iterable[str]) -> dict[str, Words]:
+        """Read the words of columns that can be in interactions, as they are counted."""
+        return {
+            column: read_words(leads[column], self.word_attributes[column].word)
+            if column in leads.columns
+            else no_words(len(leads))
+            for column in columns
+        }
+
+    @cached_property
+    def word_attributes(self) -> dict[str, WordAttribute]:
+        """The attributes that can be in interactions, by column."""
+        return {
+            attribute.column: attribute
+            for attribute in self.attributes
+            if isinstance(attribute, WordAttribute)
+        }
+
+    @cached_property
+    def interaction_columns(self) -> list[str]:
+        """The columns that interactions read, without repetition."""
+        columns = (column for interaction in self.interactions for column in interaction.columns)
+        return list(dict.fromkeys(columns))
 
     @cached_property
     def _readers(self) -> list[tuple[str, Callable[[Any], float]]]:
@@ -259,9 +295,39 @@ class FeaturePipeline:
                 values[:, i] = attribute.encode(None)
         return values
 
-    def _complete(self, cells: Floats, history: History | None, lead: Ints, as_of: Ints) -> Floats:
-        """Compute what depends on the moment, and join it with the cells, shape (n, n_features)."""
-        if not self._dependent_on_moment and not self.sees_history:
+    def _interactions_of_table(self, leads: pd.DataFrame) -> Floats:
+        words = self.words_of_table(leads, self.interaction_columns)
+        blocks = [
+            interaction.of_words([words[column] for column in interaction.columns])
+            for interaction in self.interactions
+        ]
+        return np.hstack(blocks) if blocks else np.empty((len(leads), 0))
+
+    def _interactions_of_cells(self, leads: Sequence[Mapping[str, Any]]) -> Floats:
+        if not self.interactions:
+            return np.empty((len(leads), 0))
+        rows = []
+        for lead in leads:
+            words = {column: read(lead.get(column)) for column, read in self._word_readers}
+            row: list[float] = []
+            for interaction in self.interactions:
+                row += interaction.row([words[column] for column in interaction.columns])
+            rows.append(row)
+        n_features = sum(len(interaction.features) for interaction in self.interactions)
+        return np.array(rows, dtype=np.float64).reshape(len(leads), n_features)
+
+    @cached_property
+    def _word_readers(self) -> list[tuple[str, Callable[[Any], str]]]:
+        return [(column, self.word_attributes[column].word) for column in self.interaction_columns]
+
+    def _complete(
+        self, cells: Floats, last: Floats, history: History | None, lead: Ints, as_of: Ints
+    ) -> Floats:
+        """Compute what depends on the moment, and join it with the cells, shape (n, n_features).
+
+        `last` are the features of the interactions.
+        """
+        if not self._dependent_on_moment and not self.sees_history and not self.interactions:
             return cells
         days = np.where(as_of != NOT_A_TIME, as_of / DAY, np.nan)
         for i, attribute in self._dependent_on_moment:
@@ -283,11 +349,13 @@ class FeaturePipeline:
             position = history.position[lead]
             older = {lead: total.n_stages for lead, total in history.totals.items()}
             blocks.append(self.stages.compute(history.stages, position, as_of, older))
+        if self.interactions:
+            blocks.append(last)
         return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fitted state as plain data."""
-        return {
+        state = {
             "attributes": [
                 {"kind": attribute.kind, **_plain(attribute)} for attribute in self.attributes
             ],
@@ -297,6 +365,12 @@ class FeaturePipeline:
             "stages": _plain(self.stages) if self.stages else None,
             "age_days": self.age_days,
         }
+        if self.interactions:
+            state["interactions"] = [
+                {"kind": interaction.kind, **_plain(interaction)}
+                for interaction in self.interactions
+            ]
+        return state
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> "FeaturePipeline":
@@ -307,21 +381,21 @@ class FeaturePipeline:
         KeyError, TypeError, ValueError
             If the data does not describe a pipeline.
         """
-        attributes = [
-            msgspec.convert(
-                {key: value for key, value in attribute.items() if key != "kind"},
-                KINDS[attribute["kind"]],
-            )
-            for attribute in state["attributes"]
-        ]
-        return cls(
-            attributes=tuple(attributes),
+        pipeline = cls(
+            attributes=tuple(_of_kind(attribute, KINDS) for attribute in state["attributes"]),
             left_out=msgspec.convert(state["left_out"], tuple[LeftOut, ...]),
             has_times=bool(state["has_times"]),
             activities=msgspec.convert(state["activities"], ActivityFeatures | None),
             stages=msgspec.convert(state["stages"], StageFeatures | None),
             age_days=msgspec.convert(state.get("age_days"), tuple[float, float] | None),
+            interactions=tuple(
+                _of_kind(interaction, INTERACTION_KINDS)
+                for interaction in state.get("interactions", ())
+            ),
         )
+        if unknown := set(pipeline.interaction_columns) - set(pipeline.word_attributes):
+            raise ValueError(f"interactions read columns that have no words: {sorted(unknown)}")
+        return pipeline
 
 
 def _lead_times(created: Ints, as_of_days: Floats) -> Floats:
@@ -329,6 +403,12 @@ def _lead_times(created: Ints, as_of_days: Floats) -> Floats:
     created_days = np.where(is_known, created / DAY, np.nan)
     hour = np.where(is_known, created // HOUR % 24, np.nan)
     return np.column_stack([as_of_days - created_days, np.floor(created_days + 3) % 7, hour])
+
+
+def _of_kind(state: Mapping[str, Any], kinds: Mapping[str, type[Any]]) -> Any:
+    return msgspec.convert(
+        {key: value for key, value in state.items() if key != "kind"}, kinds[state["kind"]]
+    )
 
 
 def _plain(fitted: Any) -> dict[str, Any]:

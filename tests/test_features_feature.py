@@ -17,6 +17,7 @@ from features.attributes.flag import FlagAttribute
 from features.attributes.number import NumberAttribute
 from features.attributes.target import TargetAttribute
 from features.feature import MOST_CHARACTERS, Feature, braced
+from features.interactions import AttributePair, ValueCount
 from features.pipeline import LEAD_TIMES, FeaturePipeline
 from features.stages import StageFeatures
 
@@ -30,6 +31,7 @@ UNITS = (
     "yes/no",
     "category",
     "log-odds",
+    "log-count",
     "weekday",
     "month",
 )
@@ -75,6 +77,10 @@ def feature(unit: str, **attributes: Any) -> Feature:
         ("log-odds", -math.log(4), "it is 20%"),
         ("log-odds", -1e308, "it is 0%"),
         ("log-odds", 1e308, "it is 100%"),
+        ("log-count", math.log(2), "it is once"),
+        ("log-count", math.log1p(1.25), "it is once"),
+        ("log-count", math.log1p(1_250.0), "it is 1,250 times"),
+        ("log-count", 1e308, "it is 1.01e+304 times"),
         ("weekday", 0.0, "it is Monday"),
         ("weekday", 6.0, "it is Sunday"),
         ("month", 1.0, "it is January"),
@@ -95,6 +101,7 @@ def test_missing_value_in_words(unit: str) -> None:
     ("unit", "words"),
     [
         ("count", "none yet"),
+        ("log-count", "none yet"),
         ("share", "none yet"),
         ("number", "it is 0"),
         ("ratio", "it is 0.0"),
@@ -166,6 +173,7 @@ def pipeline_of(name: str) -> FeaturePipeline:
         has_times=True,
         activities=ActivityFeatures((name,), (name,)),
         stages=StageFeatures((name,)),
+        interactions=(AttributePair((name, name), {}, 0.0), ValueCount((name,), {})),
     )
 
 
@@ -223,7 +231,7 @@ def test_creation_time_features_are_one_signal() -> None:
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_any_number_is_formatted_briefly(value: float) -> None:
-    for unit in ("number", "count", "share", "ratio", "log-odds"):
+    for unit in ("number", "count", "share", "ratio", "log-odds", "log-count"):
         if unit in ("share", "ratio") and abs(value) > 1e15:
             continue  # neither can be
         assert 0 < len(feature(unit).say(value)) < 60

@@ -189,6 +189,16 @@ class Attribute(ABC):
         """
 
 
+@dataclass(frozen=True)
+class WordAttribute(Attribute):
+    """An attribute whose cells are values that can be counted, alone and in pairs."""
+
+    def word(self, cell: Any) -> str:
+        """Return the case-folded value of a cell; empty if it is missing."""
+        text = (cell_text(cell) or "").casefold()
+        return "" if text in self.nothing else text
+
+
 def spellings(column: pd.Series, nothing: frozenset[str]) -> Objects:
     """Read texts, and replace spellings that differ in case or white space by the most frequent.
 

@@ -15,8 +15,8 @@ from features.attributes.attribute import (
     MISSING_GROUP,
     UNSEEN,
     UNSEEN_GROUP,
-    Attribute,
     UndeclaredColumn,
+    WordAttribute,
 )
 from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature, braced
@@ -26,7 +26,7 @@ TEXTS = frozenset({str, type(None)})
 
 
 @dataclass(frozen=True)
-class CategoryAttribute(Attribute):
+class CategoryAttribute(WordAttribute):
     """The code of a value in a vocabulary; 0 if it is missing, 1 if it is not in the vocabulary.
 
     Spellings that differ in case or white space are one value.

@@ -12,7 +12,7 @@ import pandas as pd
 
 from crm.arrays import Objects
 from crm.cells import cell_text
-from features.attributes.attribute import MISSING_GROUP, Attribute, UndeclaredColumn
+from features.attributes.attribute import MISSING_GROUP, UndeclaredColumn, WordAttribute
 from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature, braced
 
@@ -22,7 +22,7 @@ _NUMBERS = frozenset({"1", "1.0", "0", "0.0"})
 
 
 @dataclass(frozen=True)
-class FlagAttribute(Attribute):
+class FlagAttribute(WordAttribute):
     """Yes or no, such as a consent: 1, 0, or nan if it is neither."""
 
     kind: ClassVar[str] = "flag"
@@ -54,10 +54,12 @@ class FlagAttribute(Attribute):
 
     def encode(self, cell: Any) -> float:
         """Read one cell."""
-        word = (cell_text(cell) or "").casefold()
-        if word in self.nothing:
-            return math.nan
-        return 1.0 if word in YES else 0.0 if word in NO else math.nan
+        return {"yes": 1.0, "no": 0.0}.get(self.word(cell), math.nan)
+
+    def word(self, cell: Any) -> str:
+        """Return "yes", "no", or an empty text if a cell is neither."""
+        word = super().word(cell)
+        return "yes" if word in YES else "no" if word in NO else ""
 
     def warning(self, cell: Any) -> CellWarning | None:
         """Return the warning about a cell, or None."""

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Floats, Labels, Objects
-from crm.cells import cell_text, read_column
+from crm.cells import read_column
 from features.attributes.attribute import (
     MISSING_GROUP,
     UNSEEN_GROUP,
-    Attribute,
     UndeclaredColumn,
+    WordAttribute,
     spellings,
 )
 from features.attributes.category import MANY_VALUES
@@ -25,7 +25,7 @@ PRIOR_ROWS = 20.0  # leads of the average rate that are added to each value
 
 
 @dataclass(frozen=True)
-class TargetAttribute(Attribute):
+class TargetAttribute(WordAttribute):
     """A category with many values, as the smoothed log-odds of a win among each value's leads.
 
     A value that was not seen in training becomes the average. So does a missing one, unless
@@ -88,11 +88,6 @@ class TargetAttribute(Attribute):
             measure=f"how often leads with the same {shortened(self.column)} are won",
         )
 
-    def word(self, cell: Any) -> str:
-        """Return the case-folded value of a cell; empty if it is missing."""
-        text = (cell_text(cell) or "").casefold()
-        return "" if text in self.nothing else text
-
     def encode(self, cell: Any) -> float:
         """Read one cell as the log-odds of its value."""
         return self.log_odds.get(self.word(cell), self.average)
@@ -150,14 +145,36 @@ def fit_target(
     empty = TargetAttribute(str(column.name), nothing, log_odds={}, average=0.0)
     words = read_column(column, empty.word, object)
     codes, values = pd.factorize(words)
-    won = np.bincount(codes, weight * label, len(values))
-    seen = np.bincount(codes, weight, len(values))
+    won: Floats = np.bincount(codes, weight * label, len(values)).astype(np.float64)
+    seen: Floats = np.bincount(codes, weight, len(values)).astype(np.float64)
     rate = (won.sum() + 0.5) / (seen.sum() + 1.0)
-    smoothed = (won + PRIOR_ROWS * rate) / (seen + PRIOR_ROWS)
-    log_odds = np.log(smoothed / (1 - smoothed))
+    log_odds = smoothed_log_odds(won, seen, rate)
     return TargetAttribute(
         column=empty.column,
         nothing=nothing,
         log_odds=dict(zip(map(str, values), map(float, log_odds), strict=True)),
         average=float(np.log(rate / (1 - rate))),
     )
+
+
+def smoothed_log_odds(won: Floats, seen: Floats, rate: float | Floats) -> Floats:
+    """Compute the log-odds of a win of some values, as if `PRIOR_ROWS` average leads had each.
+
+    Parameters
+    ----------
+    won, seen : ndarray of float64
+        The weight of the moments that were won, and of all moments, with each value.
+    rate : float, or ndarray of float64
+        The average rate of wins.
+
+    Returns
+    -------
+    ndarray of float64, shape of `won`
+
+    Examples
+    --------
+    >>> smoothed_log_odds(np.array([0.0, 10.0]), np.array([0.0, 20.0]), 0.5)
+    array([0., 0.])
+    """
+    smoothed = (won + PRIOR_ROWS * rate) / (seen + PRIOR_ROWS)
+    return np.asarray(np.log(smoothed / (1 - smoothed)))

@@ -1,0 +1,359 @@
+"""Features of pairs of attributes, and counts of the values of one attribute.
+
+A table that was learned in training is looked up for the values of one lead. So a lead alone and
+a lead among millions get the same numbers. `features.screening` finds the pairs that are useful.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+
+from crm.arrays import Bools, Floats, Ints, Labels
+from crm.cells import distinct_cells
+from features.attributes.target import smoothed_log_odds
+from features.feature import Feature, braced, shortened
+
+MOST_VALUES = 100_000  # of a table, so that the file of a model does not become too large
+DENSE = 8  # numbers below so many times their count are counted instead of sorted
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """The interactions that a pipeline is asked for.
+
+    Attributes
+    ----------
+    pairs : tuple of pairs of str
+        The columns of each pair.
+    counts : tuple of str
+        The columns whose values are counted.
+    """
+
+    pairs: tuple[tuple[str, str], ...] = ()
+    counts: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[tuple[str, ...], ...]:
+        """The columns of each interaction, in the order of the matrix's columns."""
+        return (*self.pairs, *((column,) for column in self.counts))
+
+
+NO_INTERACTIONS = Interactions()
+
+
+class Words(NamedTuple):
+    """The words of a column, as `WordAttribute.word` reads them.
+
+    Attributes
+    ----------
+    codes : ndarray of int64, shape (n,)
+        The position of each cell's word in `values`.
+    values : list of str
+        Distinct words; the empty one is "missing".
+    """
+
+    codes: Ints
+    values: list[str]
+
+    def take(self, rows: Ints | Bools) -> "Words":
+        """Return the words of some rows."""
+        return Words(self.codes[rows], self.values)
+
+
+def read_words(column: pd.Series, word: Callable[[Any], str]) -> Words:
+    """Read the words of a column, each distinct cell once.
+
+    Examples
+    --------
+    >>> read_words(pd.Series(["EU", "eu", "US"]), str.casefold)
+    Words(codes=array([0, 0, 1]), values=['eu', 'us'])
+    """
+    place, cells = distinct_cells(column)
+    codes, values = pd.factorize(np.array([word(cell) for cell in cells], dtype=object))
+    return Words(np.asarray(codes, dtype=np.int64)[place], [str(value) for value in values])
+
+
+def no_words(n: int) -> Words:
+    """Return the words of a column that is absent: all are missing."""
+    return Words(np.zeros(n, dtype=np.int64), [""])
+
+
+@dataclass(frozen=True)
+class Interaction(ABC):
+    """Features that are looked up in a table by the words of some columns.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The columns whose words are looked up. Each is the column of a `WordAttribute`.
+    kind : str
+        The name of the kind in saved models.
+    """
+
+    columns: tuple[str, ...]
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def features(self) -> list[Feature]:
+        """The descriptions of the columns of the matrix."""
+
+    @abstractmethod
+    def row(self, words: Sequence[str]) -> tuple[float, ...]:
+        """Return the features of a lead whose columns contain these words."""
+
+    @classmethod
+    @abstractmethod
+    def fit(
+        cls,
+        columns: tuple[str, ...],
+        words: Sequence[Words],
+        label: Labels,
+        weight: Floats,
+        total: float | None = None,
+    ) -> Self:
+        """Learn the table from moments.
+
+        Parameters
+        ----------
+        columns : tuple of str
+        words : sequence of Words, length n
+            The words of the moments' leads, column by column.
+        label : ndarray of int8, shape (n,)
+        weight : ndarray of float64, shape (n,)
+        total : float, optional
+            The weight that the moments stand for. Counts are scaled to it, so that counts in a
+            part of the moments are comparable with those in all of them.
+        """
+
+    def of_words(self, words: Sequence[Words]) -> Floats:
+        """Compute the features of leads, shape (n, n_features), from the words of each column."""
+        keys, place = distinct_keys(joined(words))
+        rows = [self.row(key) for key in _split(keys, words)]
+        return np.array(rows, dtype=np.float64).reshape(len(keys), len(self.features))[place]
+
+
+@dataclass(frozen=True)
+class AttributePair(Interaction):
+    """The smoothed log-odds of a win, and the log count, of the leads with the same two values.
+
+    A pair that was not seen in training has the average log-odds and the count 0. A missing value
+    is a value.
+
+    Attributes
+    ----------
+    values : mapping of str to mapping of str to pair of float
+        The log-odds and the log count by the word of the first and of the second column.
+    average : float
+        The log-odds of all leads.
+    """
+
+    values: Mapping[str, Mapping[str, tuple[float, float]]] = field(repr=False)
+    average: float
+    kind: ClassVar[str] = "pair"
+
+    @cached_property
+    def _unseen(self) -> tuple[float, float]:
+        return self.average, 0.0
+
+    @property
+    def features(self) -> list[Feature]:
+        """The descriptions of the log-odds and of the count."""
+        a, b = map(braced, self.columns)
+        both = " and ".join(map(shortened, self.columns))
+        name = " with ".join(self.columns)
+        return [
+            Feature(
+                name=f"{name}.win_log_odds",
+                table="leads",
+                column=", ".join(self.columns),
+                unit="log-odds",
+                sentence=f"leads with this {a} and this {b} are won in {{value}} of cases",
+                signal=name,
+                measure=f"how often leads with the same {both} are won",
+            ),
+            Feature(
+                name=f"{name}.log_count",
+                table="leads",
+                column=", ".join(self.columns),
+                unit="log-count",
+                sentence=f"this {a} with this {b} was seen {{value}} in training",
+                absent=f"this {both.replace(' and ', ' with this ', 1)} was not seen in training",
+                signal=name,
+                measure=f"number of leads with the same {both}",
+            ),
+        ]
+
+    def row(self, words: Sequence[str]) -> tuple[float, float]:
+        """Return the log-odds and the log count of a pair of words."""
+        of_first = self.values.get(words[0])
+        return self._unseen if of_first is None else of_first.get(words[1], self._unseen)
+
+    @classmethod
+    def fit(
+        cls,
+        columns: tuple[str, ...],
+        words: Sequence[Words],
+        label: Labels,
+        weight: Floats,
+        total: float | None = None,
+    ) -> Self:
+        """Learn the log-odds and the count of each pair of words.
+
+        Examples
+        --------
+        >>> industry, region = Words(np.repeat([0, 1], 50), ["it", "retail"]), no_words(100)
+        >>> label = np.array([1] * 40 + [0] * 60, dtype=np.int8)
+        >>> pair = AttributePair.fit(("a", "b"), [industry, region], label, np.ones(100))
+        >>> pair.row(["it", ""]) > pair.row(["it", "north"]) > pair.row(["retail", ""])
+        True
+        >>> pair.row(["it", "north"])[1]
+        0.0
+        """
+        keys, won, seen = _totals(words, label, weight)
+        rate = (won.sum() + 0.5) / (seen.sum() + 1.0)
+        log_odds = smoothed_log_odds(won, seen, rate).tolist()
+        log_counts = _log_counts(seen, total).tolist()
+        kept = _most_frequent(seen)
+        values: dict[str, dict[str, tuple[float, float]]] = {}
+        for place, (a, b) in zip(kept.tolist(), _split(keys[kept], words), strict=True):
+            values.setdefault(a, {})[b] = (log_odds[place], log_counts[place])
+        return cls(columns, values, average=float(np.log(rate / (1 - rate))))
+
+
+@dataclass(frozen=True)
+class ValueCount(Interaction):
+    """The log count of the leads with the same value; 0 if it was not seen in training.
+
+    Attributes
+    ----------
+    values : mapping of str to float
+        The log count by the word of the column; the empty one is "missing".
+    """
+
+    values: Mapping[str, float] = field(repr=False)
+    kind: ClassVar[str] = "count"
+
+    @property
+    def features(self) -> list[Feature]:
+        """The description of the count."""
+        (column,) = self.columns
+        return [
+            Feature(
+                name=f"{column}.log_count",
+                table="leads",
+                column=column,
+                unit="log-count",
+                sentence=f"this {braced(column)} was seen {{value}} in training",
+                absent=f"this {shortened(column)} was not seen in training",
+                signal=column,
+                measure=f"number of leads with the same {shortened(column)}",
+            )
+        ]
+
+    def row(self, words: Sequence[str]) -> tuple[float]:
+        """Return the log count of a word."""
+        return (self.values.get(words[0], 0.0),)
+
+    @classmethod
+    def fit(
+        cls,
+        columns: tuple[str, ...],
+        words: Sequence[Words],
+        label: Labels,
+        weight: Floats,
+        total: float | None = None,
+    ) -> Self:
+        """Learn the count of each word.
+
+        Examples
+        --------
+        >>> city = Words(np.array([0, 0, 0, 1]), ["bonn", "graz"])
+        >>> count = ValueCount.fit(("city",), [city], np.zeros(4, dtype=np.int8), np.ones(4))
+        >>> [round(float(np.expm1(count.row([word])[0])), 6) for word in ("bonn", "graz", "rome")]
+        [3.0, 1.0, 0.0]
+        """
+        keys, _, seen = _totals(words, label, weight)
+        log_counts = _log_counts(seen, total)
+        kept = _most_frequent(seen)
+        in_order = zip(_split(keys[kept], words), log_counts[kept].tolist(), strict=True)
+        return cls(columns, {word: count for (word,), count in in_order})
+
+
+KINDS: dict[str, type[AttributePair | ValueCount]] = {
+    kind.kind: kind for kind in (AttributePair, ValueCount)
+}
+
+
+def fit_interaction(
+    columns: tuple[str, ...],
+    words: Mapping[str, Words],
+    label: Labels,
+    weight: Floats,
+    total: float | None = None,
+) -> AttributePair | ValueCount:
+    """Fit a pair if there are two columns, and a count if there is one; see `Interaction.fit`."""
+    kind = AttributePair if len(columns) == 2 else ValueCount
+    return kind.fit(columns, [words[column] for column in columns], label, weight, total)
+
+
+def distinct_keys(keys: Ints) -> tuple[Ints, Ints]:
+    """Return distinct numbers in their order, and the place of each number among them.
+
+    Parameters
+    ----------
+    keys : ndarray of int64, shape (n,)
+        Not negative.
+
+    Examples
+    --------
+    >>> distinct_keys(np.array([7, 2, 7]))
+    (array([2, 7]), array([1, 0, 1]))
+    """
+    if len(keys) == 0 or keys.max() > DENSE * len(keys):
+        values, place = np.unique(keys, return_inverse=True)
+        return values, place
+    is_used = np.bincount(keys) > 0  # a tenth of the time of sorting
+    return np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[keys]
+
+
+def joined(words: Sequence[Words]) -> Ints:
+    """Return one number for the words of each row, shape (n,)."""
+    key = words[0].codes
+    for more in words[1:]:
+        key = key * len(more.values) + more.codes
+    return key
+
+
+def _split(keys: Ints, words: Sequence[Words]) -> list[list[str]]:
+    """Return the words that each number stands for."""
+    parts: list[list[str]] = []
+    for of_column in reversed(words):
+        keys, codes = np.divmod(keys, len(of_column.values))
+        parts.insert(0, [of_column.values[code] for code in codes.tolist()])
+    return [list(row) for row in zip(*parts, strict=True)]
+
+
+def _totals(words: Sequence[Words], label: Labels, weight: Floats) -> tuple[Ints, Floats, Floats]:
+    """Return each combination of words, the weight of its wins, and of all its moments."""
+    keys, place = distinct_keys(joined(words))
+    won: Floats = np.bincount(place, weight * label, len(keys)).astype(np.float64)
+    seen: Floats = np.bincount(place, weight, len(keys)).astype(np.float64)
+    return keys, won, seen
+
+
+def _log_counts(seen: Floats, total: float | None) -> Floats:
+    scale = 1.0 if total is None or len(seen) == 0 else total / seen.sum()
+    return np.log1p(seen * scale)
+
+
+def _most_frequent(seen: Floats) -> Ints:
+    """Return the positions of the most frequent values, at most `MOST_VALUES`, ties together."""
+    if len(seen) <= MOST_VALUES:
+        return np.arange(len(seen))
+    return np.flatnonzero(seen > np.sort(seen)[-MOST_VALUES - 1])
