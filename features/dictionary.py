@@ -3,6 +3,7 @@
 from features.activity import ActivityFeatures
 from features.attributes.kinds import KINDS
 from features.feature import Feature
+from features.interactions import ValueCount, pair_features
 from features.pipeline import LEAD_TIMES
 from features.stages import StageFeatures
 
@@ -14,6 +15,12 @@ this page from the code. `leadscore features` lists the features of a trained mo
 A feature at a moment uses only what was recorded at or before the moment. A window of d days
 contains what happened after `as_of - d days`, up to and including `as_of`. If nothing happened,
 counts and shares are 0, and times since an event are missing.
+"""
+
+INTERACTIONS = """These features are added only if they were seen to improve predictions. They are
+looked up by the values of the lead: a missing value is a value, and values that were not seen in
+training have the average log-odds and the count 0. Log-odds are smoothed, a log count is
+`log(1 + n)` of the training moments, and both are learned out of fold.
 """
 
 
@@ -29,6 +36,12 @@ def data_dictionary() -> str:
     attributes = [attribute for kind in KINDS.values() for attribute in kind.examples()]
     notes = [(attribute.feature, attribute.note) for attribute in attributes]
     parts = [HEAD, "## Attributes of the leads\n", _table(notes, "what is read")]
+    found = [*pair_features("COLUMN", "OTHER"), *ValueCount(("COLUMN",), {}).features]
+    parts += [
+        "\n## Pairs of attributes, and counts of values\n",
+        INTERACTIONS,
+        _table([(feature, feature.sentence) for feature in found], "in words"),
+    ]
     activities = ActivityFeatures(types=("TYPE",), channels=("CHANNEL",)).features
     for heading, features in (
         ("The lead's own time", list(LEAD_TIMES)),

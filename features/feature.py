@@ -38,6 +38,8 @@ class Feature:
         yes/no feature: the whole reasons for no and for yes, if the sentence has none.
     measure : str
         The name of what the feature measures, without a value; empty: the name of the column.
+    pair : tuple of two str, or empty
+        The columns of a pair of attributes.
     """
 
     name: str
@@ -50,6 +52,12 @@ class Feature:
     signal: str = ""
     values: tuple[str, ...] = ()
     measure: str = ""
+    pair: tuple[str, ...] = ()
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The columns of the leads table that the feature reads; empty for other tables."""
+        return self.pair or ((self.column,) if self.table == "leads" else ())
 
     @cached_property
     def signal_name(self) -> str:

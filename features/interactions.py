@@ -6,7 +6,7 @@ a lead among millions get the same numbers. `features.screening` finds the pairs
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -107,6 +107,11 @@ class Interaction(ABC):
     def row(self, words: Sequence[str]) -> tuple[float, ...]:
         """Return the features of a lead whose columns contain these words."""
 
+    @property
+    @abstractmethod
+    def typical_words(self) -> Sequence[tuple[str, ...]]:
+        """The words of each column in the table, to make up leads that are found in it."""
+
     @classmethod
     @abstractmethod
     def fit(
@@ -164,35 +169,17 @@ class AttributePair(Interaction):
     @property
     def features(self) -> list[Feature]:
         """The descriptions of the log-odds and of the count."""
-        a, b = map(braced, self.columns)
-        both = " and ".join(map(shortened, self.columns))
-        name = " with ".join(self.columns)
-        return [
-            Feature(
-                name=f"{name}.win_log_odds",
-                table="leads",
-                column=", ".join(self.columns),
-                unit="log-odds",
-                sentence=f"leads with this {a} and this {b} are won in {{value}} of cases",
-                signal=name,
-                measure=f"how often leads with the same {both} are won",
-            ),
-            Feature(
-                name=f"{name}.log_count",
-                table="leads",
-                column=", ".join(self.columns),
-                unit="log-count",
-                sentence=f"this {a} with this {b} was seen {{value}} in training",
-                absent=f"this {both.replace(' and ', ' with this ', 1)} was not seen in training",
-                signal=name,
-                measure=f"number of leads with the same {both}",
-            ),
-        ]
+        return pair_features(*self.columns)
 
     def row(self, words: Sequence[str]) -> tuple[float, float]:
         """Return the log-odds and the log count of a pair of words."""
         of_first = self.values.get(words[0])
         return self._unseen if of_first is None else of_first.get(words[1], self._unseen)
+
+    @property
+    def typical_words(self) -> Sequence[tuple[str, str]]:
+        """The pairs that were seen in training."""
+        return [(a, b) for a, of_first in self.values.items() for b in of_first]
 
     @classmethod
     def fit(
@@ -252,13 +239,18 @@ class ValueCount(Interaction):
                 sentence=f"this {braced(column)} was seen {{value}} in training",
                 absent=f"this {shortened(column)} was not seen in training",
                 signal=column,
-                measure=f"number of leads with the same {shortened(column)}",
+                measure=f"how often leads with the same {shortened(column)} were seen",
             )
         ]
 
     def row(self, words: Sequence[str]) -> tuple[float]:
         """Return the log count of a word."""
         return (self.values.get(words[0], 0.0),)
+
+    @property
+    def typical_words(self) -> Sequence[tuple[str]]:
+        """The words that were seen in training."""
+        return [(word,) for word in self.values]
 
     @classmethod
     def fit(
@@ -345,6 +337,42 @@ def _totals(words: Sequence[Words], label: Labels, weight: Floats) -> tuple[Ints
     won: Floats = np.bincount(place, weight * label, len(keys)).astype(np.float64)
     seen: Floats = np.bincount(place, weight, len(keys)).astype(np.float64)
     return keys, won, seen
+
+
+def pair_features(first: str, second: str) -> list[Feature]:
+    """Describe the log-odds and the log count of a pair of columns.
+
+    Examples
+    --------
+    >>> rate, count = pair_features("industry", "region")
+    >>> rate.signal_name, count.signal_name
+    ('industry with region', 'industry with region')
+    >>> rate.say(0.0), count.say(0.0)
+    ('leads with this industry and this region are won in 50% of cases', 'this industry with this \
+region was not seen in training')
+    """
+    a, b = braced(first), braced(second)
+    name = f"{first} with {second}"
+    both = f"{shortened(first)} and {shortened(second)}"
+    rate = Feature(
+        name=f"{name}.win_log_odds",
+        table="leads",
+        column=f"{first}, {second}",
+        unit="log-odds",
+        sentence=f"leads with this {a} and this {b} are won in {{value}} of cases",
+        signal=name,
+        measure=f"how often leads with the same {both} are won",
+        pair=(first, second),
+    )
+    count = replace(
+        rate,
+        name=f"{name}.log_count",
+        unit="log-count",
+        sentence=f"this {a} with this {b} was seen {{value}} in training",
+        absent=f"this {shortened(first)} with this {shortened(second)} was not seen in training",
+        measure=f"how often leads with the same {both} were seen",
+    )
+    return [rate, count]
 
 
 def _log_counts(seen: Floats, total: float | None) -> Floats:

@@ -48,7 +48,7 @@ MANIFEST = "manifest.json"
 MAX_BYTES = {
     MANIFEST: 1 << 16,
     "card.json": 1 << 23,
-    "features.json": 1 << 25,
+    "features.json": 1 << 27,
     "estimator.json": 1 << 25,
     "booster.txt": 1 << 28,
     "calibration.json": 1 << 16,

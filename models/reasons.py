@@ -27,7 +27,7 @@ class Reason(msgspec.Struct, frozen=True):
     Attributes
     ----------
     signal : str
-        The name of the signal: a column, a type of activity, the stage.
+        The name of the signal: a column, a pair of columns, a type of activity, the stage.
     points : float
         The points that the signal adds to the score; negative if it lowers the score.
     text : str

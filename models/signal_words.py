@@ -5,6 +5,7 @@ import math
 from features.feature import Feature, in_words, shortened
 
 CODED = ("category", "yes/no", "weekday", "month")  # units whose values have no order
+LOGARITHMS = ("log-odds", "log-count")  # units whose values are shown as shares and counts
 
 FIRST_NAME = 2  # the codes below it mean: missing, rare or unseen
 
@@ -88,7 +89,12 @@ def condition_above(feature: Feature, limit: float) -> str:
     ...                 measure='number of "demo"')
     >>> condition_above(size, 4.0), condition_above(demos, 0.0)
     ('“size” above 4', 'number of "demo" at least 1')
+    >>> seen = Feature("c", "leads", "city", "log-count", "seen {value}", measure="how often seen")
+    >>> condition_above(seen, math.log1p(1.0))
+    'how often seen: more than once'
     """
+    if feature.unit == "log-count":
+        return f"{_quoted(feature)}: more than {in_words(feature.unit, limit)}"
     if feature.unit == "count":
         return f"{_quoted(feature)} at least {limit + 1:,.0f}"
     return f"{_quoted(feature)} above {in_words(feature.unit, limit)}"

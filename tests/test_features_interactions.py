@@ -32,6 +32,7 @@ from features.interactions import (
 from features.moments import Moments
 from features.pipeline import MANY_LEADS, FeaturePipeline
 from tests.made_attributes import smoothed_log_odds
+from training.golden import golden_leads
 
 ASKED = Interactions(
     pairs=(("city", "plan"), ("opted_in", "plan"), ("plan", "title")), counts=("city", "title")
@@ -203,6 +204,21 @@ def test_saved_interaction_of_a_column_without_words_is_refused(
     state["interactions"][-1]["columns"] = [column]
     with pytest.raises(ValueError, match=f"no words: \\['{column}'\\]"):
         FeaturePipeline.from_json(state)
+
+
+def test_golden_leads_have_pairs_that_were_seen(pipeline: FeaturePipeline) -> None:
+    golden = golden_leads(pipeline, RECORDS.leads, NOT_A_TIME, seed=0)
+    counts = pipeline.rows([lead.cells for lead in golden])[:, -WIDTH:]
+    seen = (counts[:, [1, 3, 5, 6, 7]] > 0).sum(axis=0)
+    assert (seen >= 2).all()
+    assert (seen < len(golden)).all()  # some leads have unseen values
+
+
+def test_golden_leads_do_without_an_empty_table(pipeline: FeaturePipeline) -> None:
+    empty = replace(pipeline, interactions=(AttributePair(("city", "plan"), {}, 0.0),))
+    without = replace(pipeline, interactions=())
+    made, expected = (golden_leads(p, RECORDS.leads, NOT_A_TIME, 0) for p in (empty, without))
+    assert made == expected
 
 
 # -- what is learned

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -117,6 +117,19 @@ def test_identical_signals_are_left_out(leads: Floats) -> None:
     twins = np.column_stack([leads[:, 0], leads[:, 0], leads[:, 2]])
     pairs = find_interactions(scorer(total_and_product), twins, list(NAMES))
     assert {(pair.first.signal, pair.second.signal) for pair in pairs} == {("a", "c"), ("b", "c")}
+
+
+def test_pair_of_attributes_is_not_combined_with_its_attributes(leads: Floats) -> None:
+    model = scorer(total_and_product)
+    reasoner = Reasoner(
+        (FEATURES[0], replace(FEATURES[1], pair=("a", "x")), FEATURES[2]),
+        AdditiveEstimator(),
+        Calibration(1.0, 0.0),
+        Scale(0.0),
+    )
+    pairs = find_interactions(model, leads, list(NAMES), reasoner=reasoner)
+    names = {(pair.first.signal, pair.second.signal) for pair in pairs}
+    assert names == {("a", "c"), ("b", "c")}
 
 
 @pytest.mark.parametrize("estimator", [BaseRate(-1.0), SimpleNamespace(trees=None)])

@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,20 +15,33 @@ from crm.reading import read_records
 from crm.records import Records
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
+from crm.times import NOT_A_TIME
 from features.fitting import fit_pipeline, training_matrix
+from features.interactions import NO_INTERACTIONS, Interactions
 from features.moments import Moments, make_moments
+from models.artifact import save_artifact
 from models.calibration import Calibration, fit_calibration
 from models.estimator.blend import BaseRate
 from models.fitting.blend import BlendClassifier, BlendSettings
+from models.pyfunc import PyfuncScorer
 from models.scale import Scale
-from models.scorer import LeadScorer
+from models.scorer import LeadCells, LeadScorer
 from tests.checks import Check, Subject, yield_checks
 from tests.made_cards import made_card
+from training.golden import golden_leads
 
 XEDUCATION = Path(__file__).resolve().parent.parent / "examples" / "xeducation.toml"
 LOGISTIC_WEIGHTS = {"base rate": None, "trees": 0.0, "blend": 0.3, "logistic": 1.0}
 # The data, and whether the scorer sees activities and stages.
-SOURCES = (("simulated", True), ("simulated", False), ("xeducation", False))
+SOURCES = (
+    ("simulated", True),
+    ("simulated", False),
+    ("simulated with pairs", True),
+    ("xeducation", False),
+)
+PAIRS = Interactions(
+    pairs=(("campaign", "industry"), ("email_opt_in", "region")), counts=("campaign",)
+)
 SCORED_LEADS = 150
 CASES = [
     pytest.param(
@@ -66,7 +81,8 @@ def make_subject(
         project, records, moments = data(source, has_history)
 
         def fit() -> LeadScorer:
-            return fit_scorer(project, records, moments, LOGISTIC_WEIGHTS[kind])
+            asked = PAIRS if source.endswith("with pairs") else NO_INTERACTIONS
+            return fit_scorer(project, records, moments, LOGISTIC_WEIGHTS[kind], asked)
 
         until = records.observed_until
         return Subject(
@@ -89,11 +105,16 @@ def newest_leads(records: Records, n: int) -> Records:
 
 
 def fit_scorer(
-    project: Project, records: Records, moments: Moments, logistic_weight: float | None
+    project: Project,
+    records: Records,
+    moments: Moments,
+    logistic_weight: float | None,
+    interactions: Interactions = NO_INTERACTIONS,
 ) -> LeadScorer:
     """Fit a blend with this weight, or the base rate if there is none."""
     seed = project.learn.seed
-    pipeline = fit_pipeline(records, moments, project, {})
+    pipeline = fit_pipeline(records, moments, project, {}, interactions)
+    assert len(pipeline.interactions) == len(interactions.columns)
     base_rate = BaseRate.fit(moments.label, moments.weight)
     scorer = LeadScorer(
         pipeline=pipeline,
@@ -137,7 +158,23 @@ def test_every_scorer_keeps_every_law(
     check(make_subject(source, has_history, kind))
 
 
+def test_mlflows_script_scores_pairs_as_a_request(
+    make_subject: MakeSubject, tmp_path: Path
+) -> None:
+    subject = make_subject("simulated with pairs", True, "blend")
+    scorer = subject.scorer
+    save_artifact(
+        scorer, golden_leads(scorer.pipeline, subject.leads, NOT_A_TIME, 0), tmp_path / "x"
+    )
+    script = PyfuncScorer()
+    script.load_context(SimpleNamespace(artifacts={"scorer": str(tmp_path / "x")}))
+    table = script.predict(None, subject.leads)
+    cells: Any = subject.leads.astype(object).to_dict("records")
+    scores = scorer.score_leads([LeadCells(lead) for lead in cells])
+    assert table["probability"].tolist() == [score.probability for score in scores]
+
+
 def test_no_case_is_missing() -> None:
     """Four kinds of scorer, 10 laws on each source, and one more where there is a history."""
-    assert len(CASES) == 4 * (11 + 10 + 10)
+    assert len(CASES) == 4 * (11 + 10 + 11 + 10)
     assert len({case.id for case in CASES}) == len(CASES)

@@ -18,7 +18,7 @@ UNSEEN = "golden: a value that nobody has"
 def golden_leads(
     pipeline: FeaturePipeline, leads: pd.DataFrame, as_of: int, seed: int
 ) -> list[LeadCells]:
-    """Make leads that do not exist: each cell is drawn on its own, so no real lead is among them.
+    """Make leads that do not exist: cells are drawn alone or in pairs, so no lead is a real one.
 
     Parameters
     ----------
@@ -42,6 +42,12 @@ def golden_leads(
             cells, generator.integers(len(choices), size=N_GOLDEN), strict=True
         ):
             lead[attribute.column] = choices[choice]
+    # Values that are drawn alone are rarely a pair that was seen in training.
+    tables = [(table.columns, table.typical_words) for table in pipeline.interactions]
+    tables = [(columns, seen) for columns, seen in tables if seen]
+    for i, lead in enumerate(cells[: N_GOLDEN // 2] if tables else []):
+        columns, seen = tables[i % len(tables)]
+        lead.update(zip(columns, seen[int(generator.integers(len(seen)))], strict=True))
     whole = [_with_history(pipeline, lead, as_of, generator) for lead in cells]
     half = [
         LeadCells({column: cell for i, (column, cell) in enumerate(lead.items()) if i % 2})

@@ -116,7 +116,8 @@ def find_interactions(
     -------
     list of Interaction
         Strongest first. Pairs whose signals always occur together in these leads are left out,
-        because the model never saw one without the other. Empty if the model only adds up.
+        because the model never saw one without the other. So are pairs of attributes together with
+        one of their attributes. Empty if the model only adds up.
     """
     estimator = scorer.estimator
     if isinstance(estimator, BaseRate) or estimator.trees is None:
@@ -138,7 +139,11 @@ def find_interactions(
         if split is not None:
             splits.append((split, members))
     splits = splits[:MOST_SIGNALS]
-    pairs = [(a, b) for a, b in combinations(range(len(splits)), 2)]
+    pairs = [
+        (a, b)
+        for a, b in combinations(range(len(splits)), 2)
+        if not _one_contains_the_other(splits[a][1], splits[b][1], reasoner)
+    ]
     if not pairs:
         return []
     sample = _Mixtures(scorer, features, len(pairs) + len(splits) + 1, seed)
@@ -225,6 +230,13 @@ def _in_order(
         reasoner.features[members[0]].table == "leads" for _, members in (a, b)
     )
     return (b, a) if a_is_trait and not b_is_trait else (a, b)
+
+
+def _one_contains_the_other(a: list[int], b: list[int], reasoner: Reasoner) -> bool:
+    """Check whether one signal is a pair of attributes, and the other reads one of them."""
+    first, second = (reasoner.features[members[0]] for members in (a, b))
+    is_pair = bool(first.pair or second.pair)
+    return is_pair and not set(first.attributes).isdisjoint(second.attributes)
 
 
 def _fewest_together(first: Bools, second: Bools) -> int:

@@ -10,7 +10,7 @@ from crm.arrays import Floats
 from features.feature import Feature, in_words
 from features.intervals import Z
 from models.reasons import Parts, Reasoner
-from models.signal_words import CODED, measured, range_words, value_words
+from models.signal_words import CODED, LOGARITHMS, measured, range_words, value_words
 from reports.charts.groups import MOST_BARS, rates_chart
 from reports.charts.lines import lines_chart
 from reports.content import Column, Figure, TableRow, cells_of
@@ -61,7 +61,7 @@ def _curve(name: str, feature: Feature, table: Sequence[CurveRow], about: str) -
     measure = _title(feature)
     finding = _curve_finding(feature, table)
     cells = cells_of(table)
-    is_line = len(table) >= FEWEST_ON_LINE and feature.unit != "log-odds"
+    is_line = len(table) >= FEWEST_ON_LINE and feature.unit not in LOGARITHMS
     chart: Any
     if is_line and all(row.x is not None for row in table):
         unit = f", {feature.unit}" if feature.unit in ("days", "hours") else ""
@@ -167,7 +167,7 @@ def _ranges(
     for i in range(len(names)):
         inside = values[group == i]
         name = range_words(feature, float(inside.min()), float(inside.max()))
-        if feature.unit in ("count", "share") and not inside.any():
+        if feature.unit in ("count", "log-count", "share") and not inside.any():
             name = feature.say(0.0)
         ranges.append((name, float(np.median(inside)), points[group == i]))
     return ranges

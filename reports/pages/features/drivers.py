@@ -109,10 +109,11 @@ def _filled_on_closing(rows: ReportRows, reasoner: Reasoner) -> tuple[list[str],
     at_closing = rows.audited.at_closing
     labels = {column_label(column): column for column in at_closing}
     learned = {
-        signal: labels[reasoner.features[j].column]
+        signal: labels[column]
         for signal, members in zip(reasoner.signals, reasoner.members, strict=True)
         for j in members
-        if reasoner.features[j].table == "leads" and reasoner.features[j].column in labels
+        for column in reasoner.features[j].attributes
+        if column in labels
     }
     if not learned:
         return [], []

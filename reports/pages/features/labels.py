@@ -8,14 +8,20 @@ import re
 from dataclasses import replace
 
 from features.feature import Feature, braced, shortened
+from features.interactions import pair_features
 from models.reasons import Reasoner
 from reports.text import column_label
 
 
 def with_labels(reasoner: Reasoner) -> Reasoner:
-    """Return a reasoner whose features have labels; its points and signals are the same."""
+    """Return a reasoner whose features, and whose signals of pairs, have labels."""
     labelled = copy.copy(reasoner)
     labelled.features = tuple(with_label(feature) for feature in reasoner.features)
+    first = [labelled.features[members[0]] for members in reasoner.members]
+    labelled.signals = tuple(
+        feature.signal if feature.pair else signal
+        for signal, feature in zip(reasoner.signals, first, strict=True)
+    )
     return labelled
 
 
@@ -29,6 +35,8 @@ def with_label(feature: Feature) -> Feature:
     >>> with_label(size).say(12.0)
     'Company size is 12'
     """
+    if feature.pair:
+        return _pair_with_labels(feature)
     if feature.table != "leads":
         return feature
     label = column_label(feature.column)
@@ -45,3 +53,9 @@ def with_label(feature: Feature) -> Feature:
         absent=relabelled(feature.absent, name, shortened(label)),
         measure=relabelled(feature.measure, name, shortened(label)),
     )
+
+
+def _pair_with_labels(feature: Feature) -> Feature:
+    first, second = map(column_label, feature.pair)
+    (labelled,) = (new for new in pair_features(first, second) if new.unit == feature.unit)
+    return replace(labelled, name=feature.name)

@@ -83,7 +83,7 @@ def left_out_section(rows: ReportRows) -> Section:
 
 def columns_used(scorer: LeadScorer) -> set[str]:
     """Return the columns of the leads that a model uses."""
-    return {feature.column for feature in scorer.reasoner.features if feature.table == "leads"}
+    return {column for feature in scorer.reasoner.features for column in feature.attributes}
 
 
 def _declared(rows: ReportRows) -> dict[str, list[str]]:
