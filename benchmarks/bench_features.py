@@ -30,7 +30,7 @@ PICTURE = Path(__file__).parent / "features.svg"
 
 
 def make_activities(rows: int) -> ActivityLog:
-    """Make activities of rows / 5 leads, in the order of `log_of_table`."""
+    """Make activities of rows / 5 leads, in the order of an `ActivityLog`."""
     generator = np.random.default_rng(0)
     lead = generator.integers(0, rows // 5, rows)
     at = generator.integers(0, 700 * DAY, rows)

@@ -62,7 +62,7 @@ def score(
     source, sheet = split_sheet(str(leads))
     table = TableKeys(source=source, sheet=sheet)
     moment = _moment(as_of)
-    events: dict[str, Any] = {}
+    known: dict[str, Any] = {}  # about the leads, from the project
     opened = None
     tables_left_out: list[LeftOutRows] = []
     sentences: list[str] = []
@@ -80,9 +80,10 @@ def score(
         )
         loaded, version = Registry(opened).load_champion()
         notes = ReadingNotes.of_project(opened)
-        events |= read_events(opened, notes)
+        read = read_events(opened, notes)
+        known["events"] = loaded.scorer.pipeline.event_logs(read)
         try:
-            events["closings"] = read_closings(opened, notes)
+            known["closings"] = read_closings(opened, notes)
         except LeadScoringError as error:
             sentences.append(
                 "Leads that have ended are not counted, because the table of outcomes cannot be "
@@ -92,7 +93,7 @@ def score(
     with ExitStack() as stack:
         ledger = None if opened is None else stack.enter_context(project_ledger(opened))
         if ledger is not None:
-            events["erased"] = ledger.erased
+            known["erased"] = ledger.erased
         progress = stack.enter_context(
             progress_bar(f"Scoring {leads.name}", quiet=json_, is_share=False)
         )
@@ -103,7 +104,7 @@ def score(
             as_of=moment,
             n_reasons=reasons,
             on_rows=progress,
-            **events,
+            **known,
         )
     card, has_times = loaded.scorer.card, loaded.scorer.pipeline.has_times
     created_at = loaded.scorer.roles["created_at"] if has_times else None

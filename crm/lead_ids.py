@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm.arrays import Bools
+from crm.arrays import Bools, Ints
 from crm.cells import is_among
 
 _SALESFORCE: Final = re.compile("[0-9A-Za-z]{15}[A-Za-z0-5]{3}")
@@ -195,6 +195,20 @@ def as_lead_ids(ids: pd.Series, lead_ids: pd.Series) -> pd.Series:
         of_key.get(key, lead_id) for key, lead_id in zip(id_keys(others), others, strict=True)
     ]
     return matched
+
+
+def places(ids: pd.Series, leads: pd.Index | pd.Series) -> Ints:
+    """Return the positions of ids in a list of distinct lead ids; -1 if an id is not in it.
+
+    Examples
+    --------
+    >>> places(pd.Series(["L2", "L9", "L1"]), pd.Series(["L1", "L2"])).tolist()
+    [1, -1, 0]
+    """
+    # Arrow's look-up of text takes a tenth of the time of pandas' look-up.
+    text = pa.large_string()
+    positions = pc.index_in(pa.array(ids.array, text), value_set=pa.array(leads.array, text))
+    return positions.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _salesforce_suffix(key: str) -> str:

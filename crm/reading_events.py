@@ -1,13 +1,19 @@
 """Reads the tables of events of a project: its activities, stages and outcomes."""
 
+from collections.abc import Iterator
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
+from crm.arrays import Indexes
 from crm.cells import is_among
 from crm.contracts import shape_table
 from crm.days import day_ends
 from crm.errors import SchemaError
+from crm.event_arrays import in_order
 from crm.lead_ids import as_lead_ids, id_keys
+from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events
 from crm.left_out import LeftOutRows
 from crm.outcomes import declared_only, to_won_lost, with_every_row
@@ -22,11 +28,13 @@ from crm.source_tables import SourceTables
 from crm.sources.source import name_of
 from crm.tables import EVENT_TABLES
 from crm.text import first_few
-from crm.times import TIME_DTYPE
+from crm.times import TIME_DTYPE, microseconds
+
+EVENTS: Final = ("activities", "stages")
 
 
-def read_events(project: Project, notes: ReadingNotes) -> dict[str, pd.DataFrame | None]:
-    """Read the activities and stages that a project names, sorted by lead and time.
+def read_events(project: Project, notes: ReadingNotes) -> Iterator[tuple[str, pd.DataFrame | None]]:
+    """Read the activities and stages that a project names, one table after the other.
 
     Parameters
     ----------
@@ -34,19 +42,20 @@ def read_events(project: Project, notes: ReadingNotes) -> dict[str, pd.DataFrame
     notes : ReadingNotes
         Receives what was assumed, and the rows that are left out.
 
-    Returns
-    -------
-    dict of str to DataFrame or None
-        `activities` and `stages`; None if the project has no such table. `lead_id` is the key of
+    Yields
+    ------
+    str
+        "activities", then "stages".
+    DataFrame or None
+        In the order of the source; None if the project has no such table. `lead_id` is the key of
         the id (`crm.lead_ids.id_key`). If activities of a lead have the same id, only the earliest
         stays.
     """
-    return {
-        name: None
-        if table is None
-        else table.assign(lead_id=id_keys(table["lead_id"])).reset_index(drop=True)
-        for name, table in activities_and_stages(project, SourceTables(project), notes).items()
-    }
+    with project_ledger(project) as ledger:
+        for name in EVENTS:
+            # No name here keeps the table, so that the caller can free it before the next is read.
+            sources = SourceTables(project)
+            yield name, _with_keys(_read_events(name, project, sources, ledger, notes))
 
 
 def read_closings(project: Project, notes: ReadingNotes) -> pd.Series | None:
@@ -93,24 +102,45 @@ def activities_and_stages(
     """
     tables: dict[str, pd.DataFrame | None] = {}
     with project_ledger(project) as ledger:
-        for name, keys in (("activities", project.activities), ("stages", project.stages)):
-            table = None if keys is None else shaped_table(keys, name, sources, notes)
-            if ledger is not None:
-                stored = events_table(ledger, name)
-                table = with_events(name, table, stored) if len(stored) else table
-            if table is not None:  # takes half the time of `sort_values`, and less memory
-                time = EVENT_TABLES[name].event_time
-                if name in notes.days:
-                    in_ledger = table.index < 0
-                    ends = day_ends(table[time], notes.days[name])
-                    table = table.assign(**{time: ends.where(~in_ledger, table[time])})
-                lead = pd.factorize(id_keys(table["lead_id"]), sort=True)[0]
-                order = np.lexsort((table[time].to_numpy(dtype="datetime64[us]"), lead))
-                table = table.iloc[order]
-                if name == "activities" and "activity_id" in table:
-                    table = _without_repeated_ids(table, project, notes)
-            tables[name] = table
+        for name in EVENTS:
+            table = _read_events(name, project, sources, ledger, notes)
+            tables[name] = None if table is None else table.iloc[_in_order(name, table)]
     return tables
+
+
+def _read_events(
+    name: str,
+    project: Project,
+    sources: SourceTables,
+    ledger: Ledger | None,
+    notes: ReadingNotes,
+) -> pd.DataFrame | None:
+    """Read the events of one table, in the order of the source, without repeated activities."""
+    keys: TableKeys | None = getattr(project, name)
+    table = None if keys is None else shaped_table(keys, name, sources, notes)
+    if ledger is not None:
+        stored = events_table(ledger, name)
+        table = with_events(name, table, stored) if len(stored) else table
+    if table is None:
+        return None
+    if name in notes.days:
+        time = EVENT_TABLES[name].event_time
+        in_ledger = table.index < 0
+        ends = day_ends(table[time], notes.days[name])
+        table = table.assign(**{time: ends.where(~in_ledger, table[time])})
+    if "activity_id" in table:
+        table = _without_repeated_ids(table, project, notes)
+    return table
+
+
+def _with_keys(table: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if table is None else table.assign(lead_id=id_keys(table["lead_id"]))
+
+
+def _in_order(name: str, table: pd.DataFrame) -> Indexes:
+    """Return the order of events by lead and then by time."""
+    lead = pd.factorize(id_keys(table["lead_id"]), sort=True)[0]
+    return in_order(lead, microseconds(table[EVENT_TABLES[name].event_time]))
 
 
 def shaped_table(
@@ -210,17 +240,22 @@ def _no_known_lead(name: str, table: pd.DataFrame, lead_ids: pd.Series, project:
 def _without_repeated_ids(
     activities: pd.DataFrame, project: Project, notes: ReadingNotes
 ) -> pd.DataFrame:
-    """Keep the first activity of each lead and id. The activities must be in the order of time."""
-    ids = activities["activity_id"]
-    may_repeat = (ids.notna() & ids.duplicated(keep=False)).to_numpy(copy=True)
-    same_id = activities[may_repeat]
-    repeats = same_id[["activity_id"]].assign(lead_id=id_keys(same_id["lead_id"])).duplicated()
-    may_repeat[may_repeat] = repeats.to_numpy()
-    if not may_repeat.any():
+    """Keep the earliest activity of each lead and id."""
+    code, ids = pd.factorize(activities["activity_id"])
+    counts = np.append(np.bincount(code[code >= 0], minlength=len(ids)), 0)
+    is_repeat = counts[code] > 1  # another lead may have the same id
+    if not is_repeat.any():
+        return activities
+    same_id = activities[["lead_id", "activity_id", "occurred_at"]][is_repeat]
+    order = _in_order("activities", same_id)
+    same_id = same_id.assign(lead_id=id_keys(same_id["lead_id"])).iloc[order]
+    repeats = same_id.duplicated(["lead_id", "activity_id"]).to_numpy()
+    is_repeat[np.flatnonzero(is_repeat)[order]] = repeats
+    if not is_repeat.any():
         return activities
     reason = "an activity with the same lead and id is in the table"
-    _leave_out("activities", activities[may_repeat], project, notes, reason)
-    return activities[~may_repeat]
+    _leave_out("activities", activities[is_repeat], project, notes, reason)
+    return activities[~is_repeat]
 
 
 def _leave_out(

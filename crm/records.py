@@ -7,6 +7,9 @@ from functools import cached_property
 
 import pandas as pd
 
+from crm.arrays import Ints
+from crm.event_arrays import EventArrays
+from crm.lead_ids import places
 from crm.left_out import LeftOutRows
 
 
@@ -72,6 +75,29 @@ class Records:
         day = self.observed_until.tz_convert(self.closing_zone).tz_localize(None).normalize()
         start = pd.Series([day]).dt.tz_localize(self.closing_zone, nonexistent="shift_forward")
         return start.dt.tz_convert("UTC").iloc[0] - pd.Timedelta(1, "us")
+
+    @cached_property
+    def lead_position(self) -> Ints:
+        """The position of each lead in the arrays of events, shape (n_leads,).
+
+        It is the row of the lead, or the first of its rows if `leads` repeats it.
+        """
+        return places(self.leads["lead_id"], self.leads["lead_id"])
+
+    @cached_property
+    def activity_events(self) -> EventArrays | None:
+        """The activities as arrays by `lead_position`; None if there is no such table."""
+        return self._events("activities", self.activities)
+
+    @cached_property
+    def stage_events(self) -> EventArrays | None:
+        """The stages as arrays by `lead_position`; None if there is no such table."""
+        return self._events("stages", self.stages)
+
+    def _events(self, name: str, table: pd.DataFrame | None) -> EventArrays | None:
+        if table is None:
+            return None
+        return EventArrays.of_table(table, name, places(table["lead_id"], self.leads["lead_id"]))
 
     @cached_property
     def digests(self) -> dict[str, str]:

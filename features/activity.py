@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Bools, Floats, Ints
+from crm.arrays import Bools, Codes, Floats, Indexes, Ints
 from crm.cells import cell_text, text_column
+from crm.event_arrays import EventArrays
 from crm.times import DAY, HOUR, NOT_A_TIME
 from crm.totals import ActivityTotals
-from features.events import NEVER, blocks, places, since
+from features.events import NEVER, blocks, since
 from features.feature import Feature, braced, shortened
 
 WINDOWS_DAYS = (90, 30, 7, 1)  # in descending order: every window is inside the one before it
@@ -37,20 +38,26 @@ class ActivityLog:
         The position of the lead.
     at : ndarray of int64, shape (n,)
         The time in microseconds since 1970 UTC.
-    type, channel : ndarray of int64, shape (n,)
+    type, channel : ndarray of int64 or int32, shape (n,)
         Codes of `ActivityFeatures`; the last code means every other value.
-    content : ndarray of int64, shape (n,)
+    content : ndarray of int64 or int32, shape (n,)
         The same number for the same content; -1 if there is none.
     """
 
     lead: Ints
     at: Ints
-    type: Ints
-    channel: Ints
-    content: Ints
+    type: Ints | Codes
+    channel: Ints | Codes
+    content: Ints | Codes
 
     def __len__(self) -> int:
         return len(self.lead)
+
+    def take(self, lead: Ints, rows: Indexes) -> "ActivityLog":
+        """Return some activities, with other positions of their leads."""
+        return ActivityLog(
+            lead, self.at[rows], self.type[rows], self.channel[rows], self.content[rows]
+        )
 
 
 NOTHING_DONE = ActivityLog(*np.empty((5, 0), dtype=np.int64))
@@ -333,35 +340,23 @@ class ActivityFeatures:
         first[of_event[after][::-1]] = at[after][::-1]
         return first
 
-    def log_of_table(self, activities: pd.DataFrame, position: pd.Series) -> ActivityLog:
-        """Convert an activities table to arrays.
+    def log_of_events(self, events: EventArrays) -> ActivityLog:
+        """Return the log of activities; only the codes depend on what was fitted.
 
-        Parameters
-        ----------
-        activities : DataFrame
-            The table as `crm.reading` returns it.
-        position : Series
-            The position of each lead by `lead_id`; activities of other leads are left out.
-
-        Returns
-        -------
-        ActivityLog
+        Examples
+        --------
+        >>> times = pd.to_datetime([0, 1], utc=True)
+        >>> table = pd.DataFrame({"type": ["call", "chat"], "occurred_at": times})
+        >>> events = EventArrays.of_table(table, "activities", np.array([0, 0]))
+        >>> ActivityFeatures(types=("Call",), channels=()).log_of_events(events).type.tolist()
+        [0, 1]
         """
-        place = places(activities["lead_id"], position.index)
-        if (place < 0).any():
-            activities, place = activities[place >= 0], place[place >= 0]
-        lead_of = position.to_numpy(dtype=np.int64)[place]
-        at = activities["occurred_at"].to_numpy(dtype="datetime64[us]").astype(np.int64)
-        order = np.lexsort((at, lead_of))
-        content = np.full(len(at), -1)
-        if "content" in activities:
-            content = pd.factorize(text_column(activities["content"]))[0]
         return ActivityLog(
-            lead=lead_of[order],
-            at=at[order],
-            type=_codes(activities, "type", self._type_codes)[order],
-            channel=_codes(activities, "channel", self._channel_codes)[order],
-            content=content[order].astype(np.int64),
+            lead=events.lead,
+            at=events.at,
+            type=_codes(events, "type", self._type_codes),
+            channel=_codes(events, "channel", self._channel_codes),
+            content=events.codes("content"),
         )
 
     def log_of_cells(self, activities: Sequence[Sequence[Mapping[str, Any]]]) -> ActivityLog:
@@ -484,12 +479,9 @@ def _first_of_day(of_event: Ints, at: Ints) -> Bools:
     return is_first
 
 
-def _codes(activities: pd.DataFrame, column: str, codes: Mapping[str, int]) -> Ints:
-    if column not in activities:
-        return np.full(len(activities), len(codes), dtype=np.int64)
-    positions, cells = pd.factorize(activities[column], use_na_sentinel=True)
-    table = np.array([_code(cell, codes) for cell in cells] + [len(codes)], dtype=np.int64)
-    return table[positions]
+def _codes(events: EventArrays, column: str, codes: Mapping[str, int]) -> Codes:
+    code_of_text = [_code(text, codes) for text in events.distinct_texts(column)]
+    return np.array([*code_of_text, len(codes)], dtype=np.int32)[events.codes(column)]
 
 
 def _code(cell: Any, codes: Mapping[str, int]) -> int:

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from crm.arrays import Floats, Ints
+from crm.lead_ids import places
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, microseconds
-from features.events import places
 
 LATE_DAYS: Final = 30  # outcomes that begin this much later than the leads
 LATE_TIMES: Final = 4  # and this many times the usual time to close

@@ -3,29 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from crm.arrays import Floats, Ints
 from crm.times import NOT_A_TIME
 
 NEVER = np.iinfo(np.int64).max
 BLOCK_EVENTS = 250_000
-
-
-def places(ids: pd.Series, leads: pd.Index | pd.Series) -> Ints:
-    """Return the positions of ids in a list of distinct lead ids; -1 if an id is not in it.
-
-    Examples
-    --------
-    >>> places(pd.Series(["L2", "L9", "L1"]), pd.Series(["L1", "L2"])).tolist()
-    [1, -1, 0]
-    """
-    # Arrow's look-up of text takes a tenth of the time of pandas' look-up.
-    text = pa.large_string()
-    positions = pc.index_in(pa.array(ids.array, text), value_set=pa.array(leads.array, text))
-    return positions.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def blocks(event_lead: Ints, lead: Ints) -> Iterator[tuple[Ints, slice]]:

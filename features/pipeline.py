@@ -1,7 +1,7 @@
 """`FeaturePipeline`: the only path from records to a matrix, for one lead or ten million."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,13 +13,14 @@ from crm.arrays import Floats, Ints
 from crm.records import Records
 from crm.times import DAY, HOUR, NOT_A_TIME, microseconds
 from crm.totals import EventTotals
-from features.activity import ActivityFeatures, ActivityLog
+from features.activity import ActivityFeatures
 from features.attributes.attribute import Attribute, LeftOut, WordAttribute
 from features.attributes.kinds import KINDS
 from features.feature import Feature
+from features.history import EventLogs, History
 from features.interactions import KINDS as INTERACTION_KINDS
 from features.interactions import AttributePair, ValueCount, Words, no_words, read_words
-from features.stages import StageFeatures, StageLog
+from features.stages import StageFeatures
 
 GROWING = ("days", "hours", "count", "ratio")
 MANY_LEADS = 12  # from this number on, reading by columns is faster than reading by leads
@@ -55,29 +56,6 @@ LEAD_TIMES = (
         measure="hour of creation, UTC",
     ),
 )
-
-
-@dataclass(frozen=True)
-class History:
-    """The history of leads as arrays: creation, activities and stages, without attributes.
-
-    Attributes
-    ----------
-    position : ndarray of int64, shape (n_leads,)
-        The position of each lead in the two logs. Rows of one lead share its history.
-    created_at : ndarray of int64, shape (n_leads,)
-        Microseconds since 1970 UTC; `NOT_A_TIME` if it is not known.
-    activities : ActivityLog
-    stages : StageLog
-    totals : mapping of int to EventTotals
-        The totals of further events, for leads that have too many to list, by position.
-    """
-
-    position: Ints
-    created_at: Ints
-    activities: ActivityLog
-    stages: StageLog
-    totals: Mapping[int, EventTotals] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -165,9 +143,12 @@ class FeaturePipeline:
             if records.has_times
             else np.full(len(records.leads), NOT_A_TIME)
         )
-        history = self.history_of_tables(
-            records.leads["lead_id"], created, records.activities, records.stages
-        )
+        history = replace(self.no_history(0), position=records.lead_position, created_at=created)
+        if self.activities and records.activity_events is not None:
+            log = self.activities.log_of_events(records.activity_events)
+            history = replace(history, activities=log)
+        if self.stages and records.stage_events is not None:
+            history = replace(history, stages=self.stages.log_of_events(records.stage_events))
         cells = self._attributes_of_table(records.leads)[lead]
         last = self._interactions_of_table(records.leads)[lead]
         return np.asfortranarray(self._complete(cells, last, history, lead, as_of))
@@ -248,24 +229,9 @@ class FeaturePipeline:
         """Return the history of leads of which only attributes are known."""
         return self.history_of_cells([NOT_A_TIME] * n_leads, [()] * n_leads, [()] * n_leads)
 
-    def history_of_tables(
-        self,
-        lead_id: pd.Series,
-        created_at: Ints,
-        activities: pd.DataFrame | None,
-        stages: pd.DataFrame | None,
-    ) -> History:
-        """Convert the tables of some leads to arrays; rows of other leads are left out."""
-        positions, ids = pd.factorize(lead_id)
-        is_nameless = positions == -1  # a lead without an id has no history
-        positions[is_nameless] = len(ids) + np.arange(is_nameless.sum())
-        place = pd.Series(np.arange(len(ids)), index=ids)
-        history = self.no_history(len(ids))
-        if self.activities and activities is not None:
-            history = replace(history, activities=self.activities.log_of_table(activities, place))
-        if self.stages and stages is not None:
-            history = replace(history, stages=self.stages.log_of_table(stages, place))
-        return replace(history, position=positions.astype(np.int64), created_at=created_at)
+    def event_logs(self, tables: Iterable[tuple[str, pd.DataFrame | None]]) -> EventLogs:
+        """Convert the tables of events of many leads; `EventLogs` describes `tables`."""
+        return EventLogs(self.activities, self.stages, tables)
 
     def history_of_cells(
         self,

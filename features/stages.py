@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Floats, Ints
-from crm.cells import cell_text, read_column
+from crm.arrays import Codes, Floats, Indexes, Ints
+from crm.cells import cell_text
+from crm.event_arrays import EventArrays
 from crm.times import DAY, NOT_A_TIME
 from features.attributes.attribute import MISSING, UNSEEN
-from features.events import blocks, places, since
+from features.events import blocks, since
 from features.feature import Feature
 
 MAX_STAGES = 40
@@ -24,14 +25,19 @@ class StageLog:
 
     Attributes
     ----------
-    lead, at, stage : ndarray of int64, shape (n,)
-        The position of the lead, the time in microseconds since 1970 UTC, and the code of
-        `StageFeatures`.
+    lead, at : ndarray of int64, shape (n,)
+        The position of the lead, and the time in microseconds since 1970 UTC.
+    stage : ndarray of int64 or int32, shape (n,)
+        The code of `StageFeatures`.
     """
 
     lead: Ints
     at: Ints
-    stage: Ints
+    stage: Ints | Codes
+
+    def take(self, lead: Ints, rows: Indexes) -> "StageLog":
+        """Return some entries, with other positions of their leads."""
+        return StageLog(lead, self.at[rows], self.stage[rows])
 
 
 NOTHING_ENTERED = StageLog(*np.empty((3, 0), dtype=np.int64))
@@ -134,16 +140,18 @@ class StageFeatures:
             values[lead == position, 2] += n_older
         return values
 
-    def log_of_table(self, stages: pd.DataFrame, position: pd.Series) -> StageLog:
-        """Convert a stages table, as `crm.reading` returns it, to arrays."""
-        place = places(stages["lead_id"], position.index)
-        if (place < 0).any():
-            stages, place = stages[place >= 0], place[place >= 0]
-        lead = position.to_numpy(dtype=np.int64)[place]
-        at = stages["entered_at"].to_numpy(dtype="datetime64[us]").astype(np.int64)
-        codes = read_column(stages["stage"], self._code, np.int64)
-        order = np.lexsort((codes, at, lead))
-        return StageLog(lead=lead[order], at=at[order], stage=codes[order])
+    def log_of_events(self, events: EventArrays) -> StageLog:
+        """Return the log of stages.
+
+        The codes depend on what was fitted, and so does the order of stages that a lead entered at
+        the same time.
+        """
+        code_of_text = [self._code(text) for text in events.distinct_texts("stage")]
+        code = np.array([*code_of_text, MISSING], dtype=np.int32)[events.codes("stage")]
+        lead, at = events.lead, events.at
+        if ((lead[1:] == lead[:-1]) & (at[1:] == at[:-1]) & (code[1:] < code[:-1])).any():
+            code = code[np.lexsort((code, at, lead))]
+        return StageLog(lead, at, code)
 
     def log_of_cells(self, stages: Sequence[Sequence[Mapping[str, Any]]]) -> StageLog:
         """Convert the stages of leads, as a caller sends them, to arrays.

@@ -15,6 +15,7 @@ from crm.arrays import Bools, Hashes, Ints
 from crm.cells import text_column
 from crm.errors import SchemaError, SourceError
 from crm.formats.column_times import parse_times
+from crm.key_index import KeyIndex
 from crm.lead_ids import id_keys
 from crm.left_out import LeftOutRows
 from crm.outcomes import meanings
@@ -23,6 +24,7 @@ from crm.sources.source import iter_table, name_of
 from crm.times import NOT_A_TIME, microseconds
 from features.attributes.number import NumberAttribute
 from features.cell_warnings import CellWarningCode
+from features.history import EventLogs
 from features.times import cell_time
 from models.attribute_changes import (
     AttributeChange,
@@ -122,8 +124,7 @@ def score_file(
     leads: TableKeys,
     target: Path,
     *,
-    activities: pd.DataFrame | None = None,
-    stages: pd.DataFrame | None = None,
+    events: EventLogs | None = None,
     as_of: datetime.datetime | Literal["created"] | None = None,
     n_reasons: int = 0,
     on_rows: Callable[[int], None] = lambda rows: None,
@@ -143,8 +144,8 @@ def score_file(
         The source of the leads; a path is relative to the current folder.
     target : Path
         The file to write; its name ends in `.csv` or `.parquet`.
-    activities, stages : DataFrame, optional
-        Events as `crm.reading_events.read_events` returns them.
+    events : EventLogs, optional
+        The activities and stages of the leads, of `FeaturePipeline.event_logs` of this scorer.
     as_of : datetime, timezone-aware, or "created", optional
         The moment of scoring; "created" scores each lead as of its own creation.
     n_reasons : int
@@ -179,7 +180,9 @@ def score_file(
     counts = WarningCounts(scorer.pipeline)
     rows = n_ended = n_undated = n_without_time = n_erased = n_without_id = 0
     id_hashes: list[Hashes] = []
-    events = LeadsWithEvents(activities, stages)
+    events = scorer.pipeline.event_logs([]) if events is None else events
+    with_events = LeadsWithEvents(events)
+    closed = None if closings is None else _Closings(closings)
     formats: list[OtherFormat] = []
     first_id = ""
     left_out: list[LeftOutRows] = []
@@ -206,25 +209,20 @@ def score_file(
                 n_erased += int(is_erased.sum())
                 n_without_id += int(ids.isna().sum())
                 first_id = first_id or str(next(iter(ids.dropna()), ""))
-                events.add(ids)
+                with_events.add(ids)
                 keys = id_keys(ids.dropna().astype("str")).to_numpy(dtype=object)
                 id_hashes.append(pd.util.hash_array(keys))
             if scorer.pipeline.has_times and scorer.roles["created_at"] in chunk.columns:
                 times = pd.Series(text_column(chunk[scorer.roles["created_at"]]), dtype=object)
                 n_without_time += int(times.isna().sum())
             moments = _moments(scorer, chunk, as_of)
-            scores = scorer.score_table(
-                chunk,
-                activities=activities,
-                stages=stages,
-                as_of=moments,
-                n_reasons=n_reasons,
-                counts=counts,
+            scores = scorer.score_with_events(
+                chunk, events, as_of=moments, n_reasons=n_reasons, counts=counts
             )
             n_undated += int((moments == NOT_A_TIME).sum()) if as_of == "created" else 0
             is_ended = has_ended(scorer, chunk, moments, leads.formats)
-            if closings is not None:
-                is_ended |= _has_closing(ids, closings, moments)
+            if closed is not None:
+                is_ended |= closed.have_ended(ids, moments)
             n_ended += int(is_ended.sum())
             write(scores.assign(lead_id=ids.to_numpy()))
             on_rows(rows)
@@ -246,10 +244,10 @@ def score_file(
         is_numbered=not id_hashes,
         repeated_ids=_count_repeats(id_hashes),
         other_formats=formats,
-        with_events=None if events.example is None else events.n,
+        with_events=None if events.example is None else with_events.n,
         ids=(first_id, events.example or ""),
         left_out=left_out,
-        notes=[*notes, *sentences, *events.notes],
+        notes=[*notes, *sentences, *with_events.notes],
     )
 
 
@@ -307,13 +305,19 @@ def _count_repeats(hashes: list[Hashes]) -> int:
     return len(together) - len(np.unique(together))
 
 
-def _has_closing(ids: pd.Series, closings: pd.Series, moments: Ints) -> Bools:
-    """Check which leads had ended at their moment, by the table of outcomes, shape (n,)."""
-    keys = id_keys(ids.astype("str"))
-    is_closed = keys.isin(closings.index).to_numpy()
-    closed_at = microseconds(keys.map(closings))
-    is_past = (closed_at == NOT_A_TIME) | (moments == NOT_A_TIME) | (closed_at <= moments)
-    return np.asarray(is_closed & is_past, dtype=bool)
+class _Closings:
+    """When leads ended by the table of outcomes, found by the keys of their ids."""
+
+    def __init__(self, closings: pd.Series) -> None:
+        self._ids = KeyIndex(closings.index.to_series())
+        self._closed_at = np.append(microseconds(closings), NOT_A_TIME)
+
+    def have_ended(self, ids: pd.Series, moments: Ints) -> Bools:
+        """Check which leads had ended at their moment, shape (n,)."""
+        place = self._ids.places(id_keys(ids.astype("str")))
+        closed_at = self._closed_at[place]
+        is_past = (closed_at == NOT_A_TIME) | (moments == NOT_A_TIME) | (closed_at <= moments)
+        return np.asarray((place >= 0) & is_past, dtype=bool)
 
 
 def _moments(

@@ -5,7 +5,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from crm.arrays import Bools
 from crm.cells import text_column
 from crm.formats.column_times import parse_times
 from crm.formats.columns import column_formats, number_reader
@@ -15,6 +18,7 @@ from crm.lead_ids import bare_id, id_keys
 from crm.text import counted, listed, number_text
 from features.attributes.date import DateAttribute
 from features.attributes.number import NumberAttribute
+from features.history import EventLogs
 from models.scorer import LeadScorer
 
 FRACTION: Final = "0.2"  # the notation of a fraction, as "20%" is that of a percentage
@@ -198,42 +202,49 @@ class LeadsWithEvents:
 
     Parameters
     ----------
-    tables : DataFrame or None
-        Events as `crm.reading_events.read_events` returns them.
+    events : EventLogs
     """
 
-    def __init__(self, *tables: pd.DataFrame | None) -> None:
-        read = [table["lead_id"] for table in tables if table is not None and len(table)]
-        self._known = pd.Index(pd.concat(read).unique()) if read else None
-        self._is_found = np.zeros(0 if self._known is None else len(self._known), dtype=bool)
+    def __init__(self, events: EventLogs) -> None:
+        self._known = events.ids
+        self._is_found = np.zeros(len(self._known), dtype=bool)
         self._damaged: dict[int, str] = {}  # ids of the file by the position of a known id
         self.n = 0
 
     def add(self, ids: pd.Series) -> None:
         """Count the leads with events among some ids; missing ids have none."""
-        if self._known is None:
+        if not len(self._known):
             return
         keys = id_keys(ids.dropna().astype("str"))
-        positions = self._known.get_indexer(keys)
+        positions = self._known.places(keys)
         has_events = positions >= 0
         self.n += int(has_events.sum())
         self._is_found[positions[has_events]] = True
-        for lead_id in keys[~has_events].unique():
-            position = self._position_of_bare.get(bare_id(lead_id))
-            if position is not None:
-                self._damaged.setdefault(position, lead_id)
+        unknown = keys[~has_events].drop_duplicates()
+        bare = unknown.copy()
+        may_differ = _may_not_be_bare(unknown)
+        bare[may_differ] = unknown[may_differ].map(bare_id)
+        positions = self._known.places(bare)
+        damaged = bare.map(self._position_of_bare).fillna(-1).to_numpy(dtype=np.int64)
+        positions = np.where(positions >= 0, positions, damaged)
+        for row in np.flatnonzero(positions >= 0).tolist():
+            self._damaged.setdefault(int(positions[row]), str(unknown.iloc[row]))
 
     @cached_property
     def _position_of_bare(self) -> dict[str, int]:
-        """The position of each known id by its bare form."""
-        known = [] if self._known is None else self._known
-        return {bare_id(lead_id): position for position, lead_id in enumerate(known)}
+        """The position of each known id that is not in its bare form, by this form."""
+        known = self._known.texts
+        others = known[_may_not_be_bare(known)].sort_values()
+        return {
+            bare_id(lead_id): place
+            for place, lead_id in zip(others.index.tolist(), others, strict=True)
+        }
 
     @property
     def notes(self) -> list[str]:
         """A sentence about ids that seem to be those of leads with events, written differently."""
         damaged = [place for place in self._damaged if not self._is_found[place]]
-        if not damaged or self._known is None:
+        if not damaged:
             return []
         of_file, of_events = self._damaged[damaged[0]], self._known[damaged[0]]
         return [
@@ -243,7 +254,8 @@ class LeadsWithEvents:
             "Export the ids as text."
         ]
 
-    @property
-    def example(self) -> str | None:
-        """The id of a lead with events; None if there are no events."""
-        return None if self._known is None else str(self._known[0])
+
+def _may_not_be_bare(keys: pd.Series) -> Bools:
+    """Return which ids may differ from their bare form, shape (n,)."""
+    is_other = pc.match_substring_regex(pa.array(keys.array, pa.large_string()), "^['0]|,")
+    return np.asarray(is_other.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)

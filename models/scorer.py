@@ -18,6 +18,7 @@ from crm.lead_ids import id_keys
 from crm.times import NOT_A_TIME, microseconds
 from crm.totals import EventTotals
 from features.cell_warnings import CellWarning, cell_warning
+from features.history import EventLogs
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
 from models.attribute_changes import AttributeShare, read_shares
@@ -133,7 +134,6 @@ class LeadScorer:
         stages: pd.DataFrame | None = None,
         as_of: datetime.datetime | Ints | None = None,
         n_reasons: int = 0,
-        counts: WarningCounts | None = None,
     ) -> pd.DataFrame:
         """Score a table of leads under the CRM's own column names.
 
@@ -152,8 +152,6 @@ class LeadScorer:
         n_reasons : int
             The number of columns `reason_1` … to add: words and points, empty if a lead has
             fewer reasons.
-        counts : WarningCounts, optional
-            Receives the warnings about the cells.
 
         Returns
         -------
@@ -161,15 +159,39 @@ class LeadScorer:
             `lead_id` (as in the table, None without such a column),
             `probability` (float64, 0 … 1), `score` (int64, 1 … 99), `grade` (text).
         """
+        events = self.pipeline.event_logs([("activities", activities), ("stages", stages)])
+        return self.score_with_events(leads, events, as_of=as_of, n_reasons=n_reasons)
+
+    def score_with_events(
+        self,
+        leads: pd.DataFrame,
+        events: EventLogs,
+        *,
+        as_of: datetime.datetime | Ints | None = None,
+        n_reasons: int = 0,
+        counts: WarningCounts | None = None,
+    ) -> pd.DataFrame:
+        """Score a table of leads, which may be a part of the leads with these events.
+
+        Parameters
+        ----------
+        leads, as_of, n_reasons
+            As for `score_table`.
+        events : EventLogs
+            Of `FeaturePipeline.event_logs` of this scorer's pipeline.
+        counts : WarningCounts, optional
+            Receives the warnings about the cells.
+
+        Returns
+        -------
+        DataFrame
+            As `score_table` returns it.
+        """
         leads = self.column_names.of_table(leads).apply(plain_column)
         id_column = self.roles["lead_id"]
         ids = leads.get(id_column, pd.Series([None] * len(leads), dtype=object))
-        history = self.pipeline.history_of_tables(
-            id_keys(pd.Series(text_column(ids), dtype="str")),
-            self.created_at(leads),
-            activities,
-            stages,
-        )
+        keys = id_keys(pd.Series(text_column(ids), dtype="str"))
+        history = events.history_of(keys, self.created_at(leads))
         if as_of is None or isinstance(as_of, datetime.datetime):
             as_of = np.full(len(leads), NOT_A_TIME if as_of is None else cell_time(as_of))
         features = self.pipeline.matrix(leads, history, as_of)

@@ -157,9 +157,9 @@ def test_events_of_other_leads_in_the_tables_do_not_matter(leads: Histories) -> 
         lead = records.leads.iloc[[i]].reset_index(drop=True)
         alone = replace(records, leads=lead)
         assert_equal(PIPELINE.transform(alone, np.array([0]), np.array([NOW])), together[[i]])
-        history = PIPELINE.history_of_tables(
-            lead["lead_id"], np.array(leads.created[i : i + 1]), records.activities, records.stages
-        )
+        tables = [("activities", records.activities), ("stages", records.stages)]
+        created = np.array(leads.created[i : i + 1])
+        history = PIPELINE.event_logs(tables).history_of(lead["lead_id"], created)
         assert_equal(PIPELINE.matrix(lead, history, NOW), together[[i]])
 
 
@@ -207,7 +207,8 @@ def test_leads_without_an_id_have_no_history() -> None:
     call = {"type": "call", "occurred_at": NOW}
     activities = events_table(["0", "1", "A"], [[call], [call], [call]], ["type", "occurred_at"])
     ids = pd.Series([None, "A", None], dtype=object)
-    history = PIPELINE.history_of_tables(ids, np.full(3, NOW), activities, None)
+    logs = PIPELINE.event_logs([("activities", activities), ("stages", None)])
+    history = logs.history_of(ids, np.full(3, NOW))
     leads = pd.DataFrame({"asked_at": ["2024-12-31", None, None]})
     values = PIPELINE.matrix(leads, history, NOW)
     assert [by_name(row)["activity.count"] for row in values] == [0, 1, 0]

@@ -14,6 +14,7 @@ from commands.terminal.batch import batch_lines
 from crm.errors import SchemaError, SourceError
 from crm.project import TableKeys
 from features.attributes.number import NumberAttribute
+from features.history import EventLogs
 from features.times import cell_time
 from models import batch
 from models.batch import has_ended, score_file
@@ -326,13 +327,17 @@ def test_file_whose_ids_match_no_events_is_named(
     ids = leads["lead_id"].head(12)
     activities = pd.DataFrame({"lead_id": ids, "type": "Call"})
     activities["occurred_at"] = pd.Timestamp("2025-01-01", tz="UTC")
-    summary = score_file(scorer, source, out / "scores.csv", activities=activities)
+    summary = score_file(scorer, source, out / "scores.csv", events=logged(scorer, activities))
     assert summary.with_events == 12
     activities["lead_id"] = [f"Z{i}" for i in range(12)]
-    summary = score_file(scorer, source, out / "scores.csv", activities=activities)
+    summary = score_file(scorer, source, out / "scores.csv", events=logged(scorer, activities))
     assert summary.with_events == 0
     line = next(line for line in batch_lines(summary, None, NOW) if "No lead of the file" in line)
     assert line.endswith(f"have ids such as 'Z0', the file has {leads['lead_id'][0]!r}.")
+
+
+def logged(scorer: LeadScorer, activities: pd.DataFrame) -> EventLogs:
+    return scorer.pipeline.event_logs([("activities", activities)])
 
 
 def with_activities(ids: list[str]) -> pd.DataFrame:
@@ -350,7 +355,7 @@ def test_ids_that_a_spreadsheet_has_changed_are_counted(
     leads.head(4).assign(lead_id=["A1", of_file, of_file, "B2"]).to_csv(out / "l.csv", index=False)
     events = with_activities(["A1", of_events, "C3"])
     source = TableKeys(source=str(out / "l.csv"))
-    (note,) = score_file(scorer, source, out / "s.csv", activities=events).notes
+    (note,) = score_file(scorer, source, out / "s.csv", events=logged(scorer, events)).notes
     assert note.startswith("1 lead of the file may have activities or stages that are not found")
     assert f"the file has {of_file!r}, the project's tables have {of_events!r}" in note
 
@@ -370,7 +375,7 @@ def test_ids_of_other_leads_are_not_counted(
     leads.head(2).assign(lead_id=of_file).to_csv(out / "l.csv", index=False)
     source = TableKeys(source=str(out / "l.csv"))
     events = with_activities(of_events)
-    assert score_file(scorer, source, out / "s.csv", activities=events).notes == []
+    assert score_file(scorer, source, out / "s.csv", events=logged(scorer, events)).notes == []
 
 
 def test_leads_without_a_creation_time_are_counted(

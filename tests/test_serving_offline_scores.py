@@ -42,8 +42,7 @@ def score_offline(model: ServedModel, tmp_path: Path) -> ScoreOffline:
             TableKeys(source=str(leads)),
             target,
             as_of=datetime.datetime.fromisoformat(as_of),
-            activities=events.get("activities"),
-            stages=events.get("stages"),
+            events=model.scorer.pipeline.event_logs(events.items()),
         )
         is_csv = target.suffix == ".csv"
         scored = pd.read_csv(target) if is_csv else pd.read_parquet(target)
@@ -102,7 +101,7 @@ def test_export_scores_the_same_offline(
         export_table(ledger, name, tmp_path / f"{name}.csv")
     shutil.copy(simulated_crm / "leadscore.toml", tmp_path)
     project = load_project(tmp_path)
-    events = read_events(project, ReadingNotes.of_project(project))
+    events = dict(read_events(project, ReadingNotes.of_project(project)))
     assert score_offline(tmp_path / "leads.csv", as_of, **events) == probabilities(online)
 
 
@@ -112,7 +111,7 @@ def test_days_of_events_count_from_their_end_online_and_offline(tmp_path: Path) 
     (tmp_path / "activities.csv").write_text("lead_id,type,occurred_at\nL1,call,2025-01-05\n")
     (tmp_path / "leadscore.toml").write_text(FOUR_TABLES + WON_AND_LOST)
     project = load_project(tmp_path)
-    events = read_events(project, ReadingNotes.of_project(project))
+    events = dict(read_events(project, ReadingNotes.of_project(project)))
     lead = (
         b'{"leads": [{"stages": [{"stage": "met", "entered_at": "2025-01-05"}],'
         b'"activities": [{"type": "call", "occurred_at": " 2025-01-05 "},'

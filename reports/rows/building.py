@@ -9,10 +9,11 @@ import pandas as pd
 
 from crm.arrays import Bools, Ints
 from crm.errors import ConfigError, LearningError
+from crm.lead_ids import places
 from crm.project import Project
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
-from features.events import NEVER, places
+from features.events import NEVER
 from features.times import cell_time
 from models.scorer import LeadScorer
 from reports.model_verdict import RefusedModel, verdict_of

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Floats, Ints
+from crm.lead_ids import places
 from crm.records import Records
 from crm.times import NOT_A_TIME, microseconds
 from features.coverage import are_amounts_few, dominant_deal, outcomes_from
-from features.events import NEVER, places
+from features.events import NEVER
 
 
 @dataclass(frozen=True, kw_only=True)

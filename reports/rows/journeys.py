@@ -8,12 +8,13 @@ import pandas as pd
 
 from crm.arrays import Bools, Codes, Ints
 from crm.errors import ConfigError
+from crm.lead_ids import places
 from crm.project import Project
 from crm.records import Records
 from crm.suggest import nearest
 from crm.times import microseconds
 from features.attributes.attribute import usual_spellings
-from features.events import NEVER, places
+from features.events import NEVER
 from features.stages import StageFeatures, StageLog, fit_stages
 
 ENDING = 0.95  # of a stage's entries are at the closing: the stage is the outcome itself
@@ -222,11 +223,12 @@ def read_funnel(
     ConfigError
         If the project names activities as stages that do not occur.
     """
-    if records.stages is not None and len(records.stages):
+    events = records.stage_events
+    if records.stages is not None and events is not None and len(events.at):
         at = microseconds(records.stages["entered_at"])
         table = records.stages if (at <= as_of).all() else records.stages[at <= as_of]
         fitted = fit_stages(table)
-        entries = fitted.log_of_table(table, pd.Series(np.arange(len(leads)), index=leads))
+        entries = fitted.log_of_events(events)
     elif project.report.stage_activities and log is not None:
         fitted, entries = _stages_of_activities(log, project.report.stage_activities)
     else:
