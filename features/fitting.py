@@ -149,9 +149,9 @@ def _refit_interactions(
             records.leads, pipeline.interaction_columns
         ).items()
     }
-    end = len(pipeline.features) - sum(len(i.features) for i in pipeline.interactions)
+    end = len(pipeline.features) - sum(i.n_features for i in pipeline.interactions)
     for interaction in pipeline.interactions:
-        begin, end = end, end + len(interaction.features)
+        begin, end = end, end + interaction.n_features
         for fold in range(int(fold_of.max()) + 1):
             in_fold, in_others = fold_of == fold, fold_of != fold
             refitted = fit_interaction(

@@ -93,10 +93,13 @@ class Interaction(ABC):
         The columns whose words are looked up. Each is the column of a `WordAttribute`.
     kind : str
         The name of the kind in saved models.
+    n_features : int
+        The number of columns of the matrix.
     """
 
     columns: tuple[str, ...]
     kind: ClassVar[str]
+    n_features: ClassVar[int]
 
     @property
     @abstractmethod
@@ -140,7 +143,7 @@ class Interaction(ABC):
         """Compute the features of leads, shape (n, n_features), from the words of each column."""
         keys, place = distinct_keys(joined(words))
         rows = [self.row(key) for key in _split(keys, words)]
-        return np.array(rows, dtype=np.float64).reshape(len(keys), len(self.features))[place]
+        return np.array(rows, dtype=np.float64).reshape(len(keys), self.n_features)[place]
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ class AttributePair(Interaction):
     values: Mapping[str, Mapping[str, tuple[float, float]]] = field(repr=False)
     average: float
     kind: ClassVar[str] = "pair"
+    n_features: ClassVar[int] = 2
 
     @cached_property
     def _unseen(self) -> tuple[float, float]:
@@ -225,6 +229,7 @@ class ValueCount(Interaction):
 
     values: Mapping[str, float] = field(repr=False)
     kind: ClassVar[str] = "count"
+    n_features: ClassVar[int] = 1
 
     @property
     def features(self) -> list[Feature]:

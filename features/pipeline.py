@@ -272,15 +272,16 @@ class FeaturePipeline:
     def _interactions_of_cells(self, leads: Sequence[Mapping[str, Any]]) -> Floats:
         if not self.interactions:
             return np.empty((len(leads), 0))
-        rows = []
-        for lead in leads:
-            words = {column: read(lead.get(column)) for column, read in self._word_readers}
-            row: list[float] = []
-            for interaction in self.interactions:
-                row += interaction.row([words[column] for column in interaction.columns])
-            rows.append(row)
-        n_features = sum(len(interaction.features) for interaction in self.interactions)
-        return np.array(rows, dtype=np.float64).reshape(len(leads), n_features)
+        n_features = sum(interaction.n_features for interaction in self.interactions)
+        values = np.empty((len(leads), n_features))
+        for row, lead in zip(values, leads, strict=True):
+            words = {column: word(lead.get(column)) for column, word in self._word_readers}
+            row[:] = [
+                value
+                for interaction in self.interactions
+                for value in interaction.row([words[column] for column in interaction.columns])
+            ]
+        return values
 
     @cached_property
     def _word_readers(self) -> list[tuple[str, Callable[[Any], str]]]:
