@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from crm.arrays import Hashes, Ints
 
-_BLOCK: Final = 100_000  # texts that are Python objects at the same time
+_BLOCK: Final = 100_000  # texts that are hashed together
+_SEED: Final = 0
 
 
 class KeyIndex:
@@ -32,7 +33,7 @@ class KeyIndex:
 
     def __init__(self, texts: pd.Series) -> None:
         self._texts = _arrow(texts)
-        hashes = self._hash(texts)
+        hashes = self._hash(self._texts)
         self._order = np.argsort(hashes)
         self._hashes = hashes[self._order]
 
@@ -49,8 +50,8 @@ class KeyIndex:
 
     def places(self, texts: pd.Series) -> Ints:
         """Return the position of each text, shape (n,); -1 if it is missing or not in the list."""
-        hashes = self._hash(texts)
         looked_up = _arrow(texts)
+        hashes = self._hash(looked_up)
         result = np.full(len(texts), -1, dtype=np.int64)
         rank = np.searchsorted(self._hashes, hashes)
         rows = np.flatnonzero(rank < len(self))
@@ -66,12 +67,40 @@ class KeyIndex:
         return result
 
     @staticmethod
-    def _hash(texts: pd.Series) -> Hashes:
-        hashes = np.empty(len(texts), dtype=np.uint64)
-        for start in range(0, len(texts), _BLOCK):
-            block = texts.iloc[start : start + _BLOCK].to_numpy(dtype=object)
-            hashes[start : start + _BLOCK] = pd.util.hash_array(block, categorize=False)
-        return hashes
+    def _hash(texts: pa.LargeStringArray) -> Hashes:
+        return _hashes(texts)
+
+
+def text_hashes(texts: pd.Series) -> Hashes:
+    """Return a number for each text, shape (n,), which is the same for equal texts.
+
+    Different texts have different numbers, except by chance. This takes a tenth of the time and
+    memory of `pandas.util.hash_array`, which makes a Python object of each text.
+
+    Examples
+    --------
+    >>> a, b, c = text_hashes(pd.Series(["L1", "L2", "L1"], dtype="str")).tolist()
+    >>> a == c, a == b
+    (True, False)
+    """
+    return _hashes(_arrow(texts))
+
+
+def _hashes(texts: pa.LargeStringArray) -> Hashes:
+    """Hash each text: the sum of its bytes, each times a random number of its position."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1]
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
+    longest = int(np.diff(offsets).max(initial=0))
+    factors = np.random.default_rng(_SEED).integers(0, 2**64, longest, dtype=np.uint64)
+    hashes = np.empty(len(texts), dtype=np.uint64)
+    for start in range(0, len(texts), _BLOCK):
+        ends = offsets[start : start + _BLOCK + 1]
+        begins = ends - ends[0]
+        place = np.arange(begins[-1]) - np.repeat(begins[:-1], np.diff(begins))
+        terms = (data[ends[0] : ends[-1]] + np.uint64(1)) * factors[place]
+        sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(terms)])
+        hashes[start : start + _BLOCK] = np.diff(sums[begins])
+    return hashes
 
 
 def _arrow(texts: pd.Series) -> pa.Array:

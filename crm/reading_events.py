@@ -6,12 +6,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Indexes
+from crm.arrays import Bools, Indexes
 from crm.cells import is_among
 from crm.contracts import shape_table
 from crm.days import day_ends
 from crm.errors import SchemaError
-from crm.event_arrays import in_order
+from crm.event_arrays import TEXTS, in_order
+from crm.key_index import text_hashes
 from crm.lead_ids import as_lead_ids, id_keys
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events
@@ -51,11 +52,25 @@ def read_events(project: Project, notes: ReadingNotes) -> Iterator[tuple[str, pd
         the id (`crm.lead_ids.id_key`). If activities of a lead have the same id, only the earliest
         stays.
     """
+    sources = SourceTables(project, is_kept=False)
     with project_ledger(project) as ledger:
         for name in EVENTS:
             # No name here keeps the table, so that the caller can free it before the next is read.
-            sources = SourceTables(project)
-            yield name, _with_keys(_read_events(name, project, sources, ledger, notes))
+            yield name, _read_for_scoring(name, project, sources, ledger, notes)
+
+
+def _read_for_scoring(
+    name: str, project: Project, sources: SourceTables, ledger: Ledger | None, notes: ReadingNotes
+) -> pd.DataFrame | None:
+    read = _read_events(name, project, sources, ledger, notes)
+    if read is None:
+        return None
+    table, stays = read
+    columns = [column for column in ("lead_id", *TEXTS[name]) if column in table]
+    columns.append(EVENT_TABLES[name].event_time)
+    # One column after the other, because there may be no memory for two whole tables.
+    kept = {column: table.pop(column)[stays].reset_index(drop=True) for column in columns}
+    return pd.DataFrame(kept | {"lead_id": id_keys(kept["lead_id"])})
 
 
 def read_closings(project: Project, notes: ReadingNotes) -> pd.Series | None:
@@ -103,8 +118,12 @@ def activities_and_stages(
     tables: dict[str, pd.DataFrame | None] = {}
     with project_ledger(project) as ledger:
         for name in EVENTS:
-            table = _read_events(name, project, sources, ledger, notes)
-            tables[name] = None if table is None else table.iloc[_in_order(name, table)]
+            read = _read_events(name, project, sources, ledger, notes)
+            tables[name] = None
+            if read is not None:
+                table, stays = read
+                order = _in_order(name, table)
+                tables[name] = table.iloc[order[stays[order]]]
     return tables
 
 
@@ -114,8 +133,11 @@ def _read_events(
     sources: SourceTables,
     ledger: Ledger | None,
     notes: ReadingNotes,
-) -> pd.DataFrame | None:
-    """Read the events of one table, in the order of the source, without repeated activities."""
+) -> tuple[pd.DataFrame, Bools] | None:
+    """Read the events of one table, in the order of the source, and which of them stay.
+
+    Activities that repeat an earlier one do not stay. None if the project has no such table.
+    """
     keys: TableKeys | None = getattr(project, name)
     table = None if keys is None else shaped_table(keys, name, sources, notes)
     if ledger is not None:
@@ -128,13 +150,13 @@ def _read_events(
         in_ledger = table.index < 0
         ends = day_ends(table[time], notes.days[name])
         table = table.assign(**{time: ends.where(~in_ledger, table[time])})
+    stays = np.ones(len(table), dtype=bool)
     if "activity_id" in table:
-        table = _without_repeated_ids(table, project, notes)
-    return table
-
-
-def _with_keys(table: pd.DataFrame | None) -> pd.DataFrame | None:
-    return None if table is None else table.assign(lead_id=id_keys(table["lead_id"]))
+        stays = ~_repeated_activities(table)
+        if not stays.all():
+            reason = "an activity with the same lead and id is in the table"
+            _leave_out(name, table.index[~stays], project, notes, reason)
+    return table, stays
 
 
 def _in_order(name: str, table: pd.DataFrame) -> Indexes:
@@ -213,7 +235,7 @@ def rows_of_known_leads(
     if (unknown & ~is_used).any():
         _leave_out(
             name,
-            table[unknown & ~is_used],
+            table.index[unknown & ~is_used],
             project,
             notes,
             "their leads are not in the leads table",
@@ -237,35 +259,32 @@ def _no_known_lead(name: str, table: pd.DataFrame, lead_ids: pd.Series, project:
     )
 
 
-def _without_repeated_ids(
-    activities: pd.DataFrame, project: Project, notes: ReadingNotes
-) -> pd.DataFrame:
-    """Keep the earliest activity of each lead and id."""
-    code, ids = pd.factorize(activities["activity_id"])
-    counts = np.append(np.bincount(code[code >= 0], minlength=len(ids)), 0)
-    is_repeat = counts[code] > 1  # another lead may have the same id
-    if not is_repeat.any():
-        return activities
-    same_id = activities[["lead_id", "activity_id", "occurred_at"]][is_repeat]
+def _repeated_activities(activities: pd.DataFrame) -> Bools:
+    """Return which activities have the id of an earlier one of the same lead, shape (n,)."""
+    ids = activities["activity_id"]
+    known = np.flatnonzero(ids.notna())
+    hashes = text_hashes(ids.iloc[known] if len(known) < len(ids) else ids)
+    by_hash = np.argsort(hashes)
+    is_same = np.diff(hashes[by_hash]) == 0
+    may_repeat = np.zeros(len(activities), dtype=bool)  # another lead may have the same id
+    may_repeat[known[by_hash[1:][is_same]]] = may_repeat[known[by_hash[:-1][is_same]]] = True
+    same_id = activities[["lead_id", "activity_id", "occurred_at"]][may_repeat]
     order = _in_order("activities", same_id)
     same_id = same_id.assign(lead_id=id_keys(same_id["lead_id"])).iloc[order]
+    is_repeat = np.zeros(len(activities), dtype=bool)
     repeats = same_id.duplicated(["lead_id", "activity_id"]).to_numpy()
-    is_repeat[np.flatnonzero(is_repeat)[order]] = repeats
-    if not is_repeat.any():
-        return activities
-    reason = "an activity with the same lead and id is in the table"
-    _leave_out("activities", activities[is_repeat], project, notes, reason)
-    return activities[~is_repeat]
+    is_repeat[np.flatnonzero(may_repeat)[order]] = repeats
+    return is_repeat
 
 
 def _leave_out(
-    name: str, rows: pd.DataFrame, project: Project, notes: ReadingNotes, reason: str
+    name: str, index: pd.Index, project: Project, notes: ReadingNotes, reason: str
 ) -> None:
     """Note the rows that are left out: first those of the file, then those of the ledger."""
     keys: TableKeys | None = getattr(project, name) or project.leads
-    in_file = np.unique(rows.index[rows.index >= 0])
+    in_file = np.unique(index[index >= 0])
     if len(in_file) and keys is not None:
         notes.leave_out(name, keys, in_file.tolist(), reason)
-    n_stored = int((rows.index < 0).sum())
+    n_stored = int((index < 0).sum())
     if n_stored:
         notes.left_out.append(LeftOutRows(name, "the ledger", reason, n_stored, (), "row"))

@@ -13,14 +13,17 @@ class SourceTables:
     Parameters
     ----------
     project : Project
+    is_kept : bool
+        Whether a table is kept for further readers. Otherwise the next one reads the source again.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, is_kept: bool = True) -> None:
         self._project = project
+        self._is_kept = is_kept
         self._read: dict[str, tuple[pd.DataFrame, list[LeftOutRows], list[str]]] = {}
 
     def read(self, name: str, left_out: list[LeftOutRows], notes: list[str]) -> pd.DataFrame:
-        """Return a table; its source is read only the first time.
+        """Return a table; if tables are kept, its source is read only the first time.
 
         Parameters
         ----------
@@ -42,13 +45,14 @@ class SourceTables:
         SourceError, SchemaError, ConfigError
             As `crm.sources.source.read_table` does.
         """
-        if name not in self._read:
+        if name in self._read:
+            table, own_rows, own_notes = self._read[name]
+        else:
             keys: TableKeys = getattr(self._project, name)
-            own_rows: list[LeftOutRows] = []
-            own_notes: list[str] = []
+            own_rows, own_notes = [], []
             table = read_table(keys, self._project.folder, own_rows, own_notes, name)
-            self._read[name] = table, own_rows, own_notes
-        table, own_rows, own_notes = self._read[name]
+            if self._is_kept:
+                self._read[name] = table, own_rows, own_notes
         left_out += own_rows
         notes += own_notes
         return table

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Bools, Hashes, Ints
-from crm.cells import text_column
+from crm.cells import has_content, text_column
 from crm.errors import SchemaError, SourceError
 from crm.formats.column_times import parse_times
 from crm.key_index import KeyIndex
@@ -213,8 +213,7 @@ def score_file(
                 keys = id_keys(ids.dropna().astype("str")).to_numpy(dtype=object)
                 id_hashes.append(pd.util.hash_array(keys))
             if scorer.pipeline.has_times and scorer.roles["created_at"] in chunk.columns:
-                times = pd.Series(text_column(chunk[scorer.roles["created_at"]]), dtype=object)
-                n_without_time += int(times.isna().sum())
+                n_without_time += int((~has_content(chunk[scorer.roles["created_at"]])).sum())
             moments = _moments(scorer, chunk, as_of)
             scores = scorer.score_with_events(
                 chunk, events, as_of=moments, n_reasons=n_reasons, counts=counts

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Bools, Floats, Ints, Objects
-from crm.cells import cell_text, read_column, text_column
+from crm.cells import cell_text, has_content, read_column, text_column
 from crm.formats.column_times import written_time
 from crm.times import DAY, NOT_A_TIME
 from features.attributes.attribute import Attribute
@@ -117,7 +117,7 @@ class CellChecks:
                     is_warned = rows_of.setdefault(warning, np.zeros(len(leads), dtype=bool))
                     is_warned[rows[warnings == warning]] = True
         if self.created_at in leads.columns and self.pipeline.has_times:
-            is_filled = pd.Series(text_column(leads[self.created_at])).notna().to_numpy()
+            is_filled = has_content(leads[self.created_at])
             for code, is_of_code in self._of_creation(features):
                 rows_of[self._creation_warnings[code]] = is_of_code & is_filled
         return [
@@ -238,17 +238,22 @@ class WarningCounts:
     def __init__(self, pipeline: FeaturePipeline) -> None:
         self.attributes = AttributeCounts(pipeline)
         self._cells: Counter[CellWarning] = Counter()
-        self._values: dict[CellWarning, Counter[str]] = {}
+        # The numbers of the kept cells, by checksum and text, and the highest checksum to keep.
+        self._values: dict[CellWarning, tuple[dict[tuple[int, str], int], int | None]] = {}
 
     def add(self, warned: Iterable[WarnedCells]) -> None:
         """Add the warnings about one chunk."""
         for warning, n, texts in warned:
             self._cells[warning] += n
-            values = self._values.get(warning, Counter()) + Counter(texts.tolist())
-            if len(values) > MOST_VALUES:
-                kept = sorted(values, key=lambda text: (zlib.crc32(text.encode()), text))
-                values = Counter({text: values[text] for text in kept[:MOST_VALUES]})
-            self._values[warning] = values
+            kept, highest = self._values.get(warning, ({}, None))
+            for text in texts.tolist():
+                checksum = zlib.crc32(text.encode())
+                if highest is None or checksum <= highest:
+                    kept[checksum, text] = kept.get((checksum, text), 0) + 1
+            if len(kept) > MOST_VALUES:
+                kept = {key: kept[key] for key in sorted(kept)[:MOST_VALUES]}
+                highest = max(kept)[0]
+            self._values[warning] = kept, highest
 
     @property
     def rows(self) -> list[WarningCount]:
@@ -259,7 +264,7 @@ class WarningCounts:
                 column=warning.column,
                 message=warning.message,
                 cells=n,
-                examples=_most_frequent(self._values[warning]),
+                examples=_most_frequent(self._values[warning][0]),
             )
             for warning, n in sorted(
                 self._cells.items(), key=lambda item: (-item[1], item[0].column, item[0].code)
@@ -267,6 +272,6 @@ class WarningCounts:
         ]
 
 
-def _most_frequent(values: Counter[str]) -> list[str]:
-    in_order = sorted(values.items(), key=lambda item: (-item[1], item[0]))
-    return [shortened(text) for text, _ in in_order[:N_EXAMPLES]]
+def _most_frequent(numbers: Mapping[tuple[int, str], int]) -> list[str]:
+    in_order = sorted((-n, text) for (_, text), n in numbers.items())
+    return [shortened(text) for _, text in in_order[:N_EXAMPLES]]

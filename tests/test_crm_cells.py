@@ -17,6 +17,7 @@ from crm.cells import (
     distinct_cells,
     distinct_texts,
     harmless,
+    has_content,
     is_among,
     number_column,
     plain_cell,
@@ -239,3 +240,34 @@ def test_columns_of_plain_cells_stay_as_they_are() -> None:
     mixed = pd.Series([np.array(1), "b"], index=[7, 8], name="x")
     assert plain_column(mixed).to_dict() == {7: 1, 8: "b"}
     assert plain_column(mixed).name == "x"
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_column_of_times_has_the_texts_of_its_cells(unit: str) -> None:
+    times = ["2024-02-29T08:00:00Z", "2024-01-01T08:00:00.25Z", "1969-12-31T23:59:59.000001Z", None]
+    column = pd.Series(pd.to_datetime(times, utc=True, format="ISO8601"))
+    column = column.astype(f"datetime64[{unit}, UTC]")
+    assert text_column(column).tolist() == [cell_text(cell) for cell in column]
+    assert has_content(column).tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("number", [1, 10**18, -(10**16)])
+def test_times_that_few_programs_write_have_the_texts_of_their_cells(number: int) -> None:
+    unit = "ns" if number == 1 else "us"
+    column = pd.Series(np.array([number], dtype=f"datetime64[{unit}]")).dt.tz_localize("UTC")
+    assert text_column(column).tolist() == [cell_text(cell) for cell in column]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(["Web", "", "  ", None], dtype="str"),
+        pd.Series([0, True, float("nan"), " ", pd.NaT], dtype=object),
+        pd.Series([float("inf"), float("nan")]),
+        pd.Series([1, None], dtype="Int64"),
+        pd.Series([True, None], dtype="boolean"),
+    ],
+)
+def test_cells_have_content_if_they_have_text(column: pd.Series) -> None:
+    expected = [cell_text(cell) is not None for cell in column]
+    assert has_content(column).tolist() == expected

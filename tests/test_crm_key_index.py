@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from crm.arrays import Hashes
@@ -12,8 +13,8 @@ class Colliding(KeyIndex):
     """An index in which different texts have the same hash."""
 
     @staticmethod
-    def _hash(texts: pd.Series) -> Hashes:
-        return np.array([len(str(text)) for text in texts], dtype=np.uint64)
+    def _hash(texts: pa.LargeStringArray) -> Hashes:
+        return np.array([len(str(text)) for text in texts.to_pylist()], dtype=np.uint64)
 
 
 def text_column(*texts: str | None) -> pd.Series:
@@ -34,6 +35,11 @@ def test_places_are_those_of_the_texts(kind: type[KeyIndex]) -> None:
 def test_empty_index_and_empty_question(kind: type[KeyIndex]) -> None:
     assert kind(text_column()).places(text_column("a", None)).tolist() == [-1, -1]
     assert kind(text_column("a")).places(text_column()).tolist() == []
+
+
+def test_part_of_a_column_is_found() -> None:
+    texts = text_column("a", None, "bb", "ccc", "d", "")
+    assert KeyIndex(texts[1:][1:4]).places(texts[2:]).tolist() == [0, 1, 2, -1]
 
 
 def test_texts_of_several_blocks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

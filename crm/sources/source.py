@@ -23,6 +23,7 @@ from crm.sources.typed import count_parquet, iter_database, iter_parquet
 from crm.sources.workbook import iter_workbook
 
 LINES_CHUNK_ROWS = 50_000
+TABLE_CHUNK_ROWS = 250_000  # more rows need more memory while they are converted
 
 
 def read_table(
@@ -75,7 +76,7 @@ def read_table(
     >>> print(left_out[0])
     leads.csv: 1 row is left out (line 4): a total of other rows
     """
-    chunks = list(iter_table(keys, folder, 1_000_000, left_out, notes, table))
+    chunks = list(iter_table(keys, folder, TABLE_CHUNK_ROWS, left_out, notes, table))
     if not chunks:
         raise SchemaError(name_of(keys), ["it has a header but no rows. Expected at least one."])
     return chunks[0] if len(chunks) == 1 else pd.concat(chunks, ignore_index=True)
