@@ -20,7 +20,7 @@ from models.fitting.logistic import fit_logistic
 from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
 from tests.made_cards import made_card
-from training.tracking import signature_of
+from training.tracking.model import signature_of
 
 NUMERIC, CATEGORICAL, TREES, LEAVES, ROWS = 15, 12, 300, 31, 40_000
 LEADS = 500  # different leads that are sent in turn

@@ -133,8 +133,16 @@ def leadscore_line(project: Path, *arguments: object) -> str:
 
 
 def mlflow_line(tracking_uri: str) -> str:
-    """Format the command that shows a store in MLflow's pages; one worker starts fastest."""
-    return command_line("mlflow", "ui", "--workers", 1, "--backend-store-uri", tracking_uri)
+    """Format the command that shows a database in MLflow's pages; one worker starts fastest.
+
+    An address with a password is not printed, but read from the variable that contains it.
+    """
+    from models.registry.reachable import shown  # it imports SQLAlchemy
+
+    options = ("ui", "--workers", 1, "--backend-store-uri")
+    if shown(tracking_uri) != tracking_uri:
+        return command_line("mlflow", *options) + ' "$MLFLOW_TRACKING_URI"'
+    return command_line("mlflow", *options, tracking_uri)
 
 
 def show_commands(heading: str, *commands: str) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from commands.serve import pack
 from commands.train import show_training, train_and_track
 from crm.errors import LeadScoringError
 from crm.project import Project, load_project
+
+if TYPE_CHECKING:
+    from training.tracking.log import TrackedModel
 
 
 def demo(
@@ -58,7 +61,7 @@ def demo(
         out.rule("All of this is SIMULATED. Where to look", align="left")
         where = {
             "tables": folder / "crm",
-            "MLflow": mlflow_line(outcome.tracked.tracking_uri),
+            **_mlflow(outcome.tracked),
             "report": folder / "report" / "index.html",
             "artefact": outcome.tracked.artifact_uri.removeprefix("file://"),
             "service": f"BENTOML_HOME={shlex.quote(str(folder / 'bentoml'))} "
@@ -72,6 +75,13 @@ def demo(
         if keep_serving:
             out.print(f"The service is running on {url}; Ctrl+C stops it.")
             _wait_for_interrupt()
+
+
+def _mlflow(tracked: "TrackedModel") -> dict[str, str]:
+    """Return the command that shows the training in MLflow, unless a server does, and its page."""
+    is_server = tracked.tracking_uri.startswith("http")
+    command = {} if is_server else {"MLflow": mlflow_line(tracked.tracking_uri)}
+    return command | {"its page": tracked.page}
 
 
 def _newest_leads(project: Project) -> str:

@@ -2,7 +2,7 @@
 
 import datetime
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +27,7 @@ from crm.project import PROJECT_FILE, Project, expand_variables, load_project
 if TYPE_CHECKING:
     from features.record_checks.result import RecordWarning
     from training.gates.first_champion import Standing
-    from training.tracking import TrackedModel
+    from training.tracking.log import TrackedModel
     from training.train import Trained
 
 
@@ -44,6 +44,8 @@ class Outcome:
         The tag of the model in BentoML's store; None unless it is the champion.
     warnings : tuple of RecordWarning
         The questions about the records, as `leadscore check` shows them.
+    seconds : mapping of str to float
+        The duration of each phase.
     """
 
     trained: "Trained"
@@ -51,6 +53,7 @@ class Outcome:
     standing: "Standing"
     store_tag: str | None
     warnings: "tuple[RecordWarning, ...]"
+    seconds: Mapping[str, float]
 
 
 def train(
@@ -75,6 +78,7 @@ def train(
     show_training(outcome)
     show_questions(outcome, leadscore_line(project, "check"))
     show_commands("Next:", *_next_commands(project, opened, outcome))
+    out.print(f"The run in MLflow: {outcome.tracked.page}", markup=False, soft_wrap=True)
 
 
 def train_and_track(
@@ -90,37 +94,44 @@ def train_and_track(
     from serving.bento.store import promote_in_store
     from training.gates.first_champion import promote_first
     from training.gates.gates import GateInputs
-    from training.tracking import track
-    from training.train import train as run
+    from training.tracking.log import track
+    from training.tracking.run import training_run
+    from training.train import train as fit
 
     registry = Registry(project)  # first, so that it fails before the training
-    if not quiet:
-        err.print(f"Reading the records of {project.name} …", soft_wrap=True)
     now = datetime.datetime.now(datetime.UTC)
-    sources = SourceTables(project)
-    records = read_records(project, now, sources)
-    warnings = find_warnings(project, sources, now, private_reason)
-    del sources  # the tables as they were read may need as much memory as the records
-    with progress_bar("Learning", quiet=quiet) as progress:
-        trained = run(
-            project,
-            records,
-            now=now,
-            pinned=registry.pinned_scale(),
-            tune_minutes=tune_minutes,
-            progress=lambda what, share: progress(share, what),
-        )
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
         artifact = Path(work) / ARTIFACT
-        save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
-        trained_at = datetime.datetime.now(datetime.UTC)
-        tracked = track(registry, project, records, trained, artifact, trained_at, with_report)
-        inputs = GateInputs(records, trained.moments, trained.audit)
-        standing = promote_first(registry, project, inputs, tracked, trained_at)
+        with training_run(registry, project, now, tune_minutes) as run:
+            if not quiet:
+                err.print(f"Reading the records of {project.name} …", soft_wrap=True)
+            with run.reading():
+                sources = SourceTables(project)
+                records = read_records(project, now, sources)
+            run.phases.begin("check")
+            warnings = find_warnings(project, sources, now, private_reason)
+            del sources  # the tables as they were read may need as much memory as the records
+            with progress_bar("Learning", quiet=quiet) as progress:
+                trained = fit(
+                    project,
+                    records,
+                    now=now,
+                    pinned=registry.pinned_scale(),
+                    tune_minutes=tune_minutes,
+                    progress=lambda what, share: progress(share, what),
+                    on_phase=run.phases.begin,
+                )
+            run.phases.begin("log")
+            save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
+            trained_at = datetime.datetime.now(datetime.UTC)
+            tracked = track(run, records, trained, artifact, trained_at, with_report)
+            run.phases.begin("promote")
+            inputs = GateInputs(records, trained.moments, trained.audit)
+            standing = promote_first(registry, project, inputs, tracked, trained_at)
         tag = None
         if standing.is_champion:
             tag = promote_in_store(artifact, registry.service_name, tracked.version)
-    return Outcome(trained, tracked, standing, tag, warnings)
+    return Outcome(trained, tracked, standing, tag, warnings, run.phases.seconds)
 
 
 def show_training(outcome: Outcome) -> None:
@@ -171,6 +182,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
             "run_id": tracked.run_id,
             "tracking_uri": tracked.tracking_uri,
             "artifact_uri": tracked.artifact_uri,
+            "page": tracked.page,
             "store_tag": outcome.store_tag,
             "simulated": card.simulated,
         },
@@ -182,6 +194,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "left_out": card.left_out,
         "left_out_rows": card.left_out_rows,
         "notes": card.notes,
+        "seconds": {phase: round(value, 3) for phase, value in outcome.seconds.items()},
         "questions": [
             {"number": warning.number, "question": warning.question} for warning in outcome.warnings
         ],

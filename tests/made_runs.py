@@ -2,6 +2,8 @@
 
 import datetime
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from crm.reading import read_records
 from crm.records import Records
 from models.artifact import save_artifact
 from models.registry.history import Gate, GateResults
-from models.registry.registry import ARTIFACT, Registry
+from models.registry.registry import ARTIFACT, PROMOTION_RUNS, RUN_KIND, Registry
 from training.gates import first_champion
 from training.gates.first_champion import Standing, promote_first
 from training.gates.gates import GateInputs
-from training.tracking import TrackedModel, track
+from training.tracking.log import TrackedModel, track
+from training.tracking.run import TrainingRun, training_run
 from training.train import Trained
 from training.tuning import Trial
 
@@ -95,27 +98,54 @@ def register(
 ) -> tuple[TrackedModel, Standing]:
     """Track a training, and make it the champion if there is none, as `leadscore train` does."""
     trained = trained or work.trained
-    tracked = track(registry, project, work.records, trained, artifact or work.artifact, NOW)
-    inputs = GateInputs(work.records, trained.moments, trained.audit)
-    return tracked, promote_first(registry, project, inputs, tracked, NOW)
+    with begun_run(registry, project) as run:
+        tracked = track(run, work.records, trained, artifact or work.artifact, NOW)
+        inputs = GateInputs(work.records, trained.moments, trained.audit)
+        return tracked, promote_first(registry, project, inputs, tracked, NOW)
+
+
+def track_training(
+    registry: Registry,
+    project: Project,
+    records: Records,
+    trained: Trained,
+    artifact: Path,
+    at: datetime.datetime = NOW,
+) -> TrackedModel:
+    """Track a training without making it the champion."""
+    with begun_run(registry, project) as run:
+        return track(run, records, trained, artifact, at)
+
+
+@contextmanager
+def begun_run(registry: Registry, project: Project) -> Iterator[TrainingRun]:
+    """Begin the run of a training whose records are read."""
+    with training_run(registry, project, NOW) as run:
+        with run.reading():
+            pass
+        yield run
 
 
 def training_runs(registry: Registry) -> list[Any]:
     """Return the runs of trainings, without those of trials and of the history."""
     experiment = registry.find_experiment()
     runs = registry.client.search_runs([experiment]) if experiment else []
-    return [run for run in runs if run.info.run_name.startswith("train ")]
+    return [run for run in runs if run.data.tags.get(RUN_KIND) == "training"]
 
 
 def stored(registry: Registry, project: Project) -> dict[str, object]:
-    """Return everything that MLflow stores for a project, and the champion."""
+    """Return what MLflow stores for a project, without failed trainings, and the champion."""
     client = registry.client
-    experiment = registry.find_experiment()
-    experiments = [experiment] if experiment else []
+    found = map(registry.find_experiment, ("", PROMOTION_RUNS))
+    experiments = [experiment for experiment in found if experiment]
     files = (project.folder / "mlartifacts").rglob("*")
     versions = client.search_model_versions(f"name='{registry.name}'")
     return {
-        "runs": [run.info.run_id for run in client.search_runs(experiments)] if experiments else [],
+        "runs": [
+            run.info.run_id
+            for run in (client.search_runs(experiments) if experiments else [])
+            if run.info.status not in ("FAILED", "KILLED")
+        ],
         "models": [model.model_id for model in client.search_logged_models(experiments)]
         if experiments
         else [],

@@ -20,7 +20,7 @@ from crm.reading import read_records
 from models.artifact import MANIFEST, load_artifact, save_artifact
 from models.registry.registry import ARTIFACT, Registry
 from tests.made_artifacts import FILES, FORMATS, reseal
-from training.tracking import track
+from tests.made_runs import track_training
 
 
 def test_saved_folder_contains_data_only(saved_model: Path) -> None:
@@ -112,7 +112,7 @@ def test_mlflow_run_contains_no_pickle(
     registry = Registry(project)
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / ARTIFACT, trained.golden_as_of)
     now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
-    track(registry, project, records, trained, tmp_path / ARTIFACT, now)
+    track_training(registry, project, records, trained, tmp_path / ARTIFACT, now)
     files = [path for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()]
     assert len(files) > 10
     assert {"MLmodel", "booster.txt" if trained.scorer.estimator.trees else "estimator.json"} <= {

@@ -62,6 +62,7 @@ def test_run_of_an_event_records_who_when_why_and_the_gates(
     assert run.info.start_time == at(5).timestamp() * 1000
     tags = {k: v for k, v in run.data.tags.items() if k.startswith("leadscore.")}
     assert tags == {
+        "leadscore.run": "promotion",
         "leadscore.event": "promoted",
         "leadscore.version": "2",
         "leadscore.previous": "1",

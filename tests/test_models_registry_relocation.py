@@ -11,6 +11,7 @@ import sqlalchemy
 
 from crm.errors import TrackingError
 from crm.project import load_project
+from models.registry.deletion import delete_run
 from models.registry.history import history
 from models.registry.registry import Registry
 from models.registry.relocation import COPY_TABLE, LOCATIONS, default_uri, relocate, service_name
@@ -116,7 +117,7 @@ def test_copy_and_original_do_not_change_each_other(original: Path, work: Work) 
     registry = Registry(project)
     tracked, _ = register(registry, project, work)
     assert local_path(tracked.artifact_uri).is_relative_to(project.folder)
-    registry.delete_run(registry.resolve("1").run_id)
+    delete_run(registry.client, registry.resolve("1").run_id)
     assert stored(open_registry(original), load_project(original)) == before
     assert open_registry(original).load("1").digest == work.digest
     assert [version.version for version in open_registry(project.folder).versions()] == ["1", "2"]

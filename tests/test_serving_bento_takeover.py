@@ -28,7 +28,7 @@ from serving.bento.process import free_port
 from serving.bento.store import champion_file, named_champion, promote_in_store
 from serving.bento.takeover import TakeOver
 from serving.served_model import ServedModel
-from training.tracking import track
+from tests.made_runs import track_training
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -296,7 +296,7 @@ def booster_of_version_2(
         scorer = replace(trained.scorer, calibration=calibration)
         save_artifact(scorer, trained.golden_leads, artifact, trained.golden_as_of)
         now = datetime.datetime(2026, 3, int(version), tzinfo=datetime.UTC)
-        assert track(registry, project, records, trained, artifact, now).version == version
+        assert track_training(registry, project, records, trained, artifact, now).version == version
     registry.make_champion(None)
     boosters = (tmp_path / "mlartifacts").rglob("booster.txt")
     return max(boosters, key=lambda path: path.stat().st_mtime)

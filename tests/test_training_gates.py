@@ -17,13 +17,13 @@ from models.artifact import save_artifact
 from models.registry.history import history
 from models.registry.promotion import promote
 from models.registry.registry import ARTIFACT, Registry
+from tests.made_runs import track_training
 from tests.made_trainings import evaluated
 from training.comparison.comparison import compare
 from training.comparison.held_out import MOMENTS_FILE, StoredMoments
 from training.gates.checks import GATES
 from training.gates.first_champion import promote_first
 from training.gates.gates import GateInputs, base_rate, run_gates, run_rollback_gate
-from training.tracking import track
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -48,11 +48,11 @@ def new_project(simulated_crm: Path, empty_mlflow: Path, folder: Path) -> Projec
 def new_registry(project: Project, trained: Trained, artifact: Path) -> Registry:
     """Return a registry with version 1, the champion, and the same model as version 2."""
     registry, records = Registry(project), read_records(project)
-    tracked = track(registry, project, records, trained, artifact, NOW)
+    tracked = track_training(registry, project, records, trained, artifact, NOW)
     promote_first(registry, project, inputs_of(project, trained), tracked, NOW)
     if registry.find_champion() is None:  # the tests need a champion, whether or not it passes
         registry.make_champion("1")
-    track(registry, project, records, trained, artifact, NOW)
+    track_training(registry, project, records, trained, artifact, NOW)
     return registry
 
 

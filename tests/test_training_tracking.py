@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import warnings
 from dataclasses import dataclass, replace
@@ -13,12 +14,16 @@ import pandas as pd
 import pytest
 
 from crm.errors import ArtifactError, TrackingError
-from crm.project import Project
+from crm.project import ColumnsKeys, Project, TreesKeys, load_project
+from crm.version import VERSION
 from models.artifact import load_artifact, save_artifact
 from models.evaluation.metrics import MODEL_METRICS
+from models.fitting.trees import TREE_PARAMETERS
 from models.registry.history import Gate
+from models.registry.promotion import user_name
 from models.registry.registry import ARTIFACT, Registry
 from tests.made_runs import (
+    NOW,
     PASSWORD,
     TRIALS,
     Work,
@@ -30,7 +35,8 @@ from tests.made_runs import (
     training_runs,
 )
 from training.comparison.held_out import MOMENTS_FILE, StoredMoments
-from training.tracking import TrackedModel
+from training.tracking.log import TrackedModel
+from training.train import train
 
 with warnings.catch_warnings(action="ignore"):  # mlflow, at import
     import mlflow
@@ -85,45 +91,139 @@ def test_training_is_one_finished_run(tracked_run: Run, work: Work) -> None:
     assert (tracked.name, tracked.version, tracked.digest) == ("demo", "1", work.digest)
     assert run.info.run_id == tracked.run_id
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "train demo"
+    assert run.info.run_name == f"version 1, 2026-03-01 12:00, {run.data.tags['leadscore.verdict']}"
+    assert tracked.page.endswith(
+        f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        "?workflowType=machine_learning"
+    )
     assert run.data.tags["leadscore.digest"] == work.digest
     assert run.data.tags["leadscore.simulated"] == "true"
 
 
-def test_run_has_the_settings_as_params(tracked_run: Run, work: Work) -> None:
-    params, card = tracked_run.run.data.params, work.trained.scorer.card
-    assert params["won"] == "won"
-    assert params["horizon_days"] == "90.0"
-    assert params["test_is"] == "newest 20% of leads"
-    assert params["features"] == str(len(card.features))
-    assert params["estimator.kind"] == card.estimator["kind"]
-    assert params["estimator.parameters.learning_rate"] == "0.06"
-
-
-def test_run_has_every_metric_with_its_interval(tracked_run: Run, work: Work) -> None:
-    evaluations = work.trained.evaluations
-    metrics = {
-        f"{model}.{metric}{suffix}": value
-        for model, evaluation in evaluations.items()
-        for metric in MODEL_METRICS
-        for suffix, value in (
-            ("", evaluation.values[metric]),
-            (".low", evaluation.intervals[metric][0]),
-            (".high", evaluation.intervals[metric][1]),
-        )
+def test_run_has_the_settings_as_params(tracked_run: Run) -> None:
+    params = tracked_run.run.data.params
+    assert {name: params[name] for name in SETTINGS} == SETTINGS
+    tree_parameters = {name.removeprefix("trees.") for name in params if name.startswith("trees.")}
+    assert tree_parameters == TREE_PARAMETERS.keys()
+    assert params.keys() - SETTINGS.keys() == {
+        *(f"trees.{name}" for name in tree_parameters),
+        *(f"columns.{name}" for name in ColumnsKeys.__struct_fields__),
+        "leadscore",
+        "python",
+        "test_is",
     }
-    assert len(metrics) == 3 * len(evaluations) * len(MODEL_METRICS)
-    facts = work.trained.scorer.card.learned_from
-    counts = {f"data.{k}": v for k, v in facts.items() if isinstance(v, int | float)}
-    assert counts["data.leads"] == 1_500
+    assert params["test_is"] == "newest 20% of leads"
+    assert params["leadscore"] == VERSION
+    assert params["python"] == platform.python_version()
+    assert params["trees.learning_rate"] == "0.06"
+
+
+SETTINGS = {
+    "won": "won",
+    "lost": "lost",
+    "open": "none",
+    "horizon_days": "90.0",
+    "moments_days": "0.0",
+    "observed_until": "none",
+    "test_share": "0.2",
+    "half_life_days": "none",
+    "rising": "none",
+    "falling": "none",
+    "seed": "0",
+    "scale.base_rate": "none",
+    "scale.grades": "none",
+    "tune_minutes": "none",
+    "git_commit": "none",
+    "git_dirty": "none",
+}
+
+
+def test_runs_that_differ_in_one_setting_differ_in_one_param(
+    project: Project, work: Work, registry: Registry, tmp_path: Path
+) -> None:
+    register(registry, project, work)
+    with_half_life = work.project.text.replace("[learn]", "[learn]\nhalf_life_days = 180")
+    project.path.write_text(with_half_life)
+    changed = load_project(project.folder)
+    trained = train(changed, work.records, now=NOW)
+    artifact = tmp_path / "changed" / ARTIFACT
+    save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
+    register(registry, changed, work, trained, artifact)
+    second, first = (run.data.params.items() for run in training_runs(registry))
+    assert dict(second - first) == {"half_life_days": "180.0"}
+    assert dict(first - second) == {"half_life_days": "none"}
+
+
+def test_run_has_every_metric(tracked_run: Run, work: Work) -> None:
+    metrics = tracked_run.run.data.metrics
+    evaluations = work.trained.evaluations
+    of_the_test = {
+        f"{prefix}.{metric}": evaluations[model].values[metric]
+        for prefix, model in (
+            ("test", "test"),
+            ("baselines/base_rate", "base_rate"),
+            ("baselines/logistic", "logistic"),
+        )
+        for metric in MODEL_METRICS
+    }
+    card = work.trained.scorer.card
+    facts = {**card.learned_from, "features": len(card.features), "left_out": len(card.left_out)}
+    counts = {f"data/{k}": v for k, v in facts.items() if isinstance(v, int | float)}
+    assert counts["data/leads"] == 1_500
     assert work.trained.evaluated_model is not None
     differences = {
-        f"test.log_loss_minus_{baseline}{suffix}": value
+        f"test.log_loss_minus_{baseline}": difference[0]
         for baseline, difference in work.trained.evaluated_model.gained.items()
-        for suffix, value in zip(("", ".low", ".high"), difference, strict=True)
     }
-    assert set(differences) > {"test.log_loss_minus_base_rate", "test.log_loss_minus_logistic.low"}
-    assert tracked_run.run.data.metrics == pytest.approx(metrics | counts | differences)
+    assert differences.keys() == {"test.log_loss_minus_base_rate", "test.log_loss_minus_logistic"}
+    fitted = {
+        f"model/{name}": value
+        for name, value in card.estimator.items()
+        if name.startswith(("logistic_", "calibration_", "rounds")) and value is not None
+    }
+    assert len(fitted) >= 5
+    found = {name: value for name, value in metrics.items() if not name.startswith("seconds/")}
+    assert found == pytest.approx(of_the_test | counts | differences | fitted)
+    assert metrics["seconds/read"] >= 0
+
+
+def test_metrics_of_the_test_belong_to_the_model_and_the_test_moments(
+    work: Work, project: Project, registry: Registry
+) -> None:
+    tracked, _ = register(registry, project, work)
+    (model,) = registry.client.search_logged_models([tracked.experiment_id])
+    datasets = {
+        entry.dataset.name: entry.dataset
+        for entry in registry.client.get_run(tracked.run_id).inputs.dataset_inputs
+    }
+    test = datasets["test"]
+    assert json.loads(test.profile)["num_rows"] == len(work.trained.split.test)
+    of_models = {metric.key: metric for metric in model.metrics}
+    assert of_models.keys() >= {"test.log_loss", "baselines/logistic.roc_auc", "data/leads"}
+    for name, metric in of_models.items():
+        dataset = (metric.dataset_name, metric.dataset_digest)
+        is_of_test = name.startswith(("test.", "baselines/"))
+        assert dataset == ((test.name, test.digest) if is_of_test else (None, None)), name
+    assert model.params["half_life_days"] == "none"
+
+
+def test_intervals_of_metrics_are_a_table(tracked_run: Run, work: Work) -> None:
+    table = pd.read_csv(tracked_run.folder / "tables" / "metrics.csv")
+    rows = {(row.model, row.metric): (row.value, row.low, row.high) for row in table.itertuples()}
+    test = work.trained.evaluations["test"]
+    value, interval = test.values["log_loss"], test.intervals["log_loss"]
+    assert rows[("leadscore", "log_loss")] == pytest.approx((value, *interval))
+    assert ("logistic", "roc_auc") in rows
+    assert ("leadscore", "log_loss_minus_base_rate") in rows
+    assert len(rows) == len(table) == 3 * len(MODEL_METRICS) + 2
+
+
+def test_losses_of_the_weights_are_a_table(tracked_run: Run, work: Work) -> None:
+    table = pd.read_csv(tracked_run.folder / "tables" / "weights.csv")
+    tried = work.trained.scorer.card.estimator["weights_tried"]
+    assert len(tried) > 5
+    assert table["logistic_weight"].tolist() == [weight for weight, _ in tried]
+    assert table["log_loss"].tolist() == pytest.approx([loss for _, loss in tried])
 
 
 def test_run_names_the_verdict_in_the_terms_of_data_science(tracked_run: Run) -> None:
@@ -134,13 +234,33 @@ def test_run_names_the_verdict_in_the_terms_of_data_science(tracked_run: Run) ->
     assert any("ROC AUC 0." in reason for reason in reasons)
 
 
-def test_run_has_the_digest_of_each_table(tracked_run: Run, work: Work) -> None:
-    datasets = [entry.dataset for entry in tracked_run.run.inputs.dataset_inputs]
+def test_run_has_each_table_as_a_dataset(tracked_run: Run, work: Work) -> None:
+    datasets = {
+        entry.dataset.name: entry.dataset
+        for entry in tracked_run.run.inputs.dataset_inputs
+        if {tag.key: tag.value for tag in entry.tags} == {"mlflow.data.context": "training"}
+    }
     digests = work.trained.scorer.card.digests
-    assert len(datasets) == 4
-    assert {dataset.name: dataset.digest for dataset in datasets} == {
+    assert {name: dataset.digest for name, dataset in datasets.items()} == {
         table: digest[:36] for table, digest in digests.items()
     }
+    assert len(datasets) == 4
+    for name, dataset in datasets.items():
+        table = getattr(work.records, name)
+        profile = json.loads(dataset.profile)
+        assert (profile["num_rows"], profile["num_elements"]) == (len(table), table.size)
+        assert profile["sha256"] == digests[name]
+        assert profile["missing"] == {k: n for k, n in table.isna().sum().items() if n}
+        source = mlflow.data.get_source(dataset)
+        assert source.to_dict()["uri"] == f"{name}.csv"
+        columns = json.loads(dataset.schema)["mlflow_colspec"]
+        assert [column["name"] for column in columns] == list(table.columns)
+    kinds = {c["name"]: c["type"] for c in json.loads(datasets["leads"].schema)["mlflow_colspec"]}
+    assert (kinds["lead_id"], kinds["created_at"]) == ("string", "datetime")
+
+
+def test_run_and_version_name_the_user(tracked_run: Run) -> None:
+    assert tracked_run.run.data.tags["mlflow.user"] == user_name()
 
 
 def test_run_has_card_environment_and_plots(tracked_run: Run, work: Work) -> None:
@@ -148,6 +268,7 @@ def test_run_has_card_environment_and_plots(tracked_run: Run, work: Work) -> Non
     card = json.loads((folder / "card.json").read_text())
     assert card == work.trained.scorer.card.to_json()
     environment = (folder / "environment.txt").read_text().splitlines()
+    assert environment[0] == f"# Python {platform.python_version()}"
     assert f"mlflow=={mlflow.__version__}" in environment
     assert any(line.startswith("lightgbm==") for line in environment)
     plots = {plot.name: plot.read_bytes() for plot in (folder / "plots").iterdir()}
@@ -200,10 +321,21 @@ def test_every_trial_is_a_nested_run(work: Work, project: Project, registry: Reg
     )
     runs = {run.info.run_name: run for run in nested}
     assert runs.keys() == {"trial 0", "trial 1"}
-    assert runs["trial 0"].data.params == {"num_leaves": "31"}
-    assert runs["trial 0"].data.metrics == {"log_loss": 0.41, "seconds": 2.5}
+    searched = {f"trees.{name}" for name in TreesKeys.__struct_fields__}
+    assert runs["trial 0"].data.params.keys() == runs["trial 1"].data.params.keys() == searched
+    assert runs["trial 0"].data.params["trees.num_leaves"] == "31"
+    assert runs["trial 1"].data.params["trees.num_leaves"] == "7"
+    assert runs["trial 1"].data.params["trees.extra_trees"] == "false"
+    assert runs["trial 0"].data.metrics == {"tuning/log_loss": 0.41, "seconds": 2.5}
     assert runs["trial 1"].data.metrics == {"seconds": 0.5}
     assert runs["trial 1"].data.tags["leadscore.state"] == "pruned"
+    metrics = registry.client.get_run(tracked.run_id).data.metrics
+    tuning = {name: value for name, value in metrics.items() if name.startswith("tuning/")}
+    assert tuning == {
+        "tuning/trials": 2,
+        "tuning/log_loss_of_the_best": 0.41,
+        "tuning/log_loss_of_the_start": 0.41,
+    }
 
 
 # -- what is stored ------------------------------------------------------------------------
@@ -287,7 +419,9 @@ def test_altered_artefact_is_not_logged(
     (damaged / "booster.txt").write_text("other trees")
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
         register(registry, project, work, artifact=damaged)
-    assert training_runs(registry) == []
+    (run,) = training_runs(registry)
+    assert run.info.status == "FAILED"
+    assert "booster.txt is not the file that was saved" in run.data.tags["leadscore.error"]
 
 
 # -- servers -------------------------------------------------------------------------------
@@ -313,7 +447,12 @@ def test_server_stores_and_loads_models(
             register(registry, project, work)
     versions = registry.client.search_model_versions("name='demo'")
     assert [str(version.version) for version in versions] == ["1"]
-    assert len(training_runs(registry)) == 1
+    assert versions[0].tags["created_by"] == user_name()
+    assert "Verdict: " in versions[0].description
+    failed, finished = training_runs(registry)
+    assert (failed.info.status, finished.info.status) == ("FAILED", "FINISHED")
+    assert registry.client.list_artifacts(failed.info.run_id) == []
+    assert registry.client.list_artifacts(finished.info.run_id) != []
 
 
 def failing(*arguments: Any, **options: Any) -> None:

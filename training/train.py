@@ -34,6 +34,7 @@ from training.fit import (
     selection_sets,
 )
 from training.golden import golden_leads
+from training.phases import OnPhase
 from training.tuning import Trial, tune
 
 Progress = Callable[[str, float], None]  # the present step, and the share of the whole, 0 … 1
@@ -99,6 +100,7 @@ def train(
     pinned: Scale | None = None,
     tune_minutes: float | None = None,
     progress: Progress = lambda what, share: None,
+    on_phase: OnPhase = lambda phase: None,
 ) -> Trained:
     """Train a model for a project.
 
@@ -114,6 +116,10 @@ def train(
         How long to search for better settings of the trees.
     progress : callable, optional
         Called with the present step and the share of the whole that is done, 0 … 1.
+    on_phase : callable, optional
+        Called with the name of each phase when it begins: "audit", "select" (settings), "tune",
+        "test" (fit on the older leads and evaluate on the newest), "fit" (on all leads) and
+        "describe".
 
     Returns
     -------
@@ -131,19 +137,24 @@ def train(
     """
     moments = make_moments(records, project.learn)
     scale, pinned_by = _scale(project, moments, pinned)
+    on_phase("audit")
     progress("Auditing for leaks", 0.0)
     audited = audit(records, moments, project)
     later = known_later(audited)
+    on_phase("select")
     pipeline = fit_pipeline(records, moments, project, later)
     check_directions(pipeline, project)
     split = hold_out(records, moments, project.learn)
     selection = _selection_sets(records, split.train, project, later)
+    if tune_minutes is not None:
+        on_phase("tune")
     parameters, trials = tuned_parameters(
         selection, project, tune_minutes, _part(progress, 0.0, TUNING_SHARE)
     )
     untuned = _why_untuned(split) if tune_minutes is not None and not trials else ""
     rest = _part(progress, TUNING_SHARE if trials else 0.0, 1.0)
 
+    on_phase("test")
     evaluated_model, learned_from = None, split.train
     if split.has_test:
         try:
@@ -152,6 +163,7 @@ def train(
             )
         except LearningError as error:
             split = without_test(moments, f"The training leads alone teach nothing: {error}")
+    on_phase("fit")
     settings = evaluated_model.fitted.settings if evaluated_model else None
     if settings is None and learned_from is not moments:
         selection = _selection_sets(records, moments, project, later)
@@ -163,6 +175,7 @@ def train(
         tree_parameters=parameters,
         on_share=lambda share: final_share("Learning from all leads", share),
     )
+    on_phase("describe")
     as_of = int(moments.as_of.max())  # NOT_A_TIME if there are no times
     scorer = LeadScorer(
         pipeline=pipeline,

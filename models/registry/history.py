@@ -1,8 +1,9 @@
 """The history of promotions: which version became champion or was refused, by whom, and why.
 
-Every event is an MLflow run in the project's experiment, named like "promote version 3". Its
-tags contain who, when and why; its file `gates.json` contains the result of every gate. An event
-counts once its run is finished. Events are never deleted.
+Every event is an MLflow run, named like "promote version 3", in an experiment of its own, so that
+events do not stand among the trainings. Its tags contain who, when and why; its file `gates.json`
+contains the result of every gate. An event counts once its run is finished. Events are never
+deleted. Earlier versions of leadscore recorded them in the experiment of the trainings.
 """
 
 import datetime
@@ -12,7 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from crm.errors import ConfigError, TrackingError
-from models.registry.registry import Registry
+from models.registry.deletion import delete_run
+from models.registry.registry import PROMOTION_RUNS, RUN_KIND, Registry
 from models.scale import Scale
 
 PROMOTIONS = ("first champion", "promoted", "forced")
@@ -178,18 +180,23 @@ def begin_record(
         **extra_tags,
     }
     run = registry.client.create_run(
-        registry.experiment(),
+        registry.experiment(PROMOTION_RUNS),
         start_time=round(event.at.timestamp() * 1000),
         run_name=f"{verb} version {event.version}",
         tags={f"{TAG}{name}": value for name, value in tags.items()}
-        | {"mlflow.user": event.who, "mlflow.source.name": "leadscore models"},
+        | {
+            RUN_KIND: "promotion",
+            "mlflow.user": event.who,
+            "mlflow.source.name": "leadscore models",
+            "mlflow.source.type": "LOCAL",
+        },
     )
     gates = {"against": results.against, "gates": [gate.to_json() for gate in results.gates]}
     try:
         registry.client.log_dict(run.info.run_id, gates, "gates.json")
     except BaseException:
         with suppress(TrackingError), registry.errors():
-            registry.delete_run(run.info.run_id)
+            delete_run(registry.client, run.info.run_id)
         raise
     return str(run.info.run_id)
 
@@ -197,11 +204,12 @@ def begin_record(
 def event_runs(registry: Registry) -> list[Any]:
     """Return the runs of all events, unfinished ones included, oldest first."""
     runs: list[Any] = []
-    experiment = registry.find_experiment()
+    found = map(registry.find_experiment, (PROMOTION_RUNS, ""))
+    experiments = [experiment for experiment in found if experiment is not None]
     token = None
-    while experiment is not None:
+    while experiments:
         page = registry.client.search_runs(
-            [experiment],
+            experiments,
             filter_string=f"tags.`{TAG}event` LIKE '%'",
             max_results=RUNS_PER_PAGE,
             order_by=["attributes.start_time ASC"],

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from crm.errors import ConfigError, GateError, TrackingError
+from models.registry.deletion import delete_run
 from models.registry.history import (
     CHAMPION_EVENTS,
     REFUSED,
@@ -196,7 +197,7 @@ def _undo(registry: Registry, run: Any) -> None:
     if f"{TAG}scale" in tags:
         scale_before = tags.get(f"{TAG}scale_before")
         registry.pin_scale(Scale.from_text(scale_before) if scale_before else None)
-    registry.delete_run(run.info.run_id)
+    delete_run(registry.client, run.info.run_id)
     update_challenger(registry)
 
 

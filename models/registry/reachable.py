@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm.errors import TrackingError
 
 CHECK_SECONDS = 5
+OWN_PAGES = "http://127.0.0.1:5000"  # where `mlflow ui` serves its pages
 CHECK_ERRORS = (SQLAlchemyError, http.client.HTTPException, ImportError, OSError, ValueError)
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
@@ -29,6 +30,29 @@ def shown(text: str) -> str:
     """
     text = re.sub(r"(://[^\s:/@]*):\S+@", r"\1:***@", text)
     return re.sub(r"([?&]\w*(?:password|passwd|pwd|secret|token)=)[^\s&\"']+", r"\1***", text)
+
+
+def page_of_run(uri: str, experiment_id: str, run_id: str) -> str:
+    """Return the address of the page of a run, in the view for machine learning.
+
+    Parameters
+    ----------
+    uri : str
+        The tracking URI. Of a database, the page is that of `mlflow ui` at its default address.
+    experiment_id, run_id : str
+
+    Examples
+    --------
+    >>> page_of_run("http://me:secret@mlflow.example/", "1", "f00")
+    'http://mlflow.example/#/experiments/1/runs/f00?workflowType=machine_learning'
+    >>> page_of_run("sqlite:///mlflow.db", "1", "f00")
+    'http://127.0.0.1:5000/#/experiments/1/runs/f00?workflowType=machine_learning'
+    """
+    server = OWN_PAGES
+    if uri.startswith("http"):
+        parts = urlsplit(uri)
+        server = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 def check_reachable(uri: str) -> None:

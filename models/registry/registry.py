@@ -8,7 +8,6 @@ import datetime
 import importlib
 import logging
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import filelock
 import sqlalchemy
@@ -34,6 +32,8 @@ from models.scale import Scale
 CHAMPION, CHALLENGER = "champion", "challenger"
 ARTIFACT = "scorer"
 SCALE_TAG = "leadscore.scale"
+RUN_KIND = "leadscore.run"  # a tag of each run: training, trial or promotion
+PROMOTION_RUNS = " promotions"  # the end of the name of the experiment of promotions
 RUNS_PER_QUERY = 200
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -144,19 +144,40 @@ class Registry:
         if uri_before is None:  # MLflow sets it, and the next project must not use it
             os.environ.pop("MLFLOW_TRACKING_URI", None)
 
-    def experiment(self) -> str:
-        """Return the id of the project's experiment; create it if there is none."""
-        location = self.artifact_location
-        return self.find_experiment() or str(
-            self.client.create_experiment(self.name, artifact_location=location)
-        )
+    def experiment(self, of: str = "") -> str:
+        """Return the id of one of the project's experiments; create it if there is none.
 
-    def find_experiment(self) -> str | None:
-        """Return the id of the project's experiment, or None if there is none."""
-        experiment = self.client.get_experiment_by_name(self.name)
+        Parameters
+        ----------
+        of : {"", PROMOTION_RUNS}
+            The experiment of the trainings, or that of the promotions.
+        """
+        from mlflow.exceptions import MlflowException
+
+        found = self.find_experiment(of)
+        if found is None:
+            try:
+                location = self.artifact_location
+                found = self.client.create_experiment(self.name + of, artifact_location=location)
+            except MlflowException:
+                found = self.find_experiment(of)  # another process has just created it
+                if found is None:
+                    raise
+        return str(found)
+
+    def find_experiment(self, of: str = "") -> str | None:
+        """Return the id of one of the project's experiments, or None if there is none."""
+        experiment = self.client.get_experiment_by_name(self.name + of)
         return None if experiment is None else str(experiment.experiment_id)
 
-    def register(self, model_uri: str, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:
+    def register(
+        self,
+        model_uri: str,
+        run_id: str,
+        model_id: str,
+        tags: Mapping[str, str],
+        description: str = "",
+    ) -> str:
         """Add a version of the project's model.
 
         Returns
@@ -166,29 +187,18 @@ class Registry:
         """
         register_name(self.client, self.name, {})
         version = self.client.create_model_version(
-            self.name, source=model_uri, run_id=run_id, model_id=model_id, tags=dict(tags)
+            self.name,
+            source=model_uri,
+            run_id=run_id,
+            model_id=model_id,
+            tags=dict(tags),
+            description=description,
         )
         return str(version.version)
 
     def unregister(self, version: str) -> None:
         """Delete a version whose run failed after the registration."""
         self.client.delete_model_version(self.name, version)
-
-    def delete_run(self, run_id: str) -> None:
-        """Delete a run that failed, with its models, its nested runs and its files."""
-        client, run = self.client, self.client.get_run(run_id)
-        experiment = [run.info.experiment_id]
-        for nested in client.search_runs(experiment, f"tags.`mlflow.parentRunId` = '{run_id}'"):
-            self.delete_run(nested.info.run_id)
-        models = client.search_logged_models(experiment, filter_string=f"source_run_id='{run_id}'")
-        for model in models:
-            client.delete_logged_model(model.model_id)
-        client.set_terminated(run_id, status="FAILED")
-        client.delete_run(run_id)
-        for location in (run.info.artifact_uri, *(model.artifact_location for model in models)):
-            if urlsplit(location).scheme in ("", "file"):  # the files of a server are not here
-                path = Path(url2pathname(urlsplit(location).path))
-                shutil.rmtree(path.parent, ignore_errors=True)
 
     def find_champion(self) -> str | None:
         """Return the champion's version, or None if there is none."""

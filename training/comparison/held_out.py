@@ -83,9 +83,13 @@ class StoredMoments:
     def to_parquet(self) -> bytes:
         """Return the table as a Parquet file."""
         file = io.BytesIO()
-        columns = dict(vars(self)) | {"role": self.role.astype(object)}
-        pd.DataFrame(columns).to_parquet(file, index=False)
+        self.table().to_parquet(file, index=False)
         return file.getvalue()
+
+    def table(self, role: str | None = None) -> pd.DataFrame:
+        """Return the moments as a table, all or those of one role."""
+        table = pd.DataFrame(dict(vars(self)) | {"role": self.role.astype(object)})
+        return table if role is None else table[table["role"] == role]
 
     @classmethod
     def from_parquet(cls, content: bytes) -> "StoredMoments":

@@ -9,11 +9,8 @@ from models.registry.history import Gate
 from models.registry.promotion import promote, user_name
 from models.registry.registry import Registry
 from training.gates.gates import GateInputs, run_gates
-from training.tracking import (
-    TrackedModel,
-    run_deleted_on_failure,
-    version_deleted_on_failure,
-)
+from training.tracking.log import TrackedModel
+from training.tracking.run import version_deleted_on_failure
 
 FIRST = "There was no champion."
 
@@ -50,8 +47,8 @@ def promote_first(
     """Run the gates for a new version if there is no champion, and promote it if it passes.
 
     The version is compared with the base rate. If it does not pass, it stays the challenger, and
-    the history says why. If the gates or the promotion raise another error, the run, the model
-    and the version are deleted.
+    the history says why. If the gates or the promotion raise another error, the version is
+    deleted, and `training_run` deletes the model.
 
     Parameters
     ----------
@@ -74,7 +71,6 @@ def promote_first(
     """
     with (
         registry.errors(),
-        run_deleted_on_failure(registry, tracked.run_id),
         version_deleted_on_failure(registry, tracked.version),
     ):
         champion = registry.find_champion()

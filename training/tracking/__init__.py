@@ -1,0 +1,1 @@
+"""Logs each training as one MLflow run, and registers its model."""
