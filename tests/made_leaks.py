@@ -39,6 +39,8 @@ class MadeUpLeads:
         Whether the rows are in the order of time.
     """
 
+    observed_days = 800.0  # from the first creation to the export
+
     def __init__(
         self,
         n: int = 2_000,
@@ -94,7 +96,7 @@ class MadeUpLeads:
                 "closed_at": pd.Series(closed, index=range(self.n), dtype=TIME_DTYPE),
             }
         )[~self.is_open]
-        until = START + pd.Timedelta(days=800) if self.timed else None
+        until = START + pd.Timedelta(days=self.observed_days) if self.timed else None
         columns = [name for name in leads.columns if name not in ("lead_id", "created_at")]
         recognised = column_formats(leads, columns, declared={})
         return Records(

@@ -88,11 +88,18 @@ def test_evidence_is_written_next_to_the_column(
     assert evidence in comment
 
 
-def test_column_filled_in_an_early_period_only_is_known_later(tmp_path: Path) -> None:
+def test_score_that_ceased_to_be_filled_is_known_later(tmp_path: Path) -> None:
     score = [*["a", "b"] * 100, *[None] * 200]
     text, project, _ = draft_of(tmp_path, flat_leads(score=score, created_at=days(N_LEADS)))
     assert project.columns.known_later == ["score"]
-    assert "Filled for 0% of the leads in one period and 100% in another. (LS105)" in text
+    assert "Filled for 0% of the leads in one period and 100% in another; " in text
+    assert "no form asks for. (LS105)" in text
+
+
+def test_question_that_a_form_ceased_to_ask_is_an_attribute(tmp_path: Path) -> None:
+    course = [*["a", "b", "b", "a", "b", "a", "a", "b"] * 25, *[None] * 200]
+    project = draft_of(tmp_path, flat_leads(course=course, created_at=days(N_LEADS))).project
+    assert project.columns.known_later == []
 
 
 def test_column_that_was_introduced_at_some_time_is_an_attribute(tmp_path: Path) -> None:

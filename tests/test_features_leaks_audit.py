@@ -138,7 +138,7 @@ def test_to_json_contains_attributes_with_and_without_findings() -> None:
 
 
 def test_checks_have_a_number_and_a_title_of_one_sentence() -> None:
-    assert list(CHECKS) == [f"LS{number}" for number in range(101, 113)]
+    assert list(CHECKS) == [f"LS{number}" for number in range(101, 114)]
     for check in CHECKS.values():
         assert re.fullmatch(r"[A-Z][^.]+\.", check.title)
 

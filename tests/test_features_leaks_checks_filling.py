@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crm.arrays import Ints
+from crm.arrays import Bools, Ints
 from features.leaks.check import Verdict
 from tests.made_leaks import MadeUpLeads, verdicts
 
@@ -115,6 +115,13 @@ def test_ls102_needs_95_of_100_filled_leads_with_the_same_outcome(
     assert ("LS102" in by_check) is is_found
 
 
+def test_ls102_allows_what_was_asked_while_hardly_any_lead_was_won() -> None:
+    leads = MadeUpLeads()
+    is_early = np.arange(leads.n) < leads.n // 2
+    leads.won = leads.rng.random(leads.n) < np.where(is_early, 0.02, 0.7)
+    assert leads.audit_column(leads.pick("xy", is_early)).verdict is Verdict.FINE
+
+
 # -- LS103: being filled separates won from lost leads
 
 
@@ -155,6 +162,15 @@ def test_ls103_finds_columns_that_only_lost_leads_lack() -> None:
     assert verdicts(audited)["LS103"] is Verdict.LEAK
 
 
+def test_ls103_is_not_explained_by_open_leads_of_times_in_which_hardly_any_lead_has_it() -> None:
+    leads = MadeUpLeads()
+    is_new = np.arange(leads.n) >= 0.8 * leads.n
+    leads.is_open = is_new & (leads.rng.random(leads.n) < 0.5)
+    leads.won &= ~leads.is_open
+    is_filled = np.where(is_new, leads.rng.random(leads.n) < 0.1, leads.draw(0.9, 0.3))
+    assert leads.audit_column(leads.pick("xy", is_filled)).verdict is not Verdict.FINE
+
+
 @pytest.mark.parametrize(("n_open", "verdict"), [(160, Verdict.FINE), (159, Verdict.LEAK)])
 def test_ls103_allows_columns_from_four_fifths_of_the_closed_leads_share(
     n_open: int, verdict: Verdict
@@ -183,10 +199,79 @@ def tenths(leads: MadeUpLeads) -> Ints:
     return np.arange(leads.n) * 10 // leads.n
 
 
-def test_ls105_finds_columns_filled_in_some_periods() -> None:
+def in_some_periods(leads: MadeUpLeads) -> Bools:
+    return np.asarray((tenths(leads) < 3) | (tenths(leads) > 7))
+
+
+def test_ls105_reports_forms_that_changed() -> None:
     leads = MadeUpLeads()
-    column = leads.pick("xy", (tenths(leads) < 3) | (tenths(leads) > 7))
+    audited = leads.audit_column(leads.pick("xy", in_some_periods(leads)))
+    assert verdicts(audited) == {"LS105": Verdict.FINE}
+    assert audited.findings[0].evidence == (
+        "Filled for 0% of the leads in one period and 100% in another; among leads of the same "
+        "days and kind, how they ended makes no clear difference."
+    )
+
+
+def test_ls105_finds_filling_in_some_periods_that_goes_with_the_outcome() -> None:
+    leads = MadeUpLeads()
+    column = leads.pick("xy", in_some_periods(leads) & leads.draw(0.95, 0.6))
+    audited = leads.audit_column(column)
+    assert verdicts(audited) == {"LS105": Verdict.SUSPECT}
+    assert "95% of the won and 57% of the others" in audited.findings[0].evidence
+
+
+def test_ls105_finds_what_is_filled_on_closing_since_some_day() -> None:
+    leads = MadeUpLeads(timed=True)
+    is_later = leads.closed > leads.created[leads.n // 2]
+    audited = leads.audit_column(leads.pick("xy", np.asarray(is_later)))
+    assert verdicts(audited) == {"LS105": Verdict.SUSPECT}
+    assert "the time of closing decides" in audited.findings[0].evidence
+
+
+def test_ls105_allows_what_was_asked_since_some_day() -> None:
+    leads = MadeUpLeads(n=400, timed=True)  # few leads a day: those created later are closed later
+    audited = leads.audit_column(leads.pick("xy", np.arange(leads.n) >= leads.n // 2))
+    assert verdicts(audited) == {"LS105": Verdict.FINE}
+
+
+def test_ls105_suspects_a_score_of_some_periods() -> None:
+    leads = MadeUpLeads()
+    column = leads.pick("xy", in_some_periods(leads))
+    assert verdicts(leads.audit_column(column, "Fit score")) == {"LS105": Verdict.SUSPECT}
+
+
+def leads_of_two_forms() -> MadeUpLeads:
+    """Return leads of two forms; those of one are won twice as often."""
+    leads = MadeUpLeads()
+    is_second = leads.rng.random(leads.n) < 0.65
+    leads.won = leads.rng.random(leads.n) < np.where(is_second, 0.4, 0.2)
+    leads.leads["form"] = np.where(is_second, "second", "first")
+    return leads
+
+
+def test_ls105_allows_what_one_form_asked_in_some_periods() -> None:
+    leads = leads_of_two_forms()
+    is_filled = in_some_periods(leads) & (leads.leads["form"] == "second").to_numpy()
+    column = leads.pick("xy", is_filled)
+    assert verdicts(leads.audit_column(column)) == {"LS105": Verdict.FINE}
+    del leads.leads["form"]  # nothing explains it
     assert verdicts(leads.audit_column(column)) == {"LS105": Verdict.SUSPECT}
+
+
+def test_ls105_finds_what_won_leads_of_one_form_have_in_some_periods() -> None:
+    leads = leads_of_two_forms()
+    is_second = (leads.leads["form"] == "second").to_numpy()
+    is_filled = in_some_periods(leads) & is_second & leads.draw(0.95, 0.6)
+    assert verdicts(leads.audit_column(leads.pick("xy", is_filled)))["LS105"] is Verdict.SUSPECT
+
+
+def test_ls105_is_not_explained_by_a_column_that_contains_the_outcome() -> None:
+    leads = MadeUpLeads()
+    is_filled = in_some_periods(leads) & leads.draw(0.95, 0.6)
+    leads.leads["state"] = np.where(leads.won, "customer", np.where(is_filled, "asked", "new"))
+    result = leads.audit(leads.pick("xy", is_filled))
+    assert verdicts(result.attributes[-1])["LS105"] is Verdict.SUSPECT
 
 
 def test_ls105_ignores_columns_that_were_introduced_later() -> None:

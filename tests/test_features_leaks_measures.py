@@ -11,15 +11,8 @@ from crm.formats.columns import column_formats
 from crm.project import ColumnsKeys, LearnKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE
-from features.leaks.measures import (
-    SURE,
-    Auc,
-    AuditedColumn,
-    AuditedLeads,
-    TwoGroups,
-    audited_leads,
-    read_audited_column,
-)
+from features.leaks.columns import AuditedColumn, read_audited_column
+from features.leaks.measures import SURE, Auc, AuditedLeads, TwoGroups, audited_leads
 from features.moments import list_moments, make_moments
 
 

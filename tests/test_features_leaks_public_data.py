@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from crm.project import load_project
 from crm.reading import read_records
 from features.leaks.audit import Audit, audit
+from features.leaks.check import Verdict
 from features.moments import make_moments
-from tests.made_leaks import alarms
+from tests.made_leaks import alarms, verdicts
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -64,3 +67,25 @@ def test_bpic2012_raises_no_alarm(public_data: Path, tmp_path: Path) -> None:
     result = audit_folder(tmp_path)
     assert [audited.attribute for audited in result.attributes] == ["amount_requested"]
     assert alarms(result) == set()
+
+
+def test_the_days_to_the_last_activity_of_bpic2012_are_found(
+    public_data: Path, tmp_path: Path
+) -> None:
+    folder = public_data.resolve() / "bpic2012"
+    leads = pd.read_csv(folder / "leads.csv")
+    at = pd.read_csv(folder / "activities.csv.gz")
+    at["occurred_at"] = pd.to_datetime(at["occurred_at"], utc=True, format="ISO8601")
+    last = (
+        at.groupby("case_id")["occurred_at"].max().reindex(leads["case_id"]).reset_index(drop=True)
+    )
+    created = pd.to_datetime(leads["registered_at"], utc=True, format="ISO8601")
+    leads["field"] = (last - created).dt.days
+    leads.to_csv(tmp_path / "leads.csv", index=False)
+    (tmp_path / "leadscore.toml").write_text(f"""
+        project.name = "bpic2012"
+        leads = {{source = "leads.csv", lead_id = "case_id", created_at = "registered_at"}}
+        outcomes = {{source = "{folder}/outcomes.csv", lead_id = "case_id"}}
+        learn = {{won = ["approved"], lost = ["declined", "cancelled"], horizon_days = 30}}""")
+    audited = next(a for a in audit_folder(tmp_path).attributes if a.attribute == "field")
+    assert verdicts(audited)["LS113"] is Verdict.LEAK

@@ -18,8 +18,9 @@ from crm.records import Records
 from crm.tables import TABLES
 from crm.text import quote
 from features.leaks.check import Finding, Verdict
+from features.leaks.columns import kinds_of_leads, read_audited_column
 from features.leaks.cost import CostOfLeavingOut
-from features.leaks.measures import audited_leads, read_audited_column
+from features.leaks.measures import audited_leads
 from features.leaks.registry import CHECKS, check_column, check_columns_together
 from features.moments import Moments
 
@@ -182,6 +183,7 @@ def audit_columns(
         )
         for name in columns
     ]
+    leads = replace(leads, kinds=kinds_of_leads(read))
     findings = {column.name: list(check_column(column, leads)) for column in read}
     fine = [column for column in read if _worst(findings[column.name]) is Verdict.FINE]
     for name, finding in check_columns_together(fine, leads):

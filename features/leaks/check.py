@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from features.intervals import wilson
-from features.leaks.measures import AuditedColumn, AuditedLeads
+from features.leaks.columns import AuditedColumn
+from features.leaks.measures import AuditedLeads
 
 MIN_OUTCOMES = 10  # leads of the rarer outcome, for the checks that compare outcomes
 MIN_OUTCOMES_OF_LEAK = 30  # leads of the rarer outcome, to call a column a leak

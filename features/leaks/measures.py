@@ -1,37 +1,29 @@
-"""Measures of the leak audit: facts about columns, and how well they separate two groups of leads.
+"""Measures of the leak audit: how well columns separate two groups of leads.
 
 Won leads are compared with lost ones, and closed leads with open ones, within slices of time
 only. Otherwise, where the share of wins rises over the years, every column that follows the
 calendar would seem to predict wins.
 """
 
-import re
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crm.arrays import Bools, Floats, Ints, Objects
-from crm.cells import folded_words, is_among, text_column
-from crm.formats.column_times import parse_times
-from crm.formats.columns import number_reader, time_notation
-from crm.project import ColumnsKeys
+from crm.arrays import Bools, Floats, Ints
+from crm.cells import is_among
 from crm.records import Records
-from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
-from features.attributes.attribute import MOSTLY, UndeclaredColumn
-from features.attributes.choices import ChoiceAttribute
+from crm.times import NOT_A_TIME, TIME_DTYPE, microseconds
 from features.moments import Moments
 
 SLICES = 10
 LEADS_PER_SLICE = 50
+LEADS_NEARBY = 40  # leads of nearly the same time
 FOLDS = 5
-BINS = 20
 SMOOTHING = 10.0  # leads of the average rate that are added to each value
 SURE = 2.576  # standard errors: a chance of 1 in 200 on either side, because there are many columns
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}([t ].*)?")
 
 
 class Auc(NamedTuple):
@@ -183,139 +175,6 @@ def _ranks(scores: Floats) -> tuple[Ints, int]:
 
 
 @dataclass(frozen=True)
-class AuditedColumn:
-    """One column of the leads, as the audit reads it.
-
-    Attributes
-    ----------
-    name : str
-    values : ndarray of str, shape (n_values,)
-        The distinct values, case-folded, without the words for nothing.
-    spellings : ndarray of str, shape (n_values,)
-        The first spelling of each value.
-    codes : ndarray of int64, shape (n_leads,)
-        Position in `values`, or `len(values)` where the value is missing.
-    written : ndarray of bool, shape (n_leads,)
-        True where the cell is not empty, even if it contains a word for nothing.
-    numbers : ndarray of float64, shape (n_leads,), or None
-        The values, if they are numbers; nan where missing.
-    times : ndarray of int64, shape (n_leads,), or None
-        The values, if they are times: microseconds since 1970 UTC, or `NOT_A_TIME`.
-    choices : tuple of ndarray of float64, shape (n_leads,)
-        If cells contain several values: 1 or 0 for each frequent value, nan where missing.
-    """
-
-    name: str
-    values: Objects
-    spellings: Objects
-    codes: Ints
-    written: Bools
-    numbers: Floats | None = None
-    times: Ints | None = None
-    choices: tuple[Floats, ...] = ()
-
-    @property
-    def filled(self) -> Bools:
-        """True where there is a value, shape (n_leads,)."""
-        return self.codes < len(self.values)
-
-    @cached_property
-    def levels(self) -> Ints:
-        """The codes of the values; if there are many numbers, those of bins of equal size."""
-        if self.numbers is None or len(self.values) <= BINS:
-            return self.codes
-        finite = self.numbers[np.isfinite(self.numbers)]
-        bins = int(np.clip(len(self.codes) // LEADS_PER_SLICE, 2, BINS))
-        edges = np.unique(np.quantile(finite, np.arange(1, bins) / bins)) if len(finite) else finite
-        binned = np.digitize(self.numbers, edges)
-        return np.where(np.isfinite(self.numbers), binned, len(edges) + 1)
-
-    def best_auc(self, groups: TwoGroups) -> Auc:
-        """Compute how well the column alone separates two groups of leads."""
-        best = groups.auc(groups.rates(self.levels[groups.rows]))
-        if self.numbers is not None:
-            numbers = self.numbers[groups.rows]
-            ends = {np.inf, -np.inf} if np.isnan(numbers).any() else {0.0}
-            for end in ends:  # a missing number is ranked above or below all others
-                filled = np.where(np.isnan(numbers), end, numbers)
-                best = max(best, groups.auc_either_way(filled))
-        for choice in self.choices:
-            best = max(best, groups.auc_either_way(np.nan_to_num(choice[groups.rows])))
-        return best
-
-
-def read_audited_column(
-    column: pd.Series,
-    rules: ColumnsKeys,
-    notation: str | None,
-    timezone: str,
-    created: Ints,
-) -> AuditedColumn:
-    """Read one column of the leads; a time counts in days from the creation.
-
-    Parameters
-    ----------
-    column : Series, shape (n_leads,)
-        The cells, as they were read from the source.
-    rules : ColumnsKeys
-        The words for nothing, and the columns declared as numbers or categories.
-    notation : str or None
-        The format of its numbers or times, as `crm.formats` has it; None is the default.
-    timezone : str
-        The zone of times that have none.
-    created : ndarray of int64, shape (n_leads,)
-        The time of creation in microseconds since 1970 UTC, or `NOT_A_TIME`.
-
-    Returns
-    -------
-    AuditedColumn
-    """
-    nothing = folded_words(rules.nothing)
-    name = str(column.name)
-    codes, spellings = pd.factorize(text_column(column), use_na_sentinel=True)
-    folded = np.array([text.casefold() for text in spellings], dtype=object)
-    words, first, to_word = np.unique(folded, return_index=True, return_inverse=True)
-    is_value = np.array([word not in nothing for word in words], dtype=bool)
-    n_values = int(is_value.sum())
-    code_of_word = np.where(is_value, np.cumsum(is_value) - 1, n_values)
-    code_of_spelling = np.append(code_of_word[to_word], n_values).astype(np.int64)
-    read = AuditedColumn(
-        name=name,
-        values=words[is_value],
-        spellings=np.asarray(spellings, dtype=object)[first[is_value]],
-        codes=code_of_spelling[codes],
-        written=codes >= 0,
-    )
-    if not read.filled.any() or name in rules.category:
-        return read
-    if (times := _times(read, notation, timezone)) is not None:
-        start = np.where(created == NOT_A_TIME, 0, created)
-        days = np.where(times == NOT_A_TIME, np.nan, (times - start) / DAY)
-        return replace(read, numbers=days, times=times)
-    values = number_reader(notation).read_column(pd.Series(read.values, dtype="str"))
-    numbers = np.append(values, np.nan)[read.codes]
-    if name in rules.number or np.isfinite(numbers[read.filled]).mean() >= MOSTLY:
-        return replace(read, numbers=numbers)
-    choices = ChoiceAttribute.recognise(UndeclaredColumn(column, frozenset(nothing)))
-    return replace(read, choices=tuple(choice.encode_column(column) for choice in choices))
-
-
-def _times(column: AuditedColumn, notation: str | None, timezone: str) -> Ints | None:
-    """Read a column as times if it has a format of times, or looks like ISO 8601."""
-    cells = pd.Series(column.values, dtype="str")
-    if notation is None:
-        if not all(DATE.fullmatch(value) for value in column.values[:200]):
-            return None
-        cells = cells.str.upper()
-    elif time_notation(notation) is None:
-        return None
-    times, _ = parse_times(cells, column.name, timezone, notation)
-    if times.notna().mean() < MOSTLY:
-        return None
-    return np.append(microseconds(times), NOT_A_TIME)[column.codes]
-
-
-@dataclass(frozen=True)
 class AuditedLeads:
     """The leads that an audit compares.
 
@@ -327,18 +186,44 @@ class AuditedLeads:
         Closed against open leads, among leads that are old enough to be closed as a rule.
     in_order : bool
         True if the leads are in the order of time.
+    at : ndarray of int64, shape (n_leads,)
+        The position of each lead in time; 0 for all if the leads have no order.
+    is_closed : ndarray of bool, shape (n_leads,)
+        True for leads with an outcome, even if its time is missing.
     created, closed : ndarray of int64, shape (n_leads,)
         Microseconds since 1970 UTC; `NOT_A_TIME` where the time is missing.
     until : int
         The time up to which the records were observed; `NOT_A_TIME` without times.
+    kinds : tuple of ndarray of int64, shape (n_leads,)
+        The codes of columns that divide the leads into few kinds, such as forms or sources.
     """
 
     by_outcome: TwoGroups
     by_state: TwoGroups
     in_order: bool
+    at: Ints
+    is_closed: Bools
     created: Ints
     closed: Ints
     until: int
+    kinds: tuple[Ints, ...] = ()
+
+    def nearby(self, groups: TwoGroups, kind: Ints | None = None) -> TwoGroups:
+        """Return groups in slices of `LEADS_NEARBY` leads of nearly the same time.
+
+        What began or ceased on some day divides one of these slices at most.
+
+        Parameters
+        ----------
+        groups : TwoGroups
+        kind : ndarray of int64, shape (n_leads,), optional
+            The kind of each lead. If given, only leads of one kind share a slice.
+        """
+        place = pd.Series(self.at[groups.rows]).rank(method="min").to_numpy() - 1
+        part = (place // LEADS_NEARBY).astype(np.int64)
+        if kind is not None:
+            part = pd.factorize(part * (int(kind.max()) + 1) + kind[groups.rows])[0]
+        return replace(groups, part=part)
 
 
 def audited_leads(records: Records, moments: Moments) -> AuditedLeads:
@@ -372,6 +257,8 @@ def audited_leads(records: Records, moments: Moments) -> AuditedLeads:
         by_outcome=_two_groups(np.unique(moments.lead), won, at, fold),
         by_state=_two_groups(np.flatnonzero(is_old), is_closed, at, fold),
         in_order=records.has_times or records.in_order,
+        at=at,
+        is_closed=np.asarray(is_closed),
         created=created,
         closed=closed,
         until=until,

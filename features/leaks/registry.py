@@ -6,10 +6,11 @@ To register a new check, it is enough to declare it in one of `MODULES`.
 from collections.abc import Iterator, Sequence
 
 from features.leaks.check import MIN_OUTCOMES, Check, Finding
-from features.leaks.checks import dates, filling, model, names, values
-from features.leaks.measures import AuditedColumn, AuditedLeads
+from features.leaks.checks import dates, durations, filling, model, names, values
+from features.leaks.columns import AuditedColumn
+from features.leaks.measures import AuditedLeads
 
-MODULES = (filling, values, names, dates, model)
+MODULES = (filling, values, names, dates, durations, model)
 CHECKS: dict[str, Check] = {
     check.number: check
     for check in sorted(

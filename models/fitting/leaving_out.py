@@ -17,8 +17,8 @@ from crm.records import Records
 from crm.times import NOT_A_TIME, microseconds
 from features.leaks.audit import AttributeAudit, Audit
 from features.leaks.check import Verdict
+from features.leaks.columns import AuditedColumn, read_audited_column
 from features.leaks.cost import CostOfLeavingOut
-from features.leaks.measures import AuditedColumn, read_audited_column
 from features.moments import FEWEST_OUTCOMES, Moments
 from models.evaluation.metrics import FEWEST_TO_JUDGE, measure
 from models.fitting.split import split_newest

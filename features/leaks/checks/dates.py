@@ -5,7 +5,8 @@ import numpy as np
 from crm.arrays import Bools, Ints
 from crm.times import DAY, NOT_A_TIME
 from features.leaks.check import MIN_OUTCOMES, Verdict, check, rounded
-from features.leaks.measures import AuditedColumn, AuditedLeads
+from features.leaks.columns import AuditedColumn
+from features.leaks.measures import AuditedLeads
 
 
 @check(

@@ -6,7 +6,8 @@ import numpy as np
 
 from crm.arrays import Bools, Floats
 from features.leaks.check import MIN_OUTCOMES_OF_LEAK, Verdict, check_together, rounded
-from features.leaks.measures import AuditedColumn, AuditedLeads, TwoGroups
+from features.leaks.columns import AuditedColumn
+from features.leaks.measures import AuditedLeads, TwoGroups
 
 IMPLAUSIBLE_AUC = 0.9  # of all attributes together
 

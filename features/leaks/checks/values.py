@@ -14,7 +14,8 @@ from features.leaks.check import (
     of_the_same_time,
     rounded,
 )
-from features.leaks.measures import AuditedColumn, AuditedLeads
+from features.leaks.columns import AuditedColumn
+from features.leaks.measures import AuditedLeads
 
 STRONG_AUC = 0.8  # no honest attribute ranks as many pairs correctly by itself
 
