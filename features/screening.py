@@ -101,9 +101,7 @@ def screen_interactions(
     passed = [
         candidate
         for candidate in tested
-        if candidate.chi2 >= LEAST_CHI2
-        and candidate.gain > 0
-        and candidate.gain >= LEAST_ERRORS * candidate.gain_error
+        if candidate.chi2 >= LEAST_CHI2 and candidate.gain > LEAST_ERRORS * candidate.gain_error
     ]
     passed.sort(key=lambda candidate: (-candidate.gain, candidate.columns))
     best = [candidate for candidate in passed if len(candidate.columns) == 2][:MOST_PAIRS]
