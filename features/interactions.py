@@ -5,21 +5,19 @@ a lead among millions get the same numbers. `features.screening` finds the pairs
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import numpy as np
-import pandas as pd
 
-from crm.arrays import Bools, Floats, Ints, Labels
-from crm.cells import distinct_cells
+from crm.arrays import Floats, Ints, Labels
 from features.attributes.target import smoothed_log_odds
 from features.feature import Feature, braced, shortened
+from features.words import Words, distinct_keys, joined, words_of
 
 MOST_VALUES = 100_000  # of a table, so that the file of a model does not become too large
-DENSE = 8  # numbers below so many times their count are counted instead of sorted
 
 
 @dataclass(frozen=True)
@@ -44,43 +42,6 @@ class Interactions:
 
 
 NO_INTERACTIONS = Interactions()
-
-
-class Words(NamedTuple):
-    """The words of a column, as `WordAttribute.word` reads them.
-
-    Attributes
-    ----------
-    codes : ndarray of int64, shape (n,)
-        The position of each cell's word in `values`.
-    values : list of str
-        Distinct words; the empty one is "missing".
-    """
-
-    codes: Ints
-    values: list[str]
-
-    def take(self, rows: Ints | Bools) -> "Words":
-        """Return the words of some rows."""
-        return Words(self.codes[rows], self.values)
-
-
-def read_words(column: pd.Series, word: Callable[[Any], str]) -> Words:
-    """Read the words of a column, each distinct cell once.
-
-    Examples
-    --------
-    >>> read_words(pd.Series(["EU", "eu", "US"]), str.casefold)
-    Words(codes=array([0, 0, 1]), values=['eu', 'us'])
-    """
-    place, cells = distinct_cells(column)
-    codes, values = pd.factorize(np.array([word(cell) for cell in cells], dtype=object))
-    return Words(np.asarray(codes, dtype=np.int64)[place], [str(value) for value in values])
-
-
-def no_words(n: int) -> Words:
-    """Return the words of a column that is absent: all are missing."""
-    return Words(np.zeros(n, dtype=np.int64), [""])
 
 
 @dataclass(frozen=True)
@@ -142,7 +103,7 @@ class Interaction(ABC):
     def of_words(self, words: Sequence[Words]) -> Floats:
         """Compute the features of leads, shape (n, n_features), from the words of each column."""
         keys, place = distinct_keys(joined(words))
-        rows = [self.row(key) for key in _split(keys, words)]
+        rows = [self.row(key) for key in words_of(keys, words)]
         return np.array(rows, dtype=np.float64).reshape(len(keys), self.n_features)[place]
 
 
@@ -198,7 +159,8 @@ class AttributePair(Interaction):
 
         Examples
         --------
-        >>> industry, region = Words(np.repeat([0, 1], 50), ["it", "retail"]), no_words(100)
+        >>> industry = Words(np.repeat([0, 1], 50), ["it", "retail"])
+        >>> region = Words(np.zeros(100, dtype=np.int64), [""])
         >>> label = np.array([1] * 40 + [0] * 60, dtype=np.int8)
         >>> pair = AttributePair.fit(("a", "b"), [industry, region], label, np.ones(100))
         >>> pair.row(["it", ""]) > pair.row(["it", "north"]) > pair.row(["retail", ""])
@@ -212,7 +174,7 @@ class AttributePair(Interaction):
         log_counts = _log_counts(seen, total).tolist()
         kept = _most_frequent(seen)
         values: dict[str, dict[str, tuple[float, float]]] = {}
-        for place, (a, b) in zip(kept.tolist(), _split(keys[kept], words), strict=True):
+        for place, (a, b) in zip(kept.tolist(), words_of(keys[kept], words), strict=True):
             values.setdefault(a, {})[b] = (log_odds[place], log_counts[place])
         return cls(columns, values, average=float(np.log(rate / (1 - rate))))
 
@@ -278,7 +240,7 @@ class ValueCount(Interaction):
         keys, _, seen = _totals(words, label, weight)
         log_counts = _log_counts(seen, total)
         kept = _most_frequent(seen)
-        in_order = zip(_split(keys[kept], words), log_counts[kept].tolist(), strict=True)
+        in_order = zip(words_of(keys[kept], words), log_counts[kept].tolist(), strict=True)
         return cls(columns, {word: count for (word,), count in in_order})
 
 
@@ -297,43 +259,6 @@ def fit_interaction(
     """Fit a pair if there are two columns, and a count if there is one; see `Interaction.fit`."""
     kind = AttributePair if len(columns) == 2 else ValueCount
     return kind.fit(columns, [words[column] for column in columns], label, weight, total)
-
-
-def distinct_keys(keys: Ints) -> tuple[Ints, Ints]:
-    """Return distinct numbers in their order, and the place of each number among them.
-
-    Parameters
-    ----------
-    keys : ndarray of int64, shape (n,)
-        Not negative.
-
-    Examples
-    --------
-    >>> distinct_keys(np.array([7, 2, 7]))
-    (array([2, 7]), array([1, 0, 1]))
-    """
-    if len(keys) == 0 or keys.max() > DENSE * len(keys):
-        values, place = np.unique(keys, return_inverse=True)
-        return values, place
-    is_used = np.bincount(keys) > 0  # a tenth of the time of sorting
-    return np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[keys]
-
-
-def joined(words: Sequence[Words]) -> Ints:
-    """Return one number for the words of each row, shape (n,)."""
-    key = words[0].codes
-    for more in words[1:]:
-        key = key * len(more.values) + more.codes
-    return key
-
-
-def _split(keys: Ints, words: Sequence[Words]) -> list[list[str]]:
-    """Return the words that each number stands for."""
-    parts: list[list[str]] = []
-    for of_column in reversed(words):
-        keys, codes = np.divmod(keys, len(of_column.values))
-        parts.insert(0, [of_column.values[code] for code in codes.tolist()])
-    return [list(row) for row in zip(*parts, strict=True)]
 
 
 def _totals(words: Sequence[Words], label: Labels, weight: Floats) -> tuple[Ints, Floats, Floats]:

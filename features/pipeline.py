@@ -19,8 +19,9 @@ from features.attributes.kinds import KINDS
 from features.feature import Feature
 from features.history import EventLogs, History
 from features.interactions import KINDS as INTERACTION_KINDS
-from features.interactions import AttributePair, ValueCount, Words, no_words, read_words
+from features.interactions import AttributePair, ValueCount
 from features.stages import StageFeatures
+from features.words import Words, no_words, read_words
 
 GROWING = ("days", "hours", "count", "ratio")
 MANY_LEADS = 12  # from this number on, reading by columns is faster than reading by leads

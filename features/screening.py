@@ -3,8 +3,7 @@
 Most pairs of attributes add nothing to the rates of the two attributes, and their noise makes a
 model worse. So a candidate passes two tests. Among the older leads, its out-of-fold values must
 add to the single rates; and on the newest leads, which were not learned from, the log loss must
-fall by more than chance. Sums are computed by numpy alone and in one order, because BLAS sums in
-an order that depends on the number of threads.
+fall by more than chance. The same records give the same candidates for any number of threads.
 """
 
 from collections.abc import Sequence
@@ -19,18 +18,17 @@ from crm.arrays import Floats, Ints
 from crm.records import Records
 from features.attributes.target import PRIOR_ROWS, TargetAttribute, smoothed_log_odds
 from features.fitting import N_FOLDS, folds
-from features.interactions import Interactions, distinct_keys
+from features.interactions import Interactions
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
+from features.small_logistic import fit_small_logistic, log_losses
+from features.words import Words, codes_of, distinct_keys, joined
 
 MOST_PAIRS: Final = 8
 MOST_TESTED: Final = 24  # pairs; more are ranked on a sample of the leads first
 RANKED_LEADS: Final = 50_000
 LEAST_CHI2: Final = 20.0
 LEAST_ERRORS: Final = 2.0  # standard errors of the gain on the newest leads
-RIDGE: Final = 1e-3  # keeps a coefficient finite if its column is constant
-MOST_STEPS: Final = 30
-CONVERGED: Final = 1e-8
 
 
 @dataclass(frozen=True)
@@ -113,20 +111,24 @@ class _Leads(NamedTuple):
 
     Attributes
     ----------
-    code : dict of str to ndarray of int64, shape (n_leads,)
-        The word of each column, as a code.
+    words : dict of str to Words, length n_leads
+        The words of each column.
     won, seen : ndarray of float64, shape (n_leads,)
         The weights of the won moments, and of all moments.
     """
 
-    code: dict[str, Ints]
+    words: dict[str, Words]
     won: Floats
     seen: Floats
 
     def take(self, rows: Ints) -> "_Leads":
         """Return some of the leads."""
-        code = {column: codes[rows] for column, codes in self.code.items()}
-        return _Leads(code, self.won[rows], self.seen[rows])
+        words = {column: of_column.take(rows) for column, of_column in self.words.items()}
+        return _Leads(words, self.won[rows], self.seen[rows])
+
+    def of(self, columns: Sequence[str]) -> list[Words]:
+        """Return the words of some columns."""
+        return [self.words[column] for column in columns]
 
 
 class _Table(NamedTuple):
@@ -189,8 +191,6 @@ class _Data:
     fold : ndarray of int64, shape (n_older,)
         The fold of each older lead.
     n_folds : int
-    n_words : dict of str to int
-        The number of words of each column.
     singles : dict of str to _Rates
         The rates of each column's words among the older leads.
     """
@@ -199,7 +199,6 @@ class _Data:
     newer: _Leads
     fold: Ints
     n_folds: int
-    n_words: dict[str, int]
     singles: dict[str, _Rates]
 
     @classmethod
@@ -214,19 +213,17 @@ class _Data:
     ) -> "_Data":
         """Read the words of all leads, and count the older ones."""
         words = pipeline.words_of_table(records.leads, columns)
-        code = {column: words[column].codes for column in columns}
-        of_older, of_newer = (_of_leads(moments, code) for moments in (older, newer))
+        of_older, of_newer = (_of_leads(moments, words) for moments in (older, newer))
         fold_of_lead = np.zeros(len(records.leads), dtype=np.int64)
         fold_of_lead[older.lead] = folds(older.label, older.lead, seed, N_FOLDS)
         fold = fold_of_lead[_leads_of(older)]
         n_folds = int(fold.max()) + 1
-        n_words = {column: len(words[column].values) for column in columns}
         singles = {}
-        for column in columns:
-            shape = (n_words[column], n_folds)
-            table = _Table.of(of_older.code[column], of_older, fold, shape)
+        for column, of_column in of_older.words.items():
+            shape = (len(of_column.values), n_folds)
+            table = _Table.of(of_column.codes, of_older, fold, shape)
             singles[column] = _Rates(table.out_of_fold()[0], table.complete()[0])
-        return cls(of_older, of_newer, fold, n_folds, n_words, singles)
+        return cls(of_older, of_newer, fold, n_folds, singles)
 
 
 def _leads_of(moments: Moments) -> Ints:
@@ -234,60 +231,46 @@ def _leads_of(moments: Moments) -> Ints:
     return np.flatnonzero(np.bincount(moments.lead))
 
 
-def _of_leads(moments: Moments, code: dict[str, Ints]) -> _Leads:
+def _of_leads(moments: Moments, words: dict[str, Words]) -> _Leads:
     rows = _leads_of(moments)
     won, seen = (
         np.bincount(moments.lead, weight)[rows].astype(np.float64)
         for weight in (moments.weight * moments.label, moments.weight)
     )
-    return _Leads({column: codes[rows] for column, codes in code.items()}, won, seen)
+    return _Leads({column: w.take(rows) for column, w in words.items()}, won, seen)
 
 
 def _tested(data: _Data, columns: tuple[str, ...]) -> Candidate:
     """Measure what a pair, or the count of one attribute's values, adds to the single rates."""
     older, newer = data.older, data.newer
-    values, place = distinct_keys(_keys(data, older, columns))
+    values, place = distinct_keys(joined(older.of(columns)))
     table = _Table.of(place, older, data.fold, (len(values), data.n_folds))
     # Leads with the same values and of the same fold have the same features: they are one row.
     value, fold = np.nonzero(table.seen)
     won, seen = table.won[value, fold], table.seen[value, fold]
-    codes = _codes(data, values[value], columns)
-    single = [data.singles[c].out_of_fold[codes[c], fold] for c in columns]
+    codes = codes_of(values[value], older.of(columns))
+    rates = [data.singles[column] for column in columns]
+    single = [x.out_of_fold[code, fold] for x, code in zip(rates, codes, strict=True)]
     added = _added(columns, [x[value, fold] for x in table.out_of_fold()])
-    without, with_it = (_fit_logistic(x, won, seen) for x in (single, [*single, *added]))
+    without, with_it = (fit_small_logistic(x, won, seen) for x in (single, [*single, *added]))
     chi2 = 2 * (without.loss - with_it.loss)
 
-    key = _keys(data, newer, columns)
+    words = newer.of(columns)
+    key = joined(words)
     at = np.minimum(np.searchsorted(values, key), len(values) - 1)
     is_seen = values[at] == key
     log_odds, log_count = table.complete()
     average = float(smoothed_log_odds(np.zeros(1), np.zeros(1), _rate(older.won, older.seen))[0])
-    single = [data.singles[c].complete[newer.code[c]] for c in columns]
+    single = [x.complete[of_column.codes] for x, of_column in zip(rates, words, strict=True)]
     of_newer = np.where(is_seen, log_odds[at], average), np.where(is_seen, log_count[at], 0.0)
-    gains = _losses(without.log_odds_of(single), newer.won, newer.seen)
-    gains -= _losses(
+    gains = log_losses(without.log_odds_of(single), newer.won, newer.seen)
+    gains -= log_losses(
         with_it.log_odds_of([*single, *_added(columns, of_newer)]), newer.won, newer.seen
     )
     n = float(newer.seen.sum())
     gain = float(gains.sum()) / n
     error = float(np.sqrt(((gains - gain * newer.seen) ** 2).sum())) / n
     return Candidate(columns, chi2, gain, error)
-
-
-def _keys(data: _Data, leads: _Leads, columns: tuple[str, ...]) -> Ints:
-    """Return one number for the words of each lead in some columns, shape (n_leads,)."""
-    key = leads.code[columns[0]]
-    for column in columns[1:]:
-        key = key * data.n_words[column] + leads.code[column]
-    return key
-
-
-def _codes(data: _Data, keys: Ints, columns: tuple[str, ...]) -> dict[str, Ints]:
-    """Return the codes of the words that each number stands for, by column."""
-    codes: dict[str, Ints] = {}
-    for column in reversed(columns):
-        keys, codes[column] = np.divmod(keys, data.n_words[column])
-    return codes
 
 
 def _added(columns: tuple[str, ...], table: Sequence[Floats]) -> list[Floats]:
@@ -310,20 +293,19 @@ def _most_promising(
         chosen.sort()
         leads, fold = leads.take(chosen), fold[chosen]
     singles = [
-        rates.out_of_fold[leads.code[column], fold] for column, rates in data.singles.items()
+        rates.out_of_fold[leads.words[column].codes, fold] for column, rates in data.singles.items()
     ]
-    model = _fit_logistic(singles, leads.won, leads.seen)
+    model = fit_small_logistic(singles, leads.won, leads.seen)
     residual = leads.won - leads.seen * expit(model.log_odds_of(singles))
-    strength = {pair: _agreement(data, leads, fold, residual, pair) for pair in pairs}
+    strength = {pair: _agreement(leads, fold, residual, pair) for pair in pairs}
     return sorted(pairs, key=lambda pair: (-strength[pair], pair))[:MOST_TESTED]
 
 
-def _agreement(
-    data: _Data, leads: _Leads, fold: Ints, residual: Floats, pair: tuple[str, str]
-) -> float:
+def _agreement(leads: _Leads, fold: Ints, residual: Floats, pair: tuple[str, str]) -> float:
     """Compute how much residuals of different folds agree, in standard errors."""
-    values, place = distinct_keys(_keys(data, leads, pair))
-    cell, shape = place * data.n_folds + fold, (len(values), data.n_folds)
+    values, place = distinct_keys(joined(leads.of(pair)))
+    shape = (len(values), int(fold.max()) + 1)
+    cell = place * shape[1] + fold
     total, square, seen = (
         np.bincount(cell, weight, shape[0] * shape[1]).reshape(shape)
         for weight in (residual, residual**2, leads.seen)
@@ -332,75 +314,3 @@ def _agreement(
     agreement = ((total.sum(axis=1) ** 2 - (total**2).sum(axis=1)) * share).sum()
     variance = ((square.sum(axis=1) ** 2 - (square**2).sum(axis=1)) * share**2).sum()
     return float(agreement / np.sqrt(2 * variance)) if variance > 0 else 0.0
-
-
-@dataclass(frozen=True)
-class _Logistic:
-    """A logistic regression of few columns.
-
-    Attributes
-    ----------
-    coefficients : ndarray of float64, shape (n_columns + 1,)
-        The intercept is the last one.
-    loss : float
-        The sum of the log losses of the rows that it was fitted on.
-    """
-
-    coefficients: Floats
-    loss: float
-
-    def log_odds_of(self, columns: Sequence[Floats]) -> Floats:
-        """Compute the log-odds of rows, shape (n,)."""
-        return _weighted_sum(self.coefficients, columns)
-
-
-def _fit_logistic(columns: Sequence[Floats], won: Floats, seen: Floats) -> _Logistic:
-    """Fit a logistic regression by Newton's method; each row is `seen` moments, `won` of them won.
-
-    The log losses are those of probabilities, without the penalty of `RIDGE`.
-    """
-    rate = float(_rate(won, seen))
-    coefficients = np.zeros(len(columns) + 1)
-    coefficients[-1] = np.log(rate / (1 - rate))
-    inputs = [*columns, np.ones(len(won))]
-    penalty = np.full(len(inputs), RIDGE)
-    penalty[-1] = 0.0
-
-    def penalised(at: Floats) -> tuple[Floats, float]:
-        log_odds = _weighted_sum(at, columns)
-        losses = _losses(log_odds, won, seen)
-        return log_odds, float(losses.sum() + 0.5 * (penalty * at**2).sum())
-
-    log_odds, loss = penalised(coefficients)
-    for _ in range(MOST_STEPS):
-        probability = expit(log_odds)
-        residual = won - seen * probability
-        curvature = seen * probability * (1 - probability)
-        gradient = np.array([(x * residual).sum() for x in inputs]) - penalty * coefficients
-        hessian = np.diag(penalty)
-        for i, x in enumerate(inputs):
-            weighted = curvature * x
-            for j in range(i + 1):
-                hessian[i, j] = hessian[j, i] = (weighted * inputs[j]).sum() + hessian[i, j]
-        step = np.linalg.solve(hessian, gradient)
-        before = loss
-        log_odds, loss = penalised(coefficients + step)
-        while loss > before and np.abs(step).max() > CONVERGED:
-            step = step / 2
-            log_odds, loss = penalised(coefficients + step)
-        coefficients = coefficients + step
-        if before - loss <= CONVERGED * max(1.0, before):
-            break
-    return _Logistic(coefficients, float(_losses(log_odds, won, seen).sum()))
-
-
-def _weighted_sum(coefficients: Floats, columns: Sequence[Floats]) -> Floats:
-    total = np.full(len(columns[0]), coefficients[-1])
-    for coefficient, column in zip(coefficients, columns, strict=False):
-        total += coefficient * column
-    return total
-
-
-def _losses(log_odds: Floats, won: Floats, seen: Floats) -> Floats:
-    """Compute the log loss of the moments of each row, shape (n,)."""
-    return np.asarray(seen * np.logaddexp(0.0, log_odds) - won * log_odds)

@@ -26,11 +26,10 @@ from features.interactions import (
     AttributePair,
     Interactions,
     ValueCount,
-    Words,
-    distinct_keys,
 )
 from features.moments import Moments
 from features.pipeline import MANY_LEADS, FeaturePipeline
+from features.words import Words, distinct_keys
 from tests.made_attributes import smoothed_log_odds
 from training.golden import golden_leads
 
@@ -322,6 +321,12 @@ def test_most_frequent_pairs_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(pair.values) == ["a", "b"]  # c and d are equally frequent
     count = ValueCount.fit(("x",), [words], label, np.ones(14))
     assert list(count.values) == ["a", "b"]
+
+
+def test_leads_of_a_single_fold_are_unseen_in_training(pipeline: FeaturePipeline) -> None:
+    moments = MOMENTS.take(np.array([4]))
+    matrix = last_columns(pipeline, RECORDS, moments)
+    assert (matrix == 0).all()  # the counts, and the log-odds of half
 
 
 @given(st.lists(st.integers(0, 3000), max_size=30))

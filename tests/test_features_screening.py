@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,11 @@ from features.pipeline import FeaturePipeline
 from features.screening import (
     Candidate,
     _agreement,
-    _fit_logistic,
     _Leads,
     interactions_of,
     screen_interactions,
 )
+from features.words import Words
 
 N = 30_000
 N_LONG, N_SHORT = 2_000, 36
@@ -233,43 +232,19 @@ def test_nothing_is_found_without_moments_on_a_side(tmp_path: Path, side: str) -
     assert screened.candidates() == []
 
 
-@pytest.mark.parametrize("intercept", [0.0, 6.0])
-def test_small_regression_is_that_of_scikit_learn(intercept: float) -> None:
-    generator = np.random.default_rng(3)
-    columns = [generator.normal(size=4_000), generator.normal(size=4_000) * 3]
-    seen = generator.integers(1, 5, 4_000)
-    chance = 1 / (1 + np.exp(intercept - columns[0] + 0.2 * columns[1]))
-    won = generator.binomial(seen, chance).astype(np.float64)
-    model = _fit_logistic(columns, won, seen.astype(np.float64))
-    reference = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1_000).fit(
-        np.vstack([np.column_stack(columns)] * 2),
-        np.repeat([1, 0], 4_000),
-        np.concatenate([won, seen - won]),
-    )
-    expected = [*reference.coef_[0], reference.intercept_[0]]
-    np.testing.assert_allclose(model.coefficients, expected, rtol=1e-3)
-    log_odds = model.log_odds_of(columns)
-    losses = seen * np.logaddexp(0, log_odds) - won * log_odds
-    assert model.loss == pytest.approx(losses.sum())
-
-
-def test_regression_of_a_constant_column_is_finite() -> None:
-    won, seen = np.array([1.0, 0.0, 1.0]), np.ones(3)
-    model = _fit_logistic([np.full(3, 2.0)], won, seen)
-    np.testing.assert_allclose(model.log_odds_of([np.full(3, 2.0)]), np.log(2), rtol=1e-3)
-
-
 def test_agreement_of_noise_is_in_standard_errors(tmp_path: Path) -> None:
     """Without an effect, the measure that ranks pairs has the mean 0 and the deviation 1."""
     generator = np.random.default_rng(4)
     n, strengths = 3_000, []
     for _ in range(150):
-        code = {"a": generator.integers(0, 30, n), "b": generator.integers(0, 9, n)}
-        leads = _Leads(code, np.zeros(n), np.ones(n))
+        of_columns = {
+            name: Words(generator.integers(0, size, n), words(name, np.arange(size)))
+            for name, size in (("a", 30), ("b", 9))
+        }
+        leads = _Leads(of_columns, np.zeros(n), np.ones(n))
         fold = generator.integers(0, 5, n)
-        data: Any = SimpleNamespace(n_words={"a": 30, "b": 9}, n_folds=5)
         residual = generator.choice([-0.2, 0.8], n, p=[0.8, 0.2])
-        strengths.append(_agreement(data, leads, fold, residual, ("a", "b")))
+        strengths.append(_agreement(leads, fold, residual, ("a", "b")))
     assert abs(np.mean(strengths)) < 0.25
     assert 0.85 < np.std(strengths) < 1.15
 
