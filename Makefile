@@ -8,7 +8,7 @@ PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Run benchmarks on a machine that does nothing else.
-.PHONY: demo test coverage bench bench-quality bench-report bench-serving bench-long-history fuzz check serve docs lock help
+.PHONY: demo test coverage bench bench-batch bench-quality bench-report bench-serving bench-long-history fuzz check serve docs lock help
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -52,6 +52,9 @@ bench-quality: $(READY) $(PEERS_READY)  ## quality of the scores, compared with 
 fuzz: $(READY)  ## 10,000 generated requests against the contract, 100,000 malformed ones
 	CONTRACT_CASES=10000 $(BIN)/python -m pytest tests/test_serving_contract.py -q -k breaks
 	$(BIN)/python benchmarks/fault_malformed.py
+
+bench-batch: $(READY)  ## scoring a file of a million leads, compared with LightGBM alone
+	$(BIN)/python benchmarks/bench_batch.py
 
 bench-report: $(READY)  ## a report of a million leads: time, memory and size within their limits
 	$(BIN)/python benchmarks/bench_report.py

@@ -85,16 +85,15 @@ class EventArrays:
         lead : ndarray of int64, shape (n,)
             The position of the lead of each row; rows with -1 are left out.
         """
-        if (lead < 0).any():
-            table, lead = table[lead >= 0], lead[lead >= 0]
         at = microseconds(table[EVENT_TABLES[name].event_time])
-        order = in_order(lead, at)
+        known = np.flatnonzero(lead >= 0)
+        rows = known[in_order(lead[known], at[known])]
         texts: dict[str, CodedTexts] = {}
         for column in TEXTS[name]:
-            if column in table:
+            if column in table:  # all rows are read, because texts need more memory than codes
                 coded = CodedTexts.of_column(table[column])
-                texts[column] = CodedTexts(coded.codes[order], coded.texts)
-        return cls(lead[order], at[order], texts)
+                texts[column] = CodedTexts(coded.codes[rows], coded.texts)
+        return cls(lead[rows], at[rows], texts)
 
 
 def in_order(lead: Ints, at: Ints) -> Indexes:

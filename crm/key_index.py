@@ -83,7 +83,9 @@ def text_hashes(texts: pd.Series) -> Hashes:
     >>> a == c, a == b
     (True, False)
     """
-    return _hashes(_arrow(texts))
+    column = pa.array(texts.array, pa.large_string())
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    return np.concatenate([np.empty(0, dtype=np.uint64), *map(_hashes, chunks)])
 
 
 def _hashes(texts: pa.LargeStringArray) -> Hashes:

@@ -48,9 +48,9 @@ def read_events(project: Project, notes: ReadingNotes) -> Iterator[tuple[str, pd
     str
         "activities", then "stages".
     DataFrame or None
-        In the order of the source; None if the project has no such table. `lead_id` is the key of
-        the id (`crm.lead_ids.id_key`). If activities of a lead have the same id, only the earliest
-        stays.
+        The columns that features read, in the order of the source; None if the project has no such
+        table. `lead_id` is the key of the id (`crm.lead_ids.id_key`). It is missing for activities
+        that have the id of an earlier one of the same lead.
     """
     sources = SourceTables(project, is_kept=False)
     with project_ledger(project) as ledger:
@@ -66,11 +66,11 @@ def _read_for_scoring(
     if read is None:
         return None
     table, stays = read
-    columns = [column for column in ("lead_id", *TEXTS[name]) if column in table]
-    columns.append(EVENT_TABLES[name].event_time)
-    # One column after the other, because there may be no memory for two whole tables.
-    kept = {column: table.pop(column)[stays].reset_index(drop=True) for column in columns}
-    return pd.DataFrame(kept | {"lead_id": id_keys(kept["lead_id"])})
+    columns = [column for column in TEXTS[name] if column in table]
+    ids = id_keys(table["lead_id"])
+    return table[[*columns, EVENT_TABLES[name].event_time]].assign(
+        lead_id=ids if stays.all() else ids.where(stays)
+    )
 
 
 def read_closings(project: Project, notes: ReadingNotes) -> pd.Series | None:

@@ -1,10 +1,14 @@
 """Reads each table of a project from its source once, for several readers."""
 
+from typing import Final
+
 import pandas as pd
 
 from crm.left_out import LeftOutRows
 from crm.project import Project, TableKeys
 from crm.sources.source import read_table
+
+ROWS_IN_MEMORY: Final = 2_000_000
 
 
 class SourceTables:
@@ -14,7 +18,8 @@ class SourceTables:
     ----------
     project : Project
     is_kept : bool
-        Whether a table is kept for further readers. Otherwise the next one reads the source again.
+        Whether a table is kept for further readers. Otherwise the next one reads the source again,
+        and the texts of a large table are on the disk.
     """
 
     def __init__(self, project: Project, *, is_kept: bool = True) -> None:
@@ -50,7 +55,8 @@ class SourceTables:
         else:
             keys: TableKeys = getattr(self._project, name)
             own_rows, own_notes = [], []
-            table = read_table(keys, self._project.folder, own_rows, own_notes, name)
+            most = None if self._is_kept else ROWS_IN_MEMORY
+            table = read_table(keys, self._project.folder, own_rows, own_notes, name, most)
             if self._is_kept:
                 self._read[name] = table, own_rows, own_notes
         left_out += own_rows

@@ -19,6 +19,7 @@ from crm.sources.findings import Findings
 from crm.sources.formula_cells import without_formulas
 from crm.sources.json_lines import iter_json_lines
 from crm.sources.rows import Rows, in_chunks
+from crm.sources.texts_on_disk import with_texts_on_disk
 from crm.sources.typed import count_parquet, iter_database, iter_parquet
 from crm.sources.workbook import iter_workbook
 
@@ -32,6 +33,7 @@ def read_table(
     left_out: list[LeftOutRows] | None = None,
     notes: list[str] | None = None,
     table: str = "leads",
+    rows_in_memory: int | None = None,
 ) -> pd.DataFrame:
     r"""Read a whole table.
 
@@ -47,6 +49,9 @@ def read_table(
         Receives a sentence for each other decision, such as a new name for a second column "Phone".
     table : str
         "leads", "activities", "stages" or "outcomes", for `left_out`.
+    rows_in_memory : int, optional
+        The texts of further rows are in temporary files (`crm.sources.texts_on_disk`). By default
+        all texts are in memory.
 
     Returns
     -------
@@ -76,7 +81,12 @@ def read_table(
     >>> print(left_out[0])
     leads.csv: 1 row is left out (line 4): a total of other rows
     """
-    chunks = list(iter_table(keys, folder, TABLE_CHUNK_ROWS, left_out, notes, table))
+    chunks = []
+    n_rows = 0
+    for chunk in iter_table(keys, folder, TABLE_CHUNK_ROWS, left_out, notes, table):
+        n_rows += len(chunk)
+        is_stored = rows_in_memory is not None and n_rows > rows_in_memory
+        chunks.append(with_texts_on_disk(chunk, name_of(keys)) if is_stored else chunk)
     if not chunks:
         raise SchemaError(name_of(keys), ["it has a header but no rows. Expected at least one."])
     return chunks[0] if len(chunks) == 1 else pd.concat(chunks, ignore_index=True)
