@@ -5,6 +5,7 @@ import datetime
 import decimal
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,14 +18,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crm.errors import ArtifactError
+from crm.errors import ArtifactError, ConfigError
 from crm.project import load_project
 from crm.reading import read_records
+from crm.version import VERSION
 from models.artifact import load_artifact, save_artifact
 from models.registry.registry import ARTIFACT, Registry
 from models.scorer import LeadCells, LeadScorer
 from tests.made_runs import track_training
+from training.tracking.model import SCRIPT, signature_of
+from training.train import train
 
+HERE = Path(__file__).resolve().parent.parent
 ANSWERS = """
 import json, sys, warnings
 from pathlib import Path
@@ -211,6 +216,215 @@ def test_mlflows_server_refuses_leads_without_a_known_column(
     assert "the model reads none of its columns" in response.json()["message"]
 
 
+MOMENT = "2025-06-01T08:00:00Z"
+
+
+def test_params_give_reasons_and_the_moment_of_scoring(logged: Path, scorer: LeadScorer) -> None:
+    import mlflow
+
+    model = mlflow.pyfunc.load_model(str(logged))
+    leads = pd.DataFrame(LEADS)
+    as_of = datetime.datetime.fromisoformat(MOMENT)
+    expected = scorer.score_table(leads, as_of=as_of, n_reasons=3)
+    scores = model.predict(leads, params={"reasons": 3, "as_of": MOMENT})
+    pd.testing.assert_frame_equal(scores, expected)
+    assert list(scores.columns)[4:] == ["reason_1", "reason_2", "reason_3"]
+    assert scores["reason_1"].str.len().gt(0).all()
+    pd.testing.assert_frame_equal(model.predict(leads), scorer.score_table(leads))
+
+
+def test_moment_of_scoring_changes_the_score_of_an_older_lead(
+    simulated_crm: Path, tmp_path: Path
+) -> None:
+    import mlflow
+
+    folder = shutil.copytree(simulated_crm, tmp_path / "crm")
+    project_file = folder / "leadscore.toml"
+    text = project_file.read_text()
+    project_file.write_text(text.replace("moments_days = [0]", "moments_days = [0, 30]"))
+    project = load_project(folder)
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    aged = train(project, read_records(project), now=now)
+    artifact = tmp_path / ARTIFACT
+    save_artifact(aged.scorer, aged.golden_leads, artifact, aged.golden_as_of)
+    mlflow.pyfunc.save_model(
+        str(tmp_path / "saved"),
+        python_model=str(SCRIPT),
+        artifacts={ARTIFACT: str(artifact)},
+        signature=signature_of(aged.scorer),
+        pip_requirements=[],
+        input_example=LEADS[:1],
+    )
+    model = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    leads = pd.DataFrame(LEADS[:1])
+    scores = [
+        model.predict(leads, params={"as_of": moment})["probability"][0]
+        for moment in ("2025-03-01T08:00:00Z", "2025-03-31T08:00:00Z")
+    ]
+    assert scores[0] != scores[1]
+    assert scores == [
+        aged.scorer.score_table(
+            leads, as_of=datetime.datetime(2025, 3, day, 8, tzinfo=datetime.UTC)
+        )["probability"][0]
+        for day in (1, 31)
+    ]
+
+
+REFUSED_PARAMS = {
+    "not a time": ({"as_of": "soon"}, 'The param `as_of` is "soon", which is not a valid time'),
+    "a negative number": ({"reasons": -1}, "The param `reasons` is -1. Expected a number from 0"),
+    "too many reasons": ({"reasons": 1_001}, "The param `reasons` is 1001."),
+    "text": ({"reasons": "many"}, "reasons"),
+}
+
+
+@pytest.mark.parametrize(("params", "message"), REFUSED_PARAMS.values(), ids=REFUSED_PARAMS)
+def test_invalid_params_are_refused(logged: Path, params: dict[str, Any], message: str) -> None:
+    import mlflow
+
+    model = mlflow.pyfunc.load_model(str(logged))
+    with pytest.raises(mlflow.MlflowException, match=re.escape(message)):
+        model.predict(pd.DataFrame(LEADS), params=params)
+
+
+def test_mlflows_server_takes_params(server: Any, scorer: LeadScorer) -> None:
+    body = {"dataframe_records": LEADS, "params": {"reasons": 2, "as_of": MOMENT}}
+    response = server(body)
+    assert response.status_code == 200, response.text
+    answers = response.json()["predictions"]
+    if "reason_1" not in answers[0]:  # MLflow ignores the params of a model without a signature
+        assert (
+            answers[0]["probability"] == scorer.score_table(pd.DataFrame(LEADS))["probability"][0]
+        )
+        return
+    as_of = datetime.datetime.fromisoformat(MOMENT)
+    expected = scorer.score_table(pd.DataFrame(LEADS), as_of=as_of, n_reasons=2)
+    for name in ("probability", "score", "grade", "reason_1", "reason_2"):
+        assert [answer[name] for answer in answers] == expected[name].tolist()
+    refused = server({"dataframe_records": LEADS, "params": {"as_of": "soon"}})
+    assert refused.status_code == 400
+    assert "which is not a valid time" in refused.json()["message"]
+
+
+# -- mlflow.models.evaluate ----------------------------------------------------------------
+
+
+@pytest.fixture
+def own_store(crm: Path, digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Use a copy of the store, in a run of its own; matplotlib draws into files."""
+    import mlflow
+
+    shutil.copytree(crm, tmp_path / "crm")
+    project = load_project(tmp_path / "crm")
+    Registry(project).select()
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.chdir(tmp_path)
+    with mlflow.start_run(experiment_id=Registry(project).experiment()) as run:
+        yield run
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_classes_can_be_evaluated(own_store: Any, simulated_crm: Path, scorer: LeadScorer) -> None:
+    import mlflow
+
+    leads = pd.read_csv(simulated_crm / "leads.csv").iloc[:300].astype(object)
+    outcomes = pd.read_csv(simulated_crm / "outcomes.csv").set_index("lead_id")["outcome"]
+    leads["won"] = (leads["lead_id"].map(outcomes) == "won").astype(int)
+    probability = scorer.score_table(leads)["probability"].to_numpy()
+    threshold = float(np.quantile(probability, 0.8))
+    evaluate: Any = mlflow.models.evaluate
+    result = evaluate(
+        "models:/demo@champion",
+        leads,
+        targets="won",
+        model_type="classifier",
+        model_config={"output": "won", "threshold": threshold},
+        evaluator_config={"log_explainer": False},
+    )
+    chosen = probability >= threshold
+    assert result.metrics["recall_score"] == pytest.approx(
+        leads["won"][chosen].sum() / leads["won"].sum()
+    )
+    assert result.metrics["precision_score"] == pytest.approx(leads["won"][chosen].mean())
+
+    brier = evaluate(
+        "models:/demo@champion",
+        leads,
+        targets="won",
+        predictions="probability",
+        model_type="regressor",
+        evaluator_config={"log_explainer": False},
+    )
+    assert brier.metrics["mean_squared_error"] == pytest.approx(
+        np.mean((probability - leads["won"]) ** 2)
+    )
+
+
+def test_model_config_is_checked(logged: Path) -> None:
+    import mlflow
+
+    model = mlflow.pyfunc.load_model(str(logged), model_config={"output": "won"})
+    classes = model.predict(pd.DataFrame(LEADS))
+    assert classes.tolist() == [0, 0]
+    with pytest.raises(ConfigError, match='`output` of the model_config is "classes"'):
+        mlflow.pyfunc.load_model(str(logged), model_config={"output": "classes"})
+    with pytest.raises(ConfigError, match="`threshold` of the model_config is 'half'"):
+        mlflow.pyfunc.load_model(str(logged), model_config={"threshold": "half"})
+
+
+# -- without leadscore ---------------------------------------------------------------------
+
+LOAD = "import sys, mlflow; mlflow.pyfunc.load_model(sys.argv[1])"
+
+
+def load_in(folder: Path, logged: Path, *path: Path) -> str:
+    """Load a model in another process, and return what it prints on standard error.
+
+    The packages are those of this Python, without leadscore; `path` is added to them.
+    """
+    packages = Path(pd.__file__).parent.parent
+    links = folder / "packages"
+    links.mkdir()
+    for entry in packages.iterdir():
+        if "leadscore" not in entry.name:
+            (links / entry.name).symlink_to(entry)
+    places = os.pathsep.join(map(str, (*path, links)))
+    process = subprocess.run(
+        [sys.executable, "-S", "-W", "ignore", "-c", LOAD, str(logged)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": places, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert process.returncode == 1
+    return " ".join(process.stderr.split())
+
+
+def test_python_without_leadscore_is_told_to_install_it(logged: Path, tmp_path: Path) -> None:
+    message = load_in(tmp_path, logged)
+    assert "leadscore is not installed in this Python" in message
+    assert f"Install leadscore=={VERSION} in the environment that loads the model." in message
+
+
+def test_folder_with_a_package_of_the_same_name_is_named(logged: Path, tmp_path: Path) -> None:
+    own = tmp_path / "models"
+    own.mkdir()
+    (own / "__init__.py").touch()
+    metadata = tmp_path / "site" / f"leadscore-{VERSION}.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Name: leadscore\nVersion: {VERSION}\n")
+    message = load_in(tmp_path, logged, tmp_path / "site", HERE)
+    assert f"another package has the name of its package `models`: {own}" in message
+    assert "Start Python in another folder, or rename that package." in message
+
+
+def test_requirements_name_leadscore_without_an_address(logged: Path) -> None:
+    lines = (logged / "requirements.txt").read_text().splitlines()
+    assert f"leadscore=={VERSION}" in lines
+    assert all(re.fullmatch(r"[A-Za-z-]+==[\w.]+", line) for line in lines)
+
+
 def test_signature_has_every_column_that_the_model_reads(logged: Path, scorer: LeadScorer) -> None:
     from mlflow.models import Model
 
@@ -218,6 +432,8 @@ def test_signature_has_every_column_that_the_model_reads(logged: Path, scorer: L
     columns = ["lead_id", "created_at", *scorer.pipeline.columns]
     assert signature.inputs.optional_input_names() == columns
     assert signature.inputs.required_input_names() == []
+    params = {param.name: param.default for param in signature.params}
+    assert params == {"reasons": 0, "as_of": ""}
     scores = scorer.score_table(pd.DataFrame(TEXTS))
     assert signature.outputs.input_names() == list(scores.columns)
 

@@ -7,6 +7,7 @@ from typing import Any
 from crm.version import VERSION
 from models.registry.registry import ARTIFACT
 from models.scorer import LeadScorer
+from models.sent_params import CONFIG, PARAMS
 from training.train import Trained
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "models" / "pyfunc.py"
@@ -38,6 +39,7 @@ def log_model(trained: Trained, artifact: Path, digest: str) -> str:
         artifacts={ARTIFACT: str(artifact)},
         signature=signature_of(trained.scorer),
         input_example=_example(trained),
+        model_config=dict(CONFIG),
         pip_requirements=_requirements(),
         metadata={"digest": digest, "columns": trained.scorer.pipeline.names},
     )
@@ -47,10 +49,12 @@ def log_model(trained: Trained, artifact: Path, digest: str) -> str:
 def signature_of(scorer: LeadScorer) -> Any:
     """Return MLflow's signature: all columns are optional, and `crm.cells` reads their cells.
 
+    Its params are those of `models.sent_params`.
+
     With a type in place of `AnyType`, MLflow would refuse or convert numbers and missing cells.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, Schema
+    from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 
     roles = [scorer.roles["lead_id"]]
     roles += [scorer.roles["created_at"]] if scorer.pipeline.has_times else []
@@ -59,6 +63,9 @@ def signature_of(scorer: LeadScorer) -> Any:
     return ModelSignature(
         inputs=Schema([ColSpec(any_type, column, required=False) for column in read]),
         outputs=Schema([ColSpec(kind, column) for column, kind in SCORES.items()]),
+        params=ParamSchema(
+            [ParamSpec(name, kind, default) for name, (kind, default) in PARAMS.items()]
+        ),
     )
 
 
