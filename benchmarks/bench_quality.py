@@ -41,8 +41,7 @@ from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import percentiles, resamples
 from models.evaluation.metrics import Evaluation, evaluate, measure
 from models.fitting.split import Split, split_newest
-from training.fit import LearningSet, fit, selection_sets
-from training.train import known_later, tuned_parameters
+from training.train import Procedure, known_later
 
 HERE = Path(__file__).resolve().parent
 PEERS_PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
@@ -119,11 +118,8 @@ def leadscore_margin(
 ) -> Prediction:
     """Fit as `train` does for its evaluation; the search for settings counts as fitting."""
     start = time.perf_counter()
-    selection = selection_sets(records, split.train, project, later)
-    parameters, trials = tuned_parameters(selection, project, tune_minutes)
-    pipeline = fit_pipeline(records, split.train, project, later)
-    learning_set = LearningSet.of(pipeline, records, split.train, project)
-    fitted = fit(learning_set, project, settings_from=selection, tree_parameters=parameters)
+    learned = Procedure(project, records, later, tune_minutes or None).learn(split.train)
+    fitted, trials = learned.fitted, learned.trials
     fit_seconds = time.perf_counter() - start
     margin = fitted.log_odds_of(
         fitted.pipeline.transform(records, split.test.lead, split.test.as_of)

@@ -119,6 +119,12 @@ class FeaturePipeline:
         return [i for i, feature in enumerate(self.features) if feature.unit == "category"]
 
     @cached_property
+    def of_interactions(self) -> list[int]:
+        """The positions of the matrix's columns that belong to interactions."""
+        n = sum(interaction.n_features for interaction in self.interactions)
+        return list(range(len(self.features) - n, len(self.features)))
+
+    @cached_property
     def growing(self) -> list[int]:
         """The positions of the matrix's columns that grow as time passes."""
         return [i for i, feature in enumerate(self.features) if feature.unit in GROWING]

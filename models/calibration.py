@@ -8,7 +8,8 @@ from scipy.special import expit, log_expit
 
 from crm.arrays import Floats, Labels
 
-SLOPE_RANGE = (0.2, 2.0)
+SLOPE_RANGE = (0.2, 1.0)
+PRIOR_ROWS = 10.0  # rows that support slope 1 and intercept 0
 INTERCEPT_RANGE = (-30.0, 30.0)
 
 
@@ -66,15 +67,18 @@ def fit_calibration(raw: Floats, label: Labels, weight: Floats) -> Calibration:
     >>> 0.2 <= calibration.slope < 0.3
     True
     """
-    won = float(weight @ label)
+    won = float((weight * label).sum())
     lost = float(weight.sum()) - won
     target = np.where(label == 1, (won + 1) / (won + 2), 1 / (lost + 2))
+    share = PRIOR_ROWS / float(weight.sum())
+    target = (target + share * expit(raw)) / (1 + share)
+    weight = weight * (1 + share)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         margin = parameters[0] * raw + parameters[1]
-        value = -(weight @ (target * log_expit(margin) + (1 - target) * log_expit(-margin)))
+        value = -(weight * (target * log_expit(margin) + (1 - target) * log_expit(-margin))).sum()
         error = weight * (expit(margin) - target)
-        return float(value), np.array([error @ raw, error.sum()])
+        return float(value), np.array([(error * raw).sum(), error.sum()])
 
     fitted = minimize(
         loss,

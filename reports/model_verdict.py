@@ -26,6 +26,7 @@ REFUSALS = {
     "LG105": "for some kinds of leads its chances are worse than the average chance",
     "LG106": "it could not be loaded, or its scores are not those that it had when it was saved",
     "LG107": "its scores have another scale, or predict something else",
+    "LG108": "its chances fit the newest leads worse than the average chance for every lead",
 }
 
 

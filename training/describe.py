@@ -34,7 +34,7 @@ from models.evaluation.metrics import (
 from models.fitting.split import Split
 from models.fitting.trees import TREE_PARAMETERS
 from models.reasons import Reasoner
-from models.scale import Scale
+from models.scale import POINTS, Scale
 from training.attribute_shares import learned_shares, newest_lead_notes
 from training.fit import Fitted
 from training.readiness import Readiness, assess_readiness, unknown_readiness
@@ -42,6 +42,7 @@ from training.segments import evaluate_fairness, evaluate_segments
 from training.tuning import Trial, best_of
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
+WEIGHTS_SHOWN = 10  # every tenth of the weights that were tried
 SELECTED = 2  # the number of best grades that sales is expected to work first
 
 
@@ -74,6 +75,7 @@ class Findings:
 
     Attributes
     ----------
+    records : Records
     moments : Moments
         All mature moments.
     split : Split
@@ -88,6 +90,7 @@ class Findings:
         The reason why requested tuning was not possible; otherwise empty.
     """
 
+    records: Records
     moments: Moments
     split: Split
     audited: Audit
@@ -244,16 +247,58 @@ def _estimator(findings: Findings, project: Project) -> dict[str, Any]:
     return {
         "kind": "a weighted average, in log-odds, of a logistic regression and bagged boosted "
         "trees, with Platt calibration out of fold",
-        "logistic_weight": settings.logistic_weight,
         "why": settings.why,
-        "weights_tried": [list(pair) for pair in settings.losses],
-        "logistic_strength": settings.strength,
-        "logistic_reach": settings.reach,
-        "rounds": settings.rounds,
+        "weights_tried": [list(pair) for pair in settings.losses[::WEIGHTS_SHOWN]],
+        **_chosen(final),
         "parameters": TREE_PARAMETERS | dict(parameters) | {"seed": project.learn.seed},
         **tuning,
-        "calibration_slope": final.calibration.slope,
-        "calibration_intercept": final.calibration.intercept,
+        **_judged(findings),
+        **_newest(final),
+    }
+
+
+def _chosen(fitted: Fitted) -> dict[str, Any]:
+    """Return what a procedure chose; empty for a base rate."""
+    settings = fitted.settings
+    if settings is None:
+        return {}
+    return {
+        "logistic_weight": settings.logistic_weight,
+        "logistic_strength": settings.logistic.strength,
+        "logistic_step_strength": settings.logistic.step_strength,
+        "logistic_reach": settings.logistic.reach,
+        "logistic_drift": settings.logistic.drift,
+        "rounds": settings.rounds,
+        "interactions": [" with ".join(i.columns) for i in fitted.pipeline.interactions],
+        "calibration_slope": fitted.calibration.slope,
+        "calibration_intercept": fitted.calibration.intercept,
+    }
+
+
+def _judged(findings: Findings) -> dict[str, Any]:
+    """Return the settings of the model that the test evaluated, and how far its scores differ."""
+    judged = findings.evaluated_model
+    if judged is None:
+        return {}
+    test, final = findings.split.test, findings.final
+    features = final.pipeline.transform(findings.records, test.lead, test.as_of)
+    points = POINTS * np.abs(final.log_odds_of(features) - judged.margin)
+    return {
+        "judged": _chosen(judged.fitted),
+        "points_from_judged": float(np.average(points, weights=test.weight)),
+    }
+
+
+def _newest(final: Fitted) -> dict[str, Any]:
+    """Return how the chosen settings do on the newest leads, fitted to the older ones."""
+    if final.newest is None:
+        return {}
+    difference, low, high = final.newest.gained
+    return {
+        "newest": {
+            **final.newest.evaluation.to_json(),
+            "less_base_rate": {"value": difference, "low": low, "high": high},
+        }
     }
 
 

@@ -2,23 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from crm.arrays import Floats
-from crm.errors import ConfigError, LearningError
+from crm.errors import ConfigError
 from crm.project import Project
 from crm.records import Records
 from crm.suggest import nearest
 from crm.times import DAY
-from features.fitting import fit_pipeline, training_matrix
+from features.fitting import training_matrix
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration, fit_calibration
 from models.estimator.blend import BaseRate, Blend
-from models.fitting.blend import NEWEST_SHARE, BlendClassifier, BlendSettings, Examples
-from models.fitting.split import split_newest
+from models.evaluation.metrics import Evaluation, evaluate, loss_difference
+from models.fitting.blend import BlendClassifier, BlendSettings, Examples
 
 OnShare = Callable[[float], None]
 
@@ -49,29 +47,22 @@ class LearningSet:
         return cls(moments, pipeline, matrix)
 
 
-class SelectionSets(NamedTuple):
-    """Rows that settings are selected on.
+@dataclass(frozen=True)
+class NewestPart:
+    """How the chosen settings do on the newest leads that a fit chose them on.
+
+    They were fitted to the older leads, without calibration. The figures are a little too good,
+    because the settings were chosen on the same leads.
 
     Attributes
     ----------
-    older : Examples
-        The rows that each setting is fitted on.
-    newer : Examples
-        The rows that each setting is evaluated on. Both have the columns of the older leads'
-        pipeline.
+    evaluation : Evaluation
+    gained : tuple of three floats
+        The log loss minus that of the base rate of the older leads, with its interval.
     """
 
-    older: Examples
-    newer: Examples
-
-
-_NO_ROWS = Examples(
-    features=np.empty((0, 0)),
-    label=np.empty(0, dtype=np.int8),
-    weight=np.empty(0),
-    lead=np.empty(0, dtype=np.int64),
-)
-NO_SELECTION_SETS = SelectionSets(_NO_ROWS, _NO_ROWS)
+    evaluation: Evaluation
+    gained: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -85,12 +76,15 @@ class Fitted:
     calibration : Calibration
     settings : BlendSettings or None
         The settings of the blend; None for the base rate.
+    newest : NewestPart or None
+        None if the settings were given, or could not be chosen on newer leads.
     """
 
     pipeline: FeaturePipeline
     estimator: Blend | BaseRate
     calibration: Calibration
     settings: BlendSettings | None
+    newest: NewestPart | None = None
 
     def log_odds_of(self, features: Floats) -> Floats:
         """Compute the calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
@@ -101,7 +95,7 @@ def fit(
     learning_set: LearningSet,
     project: Project,
     *,
-    settings_from: BlendSettings | SelectionSets,
+    settings_from: BlendSettings | tuple[Examples, Examples],
     tree_parameters: Mapping[str, Any] | None = None,
     on_share: OnShare = lambda share: None,
 ) -> Fitted:
@@ -111,9 +105,9 @@ def fit(
     ----------
     learning_set : LearningSet
     project : Project
-    settings_from : BlendSettings or SelectionSets
-        The settings of an earlier fit, or the rows to select settings on. With
-        `NO_SELECTION_SETS` the two halves of the blend get equal weights.
+    settings_from : BlendSettings or pair of Examples
+        The settings of an earlier fit; or the older and the newer rows to choose settings on, as
+        `training.selection` has them. Without rows the two halves of the blend get equal weights.
     tree_parameters : mapping, optional
         Parameters for LightGBM, in place of the defaults.
     on_share : callable, optional
@@ -142,6 +136,7 @@ def fit(
         tree_parameters=tree_parameters,
         directions=directions(pipeline, project),
         growing=pipeline.growing,
+        trees_only=pipeline.of_interactions,
     )
     model.fit(
         learning_set.matrix,
@@ -154,57 +149,16 @@ def fit(
     calibration = Calibration(1.0, 0.0)
     if model.settings_ is not None:
         calibration = fit_calibration(model.out_of_fold_, moments.label, weight)
-    return Fitted(pipeline, model.blend_, calibration, model.settings_)
+    newest = None
+    if model.newer_log_odds_ is not None and selection is not None:
+        newest = _newest_part(model.newer_log_odds_, *selection, project.learn.seed)
+    return Fitted(pipeline, model.blend_, calibration, model.settings_, newest)
 
 
-def selection_sets(
-    records: Records, moments: Moments, project: Project, known_later: Mapping[str, str]
-) -> SelectionSets:
-    """Split moments into older and newest leads, to select settings on.
-
-    The embargo of the test applies here too: a label that was not known when the newest part
-    began is left out of the older part. The pipeline is fitted on the older part alone.
-
-    Parameters
-    ----------
-    records : Records
-    moments : Moments
-    project : Project
-    known_later : mapping of str to str
-        Columns to leave out, with the reason.
-
-    Returns
-    -------
-    SelectionSets
-        `NO_SELECTION_SETS` if one part has a single outcome, or no column can be learned from.
-    """
-    try:
-        split = split_newest(records, moments, NEWEST_SHARE, project.learn.seed)
-        pipeline = fit_pipeline(records, split.train, project, known_later)
-    except LearningError:
-        return NO_SELECTION_SETS
-    columns = (
-        tuple(pipeline.categorical),
-        directions(pipeline, project),
-        tuple(pipeline.growing),
-    )
-    older, newer = split.train, split.test
-    return SelectionSets(
-        older=Examples(
-            training_matrix(pipeline, records, older, project.learn.seed),
-            older.label,
-            learning_weight(older, project),
-            older.lead,
-            *columns,
-        ),
-        newer=Examples(
-            pipeline.transform(records, newer.lead, newer.as_of),
-            newer.label,
-            newer.weight,
-            newer.lead,
-            *columns,
-        ),
-    )
+def _newest_part(log_odds: Floats, older: Examples, newer: Examples, seed: int) -> NewestPart:
+    base_rate = BaseRate.fit(older.label, older.weight).log_odds_of(newer.features)
+    truth = (newer.label, newer.weight, newer.lead, seed)
+    return NewestPart(evaluate(log_odds, *truth), loss_difference(log_odds, base_rate, *truth))
 
 
 def learning_weight(moments: Moments, project: Project) -> Floats:
@@ -285,5 +239,6 @@ def _positions(pipeline: FeaturePipeline, name: str) -> list[int]:
     return [
         i
         for i, feature in enumerate(pipeline.features)
-        if name == feature.name or (feature.table, feature.column) == ("leads", name)
+        if i not in pipeline.of_interactions
+        and (name == feature.name or (feature.table, feature.column) == ("leads", name))
     ]

@@ -25,23 +25,18 @@ from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 from training.autologging import autologging_disabled
 from training.describe import EvaluatedModel, Findings, describe
-from training.fit import (
-    NO_SELECTION_SETS,
-    LearningSet,
-    SelectionSets,
-    check_directions,
-    fit,
-    selection_sets,
-)
+from training.fit import Fitted, LearningSet, check_directions, fit
 from training.golden import golden_leads
 from training.phases import OnPhase
+from training.selection import NO_SELECTION_SETS, SelectionSets, selection_sets
 from training.tuning import Trial, tune
 
 Progress = Callable[[str, float], None]  # the present step, and the share of the whole, 0 … 1
 
-TUNING_SHARE = 0.6  # of the whole progress
-TEST_SHARE = 0.65  # of the rest, to fit on the older leads and evaluate on the newest
+TEST_SHARE = 0.5  # of the whole progress, to fit on the older leads and evaluate on the newest
 TEST_FIT_SHARE = 0.85  # of the test's part, to fit
+SELECTION_SHARE = 0.1  # of a procedure, to find interactions
+TUNING_SHARE = 0.7  # of a procedure that is tuned, up to the end of tuning
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ class Trained:
     split : Split
         The split of these moments into training and test set.
     trials : tuple of Trial
-        The settings that were tried; empty without tuning.
+        The settings that were tried for the final model; empty without tuning.
     """
 
     scorer: LeadScorer
@@ -141,44 +136,26 @@ def train(
     progress("Auditing for leaks", 0.0)
     audited = audit(records, moments, project)
     later = known_later(audited)
-    on_phase("select")
-    pipeline = fit_pipeline(records, moments, project, later)
-    check_directions(pipeline, project)
+    check_directions(fit_pipeline(records, moments, project, later), project)
     split = hold_out(records, moments, project.learn)
-    selection = _selection_sets(records, split.train, project, later)
-    if tune_minutes is not None:
-        on_phase("tune")
-    parameters, trials = tuned_parameters(
-        selection, project, tune_minutes, _part(progress, 0.0, TUNING_SHARE)
-    )
-    untuned = _why_untuned(split) if tune_minutes is not None and not trials else ""
-    rest = _part(progress, TUNING_SHARE if trials else 0.0, 1.0)
-
-    on_phase("test")
-    evaluated_model, learned_from = None, split.train
+    procedure = Procedure(project, records, later, tune_minutes and tune_minutes / 2, on_phase)
+    evaluated_model = None
     if split.has_test:
         try:
             evaluated_model = _evaluate_on_newest(
-                records, split, project, later, selection, parameters, _part(rest, 0.0, TEST_SHARE)
+                procedure, split, _part(progress, 0.0, TEST_SHARE)
             )
         except LearningError as error:
             split = without_test(moments, f"The training leads alone teach nothing: {error}")
-    on_phase("fit")
-    settings = evaluated_model.fitted.settings if evaluated_model else None
-    if settings is None and learned_from is not moments:
-        selection = _selection_sets(records, moments, project, later)
-    final_share = _part(rest, TEST_SHARE if evaluated_model else 0.0, 1.0)
-    final = fit(
-        LearningSet.of(pipeline, records, moments, project),
-        project,
-        settings_from=settings or selection,
-        tree_parameters=parameters,
-        on_share=lambda share: final_share("Learning from all leads", share),
+    learned = procedure.learn(
+        moments, "fit", _part(progress, TEST_SHARE if evaluated_model else 0.0, 1.0)
     )
+    final, trials = learned.fitted, learned.trials
+    untuned = _why_untuned(moments) if tune_minutes is not None and not trials else ""
     on_phase("describe")
     as_of = int(moments.as_of.max())  # NOT_A_TIME if there are no times
     scorer = LeadScorer(
-        pipeline=pipeline,
+        pipeline=final.pipeline,
         estimator=final.estimator,
         calibration=final.calibration,
         scale=scale,
@@ -188,16 +165,16 @@ def train(
         card=describe(
             project,
             records,
-            Findings(moments, split, audited, evaluated_model, final, trials, untuned),
+            Findings(records, moments, split, audited, evaluated_model, final, trials, untuned),
             scale=scale,
             pinned_by=pinned_by,
             now=now,
         ),
     )
-    rest("Learning from all leads", 1.0)
+    progress("Learning from all leads", 1.0)
     return Trained(
         scorer=scorer,
-        golden_leads=golden_leads(pipeline, records.leads, as_of, project.learn.seed),
+        golden_leads=golden_leads(final.pipeline, records.leads, as_of, project.learn.seed),
         golden_as_of=as_of,
         evaluated_model=evaluated_model,
         audit=audited,
@@ -241,6 +218,84 @@ def _part(progress: Progress, start: float, end: float) -> Progress:
     return lambda what, share: progress(what, start + (end - start) * share)
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What a procedure learned from some moments.
+
+    Attributes
+    ----------
+    learning_set : LearningSet
+    fitted : Fitted
+    trials : tuple of Trial
+        The settings of the trees that were tried; empty without tuning.
+    """
+
+    learning_set: LearningSet
+    fitted: Fitted
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """All of a training that learns: interactions, settings, the estimator and its calibration.
+
+    The test evaluates this procedure on the newest leads. The final model is what the same
+    procedure learns from all leads, with settings from its own newest leads.
+
+    Attributes
+    ----------
+    project : Project
+    records : Records
+    known_later : mapping of str to str
+        Columns to leave out, with the reason.
+    tune_minutes : float or None
+        How long to search for better settings of the trees, each time.
+    on_phase : callable
+        Called with the name of each phase when it begins.
+    """
+
+    project: Project
+    records: Records
+    known_later: Mapping[str, str]
+    tune_minutes: float | None = None
+    on_phase: OnPhase = lambda phase: None
+
+    def learn(
+        self,
+        moments: Moments,
+        phase: str = "fit",
+        progress: Progress = lambda what, share: None,
+    ) -> Learned:
+        """Learn from moments; `phase` is the name of fitting them.
+
+        Raises
+        ------
+        LearningError
+            If no column can be learned from.
+        """
+        project, records = self.project, self.records
+        self.on_phase("select")
+        progress("Choosing attributes", 0.0)
+        selection = _selection_sets(records, moments, project, self.known_later)
+        if self.tune_minutes is not None:
+            self.on_phase("tune")
+        parameters, trials = tuned_parameters(
+            selection, project, self.tune_minutes, _part(progress, SELECTION_SHARE, TUNING_SHARE)
+        )
+        self.on_phase(phase)
+        pipeline = fit_pipeline(records, moments, project, self.known_later, selection.interactions)
+        learning_set = LearningSet.of(pipeline, records, moments, project)
+        rest = _part(progress, TUNING_SHARE if trials else SELECTION_SHARE, 1.0)
+        fitted = fit(
+            learning_set,
+            project,
+            settings_from=(selection.older, selection.newer),
+            tree_parameters=parameters,
+            on_share=lambda share: rest("Learning", share),
+        )
+        return Learned(learning_set, fitted, trials)
+
+
 def _selection_sets(
     records: Records, moments: Moments, project: Project, later: Mapping[str, str]
 ) -> SelectionSets:
@@ -264,7 +319,8 @@ def tuned_parameters(
     if not minutes or selection is NO_SELECTION_SETS:
         return declared, ()
     return tune(
-        *selection,
+        selection.older,
+        selection.newer,
         minutes=minutes,
         seed=project.learn.seed,
         start=declared,
@@ -272,45 +328,30 @@ def tuned_parameters(
     )
 
 
-def _why_untuned(split: Split) -> str:
+def _why_untuned(moments: Moments) -> str:
     """Return why no settings were tried although tuning was requested."""
-    if split.train.rarer < FEWEST_OUTCOMES:
+    if moments.rarer < FEWEST_OUTCOMES:
         why = (
             f"with fewer than {FEWEST_OUTCOMES} leads of the rarer outcome the model is a base "
             "rate, which has no settings"
         )
     else:
         why = (
-            "settings are compared on the newest training leads, and these or the older ones lack "
-            "wins or losses"
+            "settings are compared on the newest leads, and these or the older ones lack wins or "
+            "losses"
         )
     return f"Tuning was requested but not possible: {why}."
 
 
-def _evaluate_on_newest(
-    records: Records,
-    split: Split,
-    project: Project,
-    later: Mapping[str, str],
-    selection: SelectionSets,
-    parameters: Mapping[str, Any] | None,
-    progress: Progress,
-) -> EvaluatedModel:
-    """Fit a model to the training moments; evaluate it and the baselines on the test moments."""
-    seed = project.learn.seed
-    pipeline = fit_pipeline(records, split.train, project, later)
-    learning_set = LearningSet.of(pipeline, records, split.train, project)
-    fitted = fit(
-        learning_set,
-        project,
-        settings_from=selection,
-        tree_parameters=parameters,
-        on_share=lambda share: progress("Learning", TEST_FIT_SHARE * share),
-    )
+def _evaluate_on_newest(procedure: Procedure, split: Split, progress: Progress) -> EvaluatedModel:
+    """Learn from the training moments; evaluate the model and the baselines on the test moments."""
+    seed = procedure.project.learn.seed
+    learned = procedure.learn(split.train, "test", _part(progress, 0.0, TEST_FIT_SHARE))
+    fitted = learned.fitted
     progress("Evaluating on the newest leads", TEST_FIT_SHARE)
-    features = pipeline.transform(records, split.test.lead, split.test.as_of)
+    features = fitted.pipeline.transform(procedure.records, split.test.lead, split.test.as_of)
     log_odds = fitted.log_odds_of(features)
-    baselines = _baselines(learning_set, features)
+    baselines = _baselines(learned.learning_set, features)
     truth = (split.test.label, split.test.weight, split.test.lead, seed)
     return EvaluatedModel(
         fitted=fitted,

@@ -63,15 +63,39 @@ def _estimator(estimator: Figures) -> Iterator[str]:
     yield f"Model: {estimator['kind']}."
     if "logistic_weight" in estimator:
         weight = estimator["logistic_weight"]
-        yield f"Weight of the logistic regression {weight:.1f}: {estimator['why']}."
+        yield f"Weight of the logistic regression {weight:.2f}: {estimator['why']}."
     else:
         yield f"{estimator['why']}."
+    if interactions := estimator.get("interactions"):
+        yield f"Pairs and counts of attributes: {escape(', '.join(interactions))}."
+    if newest := estimator.get("newest"):
+        yield (
+            f"On the newest {newest['n']:,} moments that the settings were chosen on, a model of "
+            f"the older ones has ROC AUC {newest['roc_auc']:.3f} and log loss "
+            f"{newest['log_loss']:.4f}, {_less(newest['less_base_rate']['value'])} the base rate."
+        )
+    if "points_from_judged" in estimator:
+        yield (
+            "The model of all leads and the one that is evaluated differ by "
+            f"{estimator['points_from_judged']:.1f} points on average on the test leads."
+        )
     if "settings_tried" in estimator:
         yield (
             f"Settings tried: {estimator['settings_tried']}; log loss "
             f"{estimator['log_loss_of_the_best']:.4f} with the best, "
             f"{estimator['log_loss_of_the_defaults']:.4f} with those of the project file."
         )
+
+
+def _less(difference: float) -> str:
+    """Format a difference of log losses in words.
+
+    Examples
+    --------
+    >>> _less(-0.0123), _less(0.5)
+    ('0.0123 less than', '0.5000 more than')
+    """
+    return f"{abs(difference):.4f} {'less' if difference < 0 else 'more'} than"
 
 
 def tuned_settings(trials: Sequence[Trial]) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crm.arrays import Bools, Floats, Ints
 from models.contributions.value_classes import placed
+from models.estimator.steps import Steps
 
 DRIFT = 6.0  # standard deviations within which a line may leave the training range
 LARGEST = 1e100  # larger numbers are clipped here, so that their squares are finite
@@ -21,7 +22,7 @@ class LogisticTerms:
 
     A line is valid where it was learned. Numbers that grow with time are clipped to the range of
     the training data, because a line through young leads is not valid for old ones. Other numbers
-    are clipped to that range too, but to `DRIFT` standard deviations if it is narrower: the
+    are clipped to that range too, but to `drift` standard deviations if it is narrower: the
     few large companies of a long tail say nothing of larger ones, while an interest rate may drift.
     Numbers are then standardised and clipped at `reach` standard deviations from their mean. Gaps
     are filled with the median and marked by a term of their own. Categories have one term for each
@@ -55,15 +56,21 @@ class LogisticTerms:
         categorical: Sequence[int],
         reach: float,
         growing: Sequence[int] = (),
+        drift: float = DRIFT,
+        trees_only: Sequence[int] = (),
     ) -> "LogisticTerms":
-        """Compute ranges, medians, scales and codes of a feature matrix, shape (n, k)."""
-        numeric = [i for i in range(features.shape[1]) if i not in set(categorical)]
+        """Compute ranges, medians, scales and codes of a feature matrix, shape (n, k).
+
+        The columns `trees_only` have no terms.
+        """
+        others = {*categorical, *trees_only}
+        numeric = [i for i in range(features.shape[1]) if i not in others]
         numbers = np.clip(features[:, numeric], -LARGEST, LARGEST)
         is_empty = np.isnan(numbers).all(axis=0)
         median = np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0))
         filled = np.where(np.isnan(numbers), median, numbers)
         mean, scale = filled.mean(axis=0), filled.std(axis=0)
-        margin = np.where(np.isin(numeric, growing), 0.0, DRIFT * scale)
+        margin = np.where(np.isin(numeric, growing), 0.0, drift * scale)
         return cls(
             numeric=tuple(numeric),
             categorical=tuple(categorical),
@@ -125,12 +132,15 @@ class Logistic:
     centre : tuple of float, length n_terms
         The mean of each term over the training rows: the average lead.
     intercept : float
+    steps : Steps or None
+        What each number adds in steps, besides its line; None in models that only have lines.
     """
 
     terms: LogisticTerms
     coefficients: tuple[float, ...]
     centre: tuple[float, ...]
     intercept: float
+    steps: Steps | None = None
 
     def check(self, n_features: int) -> None:
         """Check that the state fits together, which an altered file may not.
@@ -150,9 +160,11 @@ class Logistic:
             self.intercept,
             terms.reach,
             *(number for row in (*per_number, *terms.codes) for number in row),
+            *(self.steps.numbers if self.steps else ()),
         )
         fits = (
-            sorted(columns) == list(range(n_features))
+            len(set(columns)) == len(columns)
+            and set(columns) <= set(range(n_features))
             and all(len(row) == len(terms.numeric) for row in per_number)
             and all(low <= high for low, high in zip(terms.low, terms.high, strict=True))
             and len(terms.codes) == len(terms.categorical)
@@ -160,6 +172,7 @@ class Logistic:
             and len(self.coefficients) == len(self.centre) == terms.n_terms
             and all(map(math.isfinite, numbers))
             and min((*terms.scale, terms.reach), default=1.0) > 0
+            and (self.steps is None or self.steps.is_valid(len(terms.numeric)))
         )
         if not fits:
             raise ValueError("the logistic regression's numbers do not fit together")
@@ -167,7 +180,8 @@ class Logistic:
     @cached_property
     def constant(self) -> float:
         """The log-odds of a lead whose every term is average."""
-        return self.intercept + float(np.array(self.coefficients) @ np.array(self.centre))
+        of_terms = self.intercept + float(np.array(self.coefficients) @ np.array(self.centre))
+        return of_terms + math.fsum(self.steps.average) if self.steps else of_terms
 
     def contributions(self, features: Floats) -> Floats:
         """Compute what each feature adds to `constant`, in log-odds.
@@ -187,11 +201,13 @@ class Logistic:
         Štrumbelj and Kononenko, "Explaining prediction models and individual predictions
         with feature contributions", Knowledge and Information Systems, 2014.
         """
-        contributions = np.empty(features.shape)
+        contributions = np.zeros(features.shape)  # columns without terms add nothing
         standardised, is_missing = self.terms.numbers(features)
         slope, centre, present, missing = self._of_numbers
         of_numbers = slope * (standardised - centre)
         of_numbers += np.where(is_missing, missing, present)
+        if self.steps is not None:
+            of_numbers += self.steps.contributions(standardised)
         contributions[:, self.terms.columns[0]] = of_numbers
         codes, coefficients, average = self._of_codes
         columns = self.terms.columns[1]

@@ -27,8 +27,8 @@ from features.fitting import N_FOLDS, folds
 from features.moments import FEWEST_OUTCOMES, leads_of_rarer
 from models.estimator.blend import BaseRate, Blend
 from models.estimator.logistic import Logistic
-from models.fitting.blend_weight import DOUBT, EVEN, choose_weight
-from models.fitting.logistic import choose_logistic, fit_logistic
+from models.fitting.blend_weight import EVEN, choose_weight
+from models.fitting.logistic import LogisticSettings, choose_logistic, fit_bending, one_thread
 from models.fitting.trees import find_rounds, fit_trees
 
 ENOUGH_TO_WEIGH = 10  # leads of the rarer class among the newest leads, to choose the weight
@@ -53,6 +53,8 @@ class Examples:
         1 if a column may only raise the log-odds, -1 if it may only lower them, else 0.
     growing : tuple of int
         Columns that grow with time: see `fit_logistic`.
+    trees_only : tuple of int
+        Columns that the logistic regression does not use.
     """
 
     features: Floats
@@ -62,6 +64,7 @@ class Examples:
     categorical: tuple[int, ...] = ()
     directions: tuple[int, ...] = ()
     growing: tuple[int, ...] = ()
+    trees_only: tuple[int, ...] = ()
 
     def take(self, rows: Bools) -> "Examples":
         """Return the examples of the selected rows."""
@@ -91,8 +94,7 @@ class BlendSettings:
     Attributes
     ----------
     logistic_weight : float
-    strength, reach : float
-        Settings of the logistic regression: see `fit_logistic`.
+    logistic : LogisticSettings
     rounds : int or None
         The number of trees of each booster; None: each booster stops early on its own fold.
     why : str
@@ -102,8 +104,7 @@ class BlendSettings:
     """
 
     logistic_weight: float
-    strength: float
-    reach: float
+    logistic: LogisticSettings
     rounds: int | None
     why: str
     losses: tuple[tuple[float, float], ...]
@@ -127,6 +128,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         0; empty for none.
     growing : sequence of int
         Columns that grow with time.
+    trees_only : sequence of int
+        Columns that the logistic regression does not use.
 
     Attributes
     ----------
@@ -135,6 +138,9 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     settings_ : BlendSettings or None
     out_of_fold_ : ndarray of float64, shape (n,)
         Each row's log-odds from models that did not see its lead; calibration learns from them.
+    newer_log_odds_ : ndarray of float64, shape (n_newer,), or None
+        The log-odds of the newer rows, with the chosen settings and fitted to the older rows; None
+        if no settings were chosen on newer rows.
     classes_ : ndarray, shape (2,)
     n_features_in_ : int
 
@@ -156,6 +162,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tree_parameters: Mapping[str, Any] | None = None,
         directions: Sequence[int] = (),
         growing: Sequence[int] = (),
+        trees_only: Sequence[int] = (),
     ) -> None:
         self.categorical = categorical
         self.seed = seed
@@ -163,6 +170,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.tree_parameters = tree_parameters
         self.directions = directions
         self.growing = growing
+        self.trees_only = trees_only
 
     def fit(
         self,
@@ -222,20 +230,23 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             categorical=tuple(self.categorical),
             directions=tuple(self.directions),
             growing=tuple(self.growing),
+            trees_only=tuple(self.trees_only),
         )
         self.settings_: BlendSettings | None = None
+        self.newer_log_odds_: Floats | None = None
         self.blend_: Blend | BaseRate
         if rows.rarer < FEWEST_OUTCOMES:
             self.blend_ = BaseRate.fit(label, weight)
             self.out_of_fold_ = self.blend_.log_odds_of(X)
             return self
-        if self.settings is None:
-            older, newer = choosing or _newest(rows)
-            self.settings_ = self._choose(rows, older, newer, lambda s: on_share(0.5 * s))
-        else:
-            self.settings_ = self.settings
         done = 0.5 if self.settings is None else 0.0
-        self._fit_parts(rows, lambda share: on_share(done + (1 - done) * share))
+        with one_thread():
+            if self.settings is None:
+                older, newer = choosing or _newest(rows)
+                self.settings_ = self._choose(rows, older, newer, lambda s: on_share(0.5 * s))
+            else:
+                self.settings_ = self.settings
+            self._fit_parts(rows, lambda share: on_share(done + (1 - done) * share))
         return self
 
     def _check_directions(self, n_features: int) -> None:
@@ -256,26 +267,26 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> BlendSettings:
         can_weigh = min(older.rarer, newer.rarer) >= ENOUGH_TO_WEIGH
         learned_from = older if can_weigh else rows
-        strength, reach = choose_logistic(
+        logistic = choose_logistic(
             learned_from.columns,
             newer.columns if can_weigh else None,
             learned_from.categorical,
             self.seed,
             learned_from.growing,
+            learned_from.trees_only,
         )
         on_share(0.4)
         if not can_weigh:
             part, n = min(("newest", newer.rarer), ("older", older.rarer), key=lambda side: side[1])
             return BlendSettings(
                 logistic_weight=EVEN,
-                strength=strength,
-                reach=reach,
+                logistic=logistic,
                 rounds=None,
                 why=f"even, because there are too few outcomes among the {part} leads ({n}) to "
                 "choose the weight",
                 losses=(),
             )
-        linear = self._logistic(older, strength, reach).log_odds_of(newer.features)
+        linear = self._logistic(older, logistic).log_odds_of(newer.features)
         rounds = None
         if newer.rarer >= ENOUGH_TO_STOP:
             rounds, grown = find_rounds(
@@ -290,17 +301,17 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             grown = self._trees(older, None, lambda share: None).trees.log_odds_of(newer.features)
         on_share(1.0)
         weight, losses = choose_weight(linear, grown, newer.label, newer.weight, newer.lead)
+        self.newer_log_odds_ = weight * linear + (1 - weight) * grown
         why = (
             f"chosen on the newest {len(newer.label):,} training moments, where the log loss is "
             f"{losses[-1][1]:.4f} for the logistic regression, {losses[0][1]:.4f} for the trees "
-            f"and {dict(losses)[weight]:.4f} for this blend. Differences of at most {DOUBT:g} "
-            "standard errors may be chance. Of all weights that are so close to the best, this is "
-            f"the one nearest to {EVEN:g}"
+            f"and {dict(losses)[weight]:.4f} for this blend. The weight is the mean of all weights "
+            "from 0 to 1, and each counts as much as it makes these outcomes likely. So it is "
+            f"near {EVEN:g} if the outcomes are few or do not tell the two parts apart"
         )
         return BlendSettings(
             logistic_weight=weight,
-            strength=strength,
-            reach=reach,
+            logistic=logistic,
             rounds=rounds,
             why=why,
             losses=losses,
@@ -313,7 +324,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         logistic = trees = None
         self.out_of_fold_ = np.zeros(len(rows.label))
         if weight > 0:
-            logistic = self._logistic(rows, settings.strength, settings.reach)
+            logistic = self._logistic(rows, settings.logistic)
             self.out_of_fold_ += weight * self._out_of_fold(rows, settings)
         on_share(0.2)
         if weight < 1:
@@ -323,15 +334,15 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         on_share(1.0)
         self.blend_ = Blend(weight, logistic, trees)
 
-    def _logistic(self, rows: Examples, strength: float, reach: float) -> Logistic:
-        return fit_logistic(
+    def _logistic(self, rows: Examples, settings: LogisticSettings) -> Logistic:
+        return fit_bending(
             rows.features,
             rows.label,
             rows.weight,
             rows.categorical,
             growing=rows.growing,
-            strength=strength,
-            reach=reach,
+            trees_only=rows.trees_only,
+            settings=settings,
             directions=rows.directions,
         )
 
@@ -341,7 +352,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         log_odds = np.empty(len(rows.label))
         for fold in range(int(fold_of.max()) + 1):
             held_out = fold_of == fold
-            model = self._logistic(rows.take(~held_out), settings.strength, settings.reach)
+            model = self._logistic(rows.take(~held_out), settings.logistic)
             log_odds[held_out] = model.log_odds_of(rows.features[held_out])
         return log_odds
 

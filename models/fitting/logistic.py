@@ -1,22 +1,66 @@
-"""Fits the logistic regression: the part of the estimator that extrapolates."""
+"""Fits the logistic regression: the part of the estimator that extrapolates.
 
-from collections.abc import Sequence
+It is the mean of two fits, in log-odds: one has a line for each number, the other has steps. Lines
+extrapolate and need few leads; steps bend.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from crm.arrays import Floats, Ints, Labels
+from crm.arrays import Bools, Floats, Ints, Labels
 from features.fitting import N_FOLDS, folds
-from models.estimator.logistic import Logistic, LogisticTerms
+from features.moments import leads_of_rarer
+from models.estimator.logistic import DRIFT, Logistic, LogisticTerms
 from models.evaluation.metrics import log_losses
+from models.fitting.steps import StepDesign, fit_steps, mean_of_line_and_steps
 
 FittingRows = tuple[Floats, Labels, Floats, Ints]  # features, label, weight, lead
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # scikit-learn's C: smaller regularises more
+STEP_STRENGTHS = (0.01, 0.1, 1.0)  # fewer, because steps take longer to fit
 REACHES = (4.0, 20.0)  # standard deviations at which a number is clipped
+FEW_OUTCOMES = 400  # leads of the rarer class; with fewer, numbers stay in the training range
 MANY_ROWS = 10_000  # with more rows, the settings are chosen on a sample
 MANY_CELLS = 2e10  # rows · terms²: above it Newton's steps cost more than those of L-BFGS
+
+
+def one_thread() -> Any:
+    """Return a context in which linear algebra uses one thread.
+
+    Sums that threads share out differ in the last digit from one number of threads to the next.
+    And threads that wait for a busy core cost more than they save.
+    """
+    return threadpool_limits(1, user_api="blas")
+
+
+@dataclass(frozen=True)
+class LogisticSettings:
+    """The settings of the logistic regression.
+
+    Attributes
+    ----------
+    strength : float
+        Scikit-learn's C of the lines: smaller values regularise more.
+    step_strength : float or None
+        That of the steps; None if there are only lines.
+    reach : float
+        Standard deviations at which numbers are clipped.
+    drift : float
+        Standard deviations within which a number may leave the training range.
+    """
+
+    strength: float = 1.0
+    step_strength: float | None = None
+    reach: float = REACHES[-1]
+    drift: float = DRIFT
+
+
+DEFAULTS = LogisticSettings()
 
 
 def fit_logistic(
@@ -26,11 +70,11 @@ def fit_logistic(
     categorical: Sequence[int],
     *,
     growing: Sequence[int] = (),
-    strength: float = 1.0,
-    reach: float = REACHES[-1],
+    trees_only: Sequence[int] = (),
+    settings: LogisticSettings = DEFAULTS,
     directions: tuple[int, ...] = (),
 ) -> Logistic:
-    """Fit an L2-regularised logistic regression.
+    """Fit an L2-regularised logistic regression with a line for each number.
 
     Parameters
     ----------
@@ -42,10 +86,9 @@ def fit_logistic(
         Columns that contain codes.
     growing : sequence of int
         Columns that grow with time. They are clipped to the range that they have here.
-    strength : float
-        Scikit-learn's C: smaller values regularise more.
-    reach : float
-        Standard deviations at which numbers are clipped.
+    trees_only : sequence of int
+        Columns that are not used.
+    settings : LogisticSettings
     directions : tuple of int, length k, or empty
         1 if a column may only raise the log-odds, -1 if it may only lower them, else 0. A
         number that would go the other way gets the slope 0.
@@ -54,12 +97,53 @@ def fit_logistic(
     -------
     Logistic
     """
-    terms = LogisticTerms.fit(features, categorical, reach, growing)
-    with threadpool_limits(1):  # threads that wait for a busy core cost more than they save
-        return _fit_terms(terms, terms.design(features), label, weight, strength, directions)
+    terms = LogisticTerms.fit(
+        features, categorical, settings.reach, growing, settings.drift, trees_only
+    )
+    with one_thread():
+        return _fit_lines(
+            terms, terms.design(features), label, weight, settings.strength, directions
+        )
 
 
-def _fit_terms(
+def fit_bending(
+    features: Floats,
+    label: Labels,
+    weight: Floats,
+    categorical: Sequence[int],
+    *,
+    growing: Sequence[int] = (),
+    trees_only: Sequence[int] = (),
+    settings: LogisticSettings,
+    directions: tuple[int, ...] = (),
+) -> Logistic:
+    """Fit a logistic regression on lines or, if the settings have steps, on lines and on steps.
+
+    The result is then the mean of the two, in log-odds. The parameters are those of
+    `fit_logistic`. A direction also holds for every step.
+
+    Returns
+    -------
+    Logistic
+    """
+    lines = fit_logistic(
+        features,
+        label,
+        weight,
+        categorical,
+        growing=growing,
+        trees_only=trees_only,
+        settings=settings,
+        directions=directions,
+    )
+    if settings.step_strength is None:
+        return lines
+    design = StepDesign.of(lines.terms, features, directions)
+    steps, _ = fit_steps(design, label, weight, settings.step_strength)
+    return mean_of_line_and_steps(design, lines, steps, weight)
+
+
+def _fit_lines(
     terms: LogisticTerms,
     design: Floats,
     label: Labels,
@@ -95,13 +179,18 @@ def choose_logistic(
     categorical: Sequence[int],
     seed: int,
     growing: Sequence[int] = (),
-) -> tuple[float, float]:
+    trees_only: Sequence[int] = (),
+) -> LogisticSettings:
     """Choose how strongly to regularise, and where to clip numbers.
 
-    Each pair of settings is fitted to folds of whole leads of the older rows. Its loss is the
-    loss on the held-out folds plus the loss on the newer rows: the first shows how complex a
-    model so few rows allow, the second what stays valid when the data change. With more than
-    `MANY_ROWS` older rows a sample of leads is used: the choice then matters little.
+    Each setting is fitted to folds of whole leads of the older rows. Its loss is the loss on the
+    held-out folds plus the loss on the newer rows: the first shows how complex a model so few
+    rows allow, the second what stays valid when the data change. With more than `MANY_ROWS`
+    older rows a sample of leads is used: the choice then matters little.
+
+    With fewer than `FEW_OUTCOMES` leads of the rarer class, there are only lines, and numbers are
+    clipped to the training range, at the smaller reach: few rows cannot show where a line stops
+    being valid.
 
     Parameters
     ----------
@@ -109,57 +198,133 @@ def choose_logistic(
         `newer` is None if there are too few newer rows.
     categorical : sequence of int
     seed : int
-    growing : sequence of int
-        Columns that grow with time, as for `fit_logistic`.
+    growing, trees_only : sequence of int
+        As for `fit_logistic`.
 
     Returns
     -------
-    strength, reach : float
-        The pair of settings with the smallest loss.
+    LogisticSettings
+        The settings with the smallest loss.
     """
-    features, label, weight, lead = older
-    if len(label) > MANY_ROWS:
-        leads = np.unique(lead)
-        n_leads = max(1, int(MANY_ROWS * len(leads) / len(label)))
-        chosen = np.random.default_rng(seed).choice(leads, n_leads, replace=False)
-        rows = np.isin(lead, chosen)
-        features, label, weight, lead = features[rows], label[rows], weight[rows], lead[rows]
-    fold_of = folds(label, lead, seed, N_FOLDS)
-    held_outs = [
-        fold_of == fold for fold in np.unique(fold_of) if len(np.unique(label[fold_of != fold])) > 1
+    has_few = leads_of_rarer(older[1], older[3]) < FEW_OUTCOMES
+    drift, reaches = (0.0, REACHES[:1]) if has_few else (DRIFT, REACHES)
+    trial = _Trial.of(sample_of_leads(older, MANY_ROWS, seed), newer, seed)
+    columns = (categorical, growing, trees_only)
+    tried = [
+        fits
+        for reach in reaches
+        for fits in _lines(trial, trial.terms(reach, drift, *columns), drift)
     ]
-    in_a_fold = np.any(held_outs, axis=0)
-    losses: dict[tuple[float, float], float] = {}
-    with threadpool_limits(1):
-        for reach in REACHES:
-            terms = [
-                LogisticTerms.fit(features[~held_out], categorical, reach, growing)
-                for held_out in held_outs
-            ]
-            designs = [
-                terms_of_fold.design(features[~held_out])
-                for terms_of_fold, held_out in zip(terms, held_outs, strict=True)
-            ]
-            for strength in STRENGTHS:
-                models = [
-                    _fit_terms(terms_of_fold, design, label[~held_out], weight[~held_out], strength)
-                    for terms_of_fold, design, held_out in zip(
-                        terms, designs, held_outs, strict=True
-                    )
-                ]
-                unseen = np.concatenate(
-                    [
-                        weight[held_out]
-                        * log_losses(model.log_odds_of(features[held_out]), label[held_out])
-                        for model, held_out in zip(models, held_outs, strict=True)
-                    ]
-                )
-                losses[strength, reach] = float(unseen.sum() / weight[in_a_fold].sum())
-                if newer is not None:
-                    new_features, new_label, new_weight, _ = newer
-                    log_odds = np.mean(
-                        [model.log_odds_of(new_features) for model in models], axis=0
-                    )
-                    new_loss = np.average(log_losses(log_odds, new_label), weights=new_weight)
-                    losses[strength, reach] += float(new_loss)
-    return min(losses, key=lambda pair: losses[pair])
+    lines = min(tried, key=lambda fits: fits.loss)
+    if has_few:
+        return lines.settings
+    return min(_steps(trial, lines), key=lambda fits: fits.loss).settings
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """Fits with one combination of settings.
+
+    Attributes
+    ----------
+    settings : LogisticSettings
+    models : list of Logistic
+        The model of each fold.
+    loss : float
+        On held-out rows, plus on newer rows.
+    """
+
+    settings: LogisticSettings
+    models: list[Logistic]
+    loss: float
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Rows in folds, on which settings are compared."""
+
+    rows: FittingRows
+    newer: FittingRows | None
+    held_outs: tuple[Bools, ...]
+
+    @classmethod
+    def of(cls, rows: FittingRows, newer: FittingRows | None, seed: int) -> "_Trial":
+        _, label, _, lead = rows
+        fold_of = folds(label, lead, seed, N_FOLDS)
+        held_outs = [fold_of == fold for fold in np.unique(fold_of)]
+        return cls(rows, newer, tuple(out for out in held_outs if len(np.unique(label[~out])) > 1))
+
+    def terms(
+        self,
+        reach: float,
+        drift: float,
+        categorical: Sequence[int],
+        growing: Sequence[int],
+        trees_only: Sequence[int],
+    ) -> list[LogisticTerms]:
+        """Fit the terms of each fold."""
+        return [
+            LogisticTerms.fit(self.rows[0][~out], categorical, reach, growing, drift, trees_only)
+            for out in self.held_outs
+        ]
+
+    def fits(self, settings: LogisticSettings, models: list[Logistic]) -> _Fits:
+        """Compute the loss of the models of each fold."""
+        features, label, weight, _ = self.rows
+        unseen = sum(
+            float((weight[out] * log_losses(model.log_odds_of(features[out]), label[out])).sum())
+            for model, out in zip(models, self.held_outs, strict=True)
+        )
+        loss = unseen / float(weight[np.any(self.held_outs, axis=0)].sum())
+        if self.newer is not None:
+            features, label, weight, _ = self.newer
+            log_odds = np.mean([model.log_odds_of(features) for model in models], axis=0)
+            loss += float(np.average(log_losses(log_odds, label), weights=weight))
+        return _Fits(settings, models, loss)
+
+
+def _lines(trial: _Trial, terms: Sequence[LogisticTerms], drift: float) -> Iterator[_Fits]:
+    """Fit lines of every strength to each fold."""
+    features, label, weight, _ = trial.rows
+    folded = list(zip(terms, trial.held_outs, strict=True))
+    designs = [of_fold.design(features[~out]) for of_fold, out in folded]
+    for strength in STRENGTHS:
+        models = [
+            _fit_lines(of_fold, design, label[~out], weight[~out], strength)
+            for (of_fold, out), design in zip(folded, designs, strict=True)
+        ]
+        settings = LogisticSettings(strength, reach=terms[0].reach, drift=drift)
+        yield trial.fits(settings, models)
+
+
+def _steps(trial: _Trial, lines: _Fits) -> Iterator[_Fits]:
+    """Fit steps of every strength to each fold, with the terms of the lines."""
+    features, label, weight, _ = trial.rows
+    folded = [(model.terms, out) for model, out in zip(lines.models, trial.held_outs, strict=True)]
+    designs = [StepDesign.of(terms, features[~out]) for terms, out in folded]
+    starts: list[Floats | None] = [None] * len(designs)
+    for strength in STEP_STRENGTHS:
+        models = []
+        for i, ((_, out), design) in enumerate(zip(folded, designs, strict=True)):
+            model, starts[i] = fit_steps(design, label[~out], weight[~out], strength, starts[i])
+            models.append(model)
+        yield trial.fits(replace(lines.settings, step_strength=strength), models)
+
+
+def sample_of_leads(rows: FittingRows, most: int, seed: int) -> FittingRows:
+    """Return the rows of some leads, drawn at random: about `most` rows, or all if they are fewer.
+
+    Examples
+    --------
+    >>> rows = (np.zeros((6, 1)), np.zeros(6, dtype=np.int8), np.ones(6), np.arange(6) // 2)
+    >>> sample_of_leads(rows, 4, seed=0)[3].tolist()
+    [1, 1, 2, 2]
+    """
+    lead = rows[3]
+    if len(lead) <= most:
+        return rows
+    leads = np.unique(lead)
+    n_leads = max(1, int(most * len(leads) / len(lead)))
+    chosen = np.isin(lead, np.random.default_rng(seed).choice(leads, n_leads, replace=False))
+    features, label, weight, _ = rows
+    return features[chosen], label[chosen], weight[chosen], lead[chosen]

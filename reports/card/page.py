@@ -241,12 +241,13 @@ def _line(field: Row) -> Markup:
 
 def _fitted(card: ModelCard) -> Section:
     kind, why = card.estimator.get("kind"), card.estimator.get("why")
-    settings = {k: v for k, v in card.estimator.items() if k not in ("kind", "why")}
+    settings = {k: v for k, v in card.estimator.items() if k not in ("kind", "why", "judged")}
     return section(
         "fitted",
         "How it was fitted",
         paragraph(printable(kind, 300), ".") if kind else "",
         paragraph(printable(why, MOST_OF_A_SENTENCE)) if why else "",
+        *_both_models(card.estimator),
         fold(
             "All settings",
             table("Settings of the estimator", ["Setting", "Value"], _flat(settings), [1]),
@@ -256,14 +257,42 @@ def _fitted(card: ModelCard) -> Section:
     )
 
 
+def _both_models(estimator: Row) -> list[Markup | str]:
+    """Compare the settings of the evaluated model with those of the final one."""
+    judged = estimator.get("judged")
+    if not judged:
+        return []
+    rows = [
+        [name(key), *(_setting(of_model.get(key)) for of_model in (judged, estimator))]
+        for key in judged
+    ]
+    points = estimator.get("points_from_judged", 0.0)
+    return [
+        paragraph(
+            "The test evaluates a model that learned from the older leads only. The model that "
+            "gives the scores learned from all leads in the same way, and chose its settings on "
+            "its own newest leads. On the leads of the test the scores of the two differ by "
+            f"{points:.1f} points on average."
+        ),
+        table("Settings of both models", ["Setting", "Evaluated", "Gives scores"], rows, [1, 2]),
+    ]
+
+
+def _setting(value: object) -> str:
+    """Format the value of a setting."""
+    if isinstance(value, list):
+        return printable(", ".join(map(str, value)) or "none", 300)
+    text = f"{value:.6g}" if isinstance(value, float) else "none" if value is None else value
+    return printable(text, 300)
+
+
 def _flat(settings: Row, before: str = "") -> list[list[object]]:
     rows: list[list[object]] = []
     for key, value in settings.items():
         if isinstance(value, Mapping):
             rows += _flat(value, f"{before}{key}.")
         else:
-            text = f"{value:.6g}" if isinstance(value, float) else value
-            rows.append([name(f"{before}{key}"), printable(text, 300)])
+            rows.append([name(f"{before}{key}"), _setting(value)])
     return rows
 
 

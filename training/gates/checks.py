@@ -9,6 +9,7 @@
 | LG105 segments | in no segment, such as one value of a category, is its log loss higher than that of the champion or of the base rate, beyond chance and by more than 0.01 |
 | LG106 loads and answers | it loads from MLflow, verifies, and scores its golden leads as when it was saved |
 | LG107 same scale | its base odds and grades are the pinned ones, and it predicts what the champion predicts: the same outcomes within the same number of days |
+| LG108 newest leads | with the settings that it chose on its own newest leads, a fit to the older leads has no higher log loss on them than the base rate, beyond chance and by more than 0.001 |
 """  # noqa: E501  # a Markdown table row cannot be wrapped
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -430,6 +431,36 @@ def has_same_scale(
         False,
         f"Its scale is {_in_words(scale)}. The pinned scale is {_in_words(pinned)}. "
         "Train again: training uses the pinned scale.",
+    )
+
+
+@gate("LG108", "newest leads")
+def holds_on_its_newest_leads(estimator: Mapping[str, Any]) -> GateFinding:
+    """Check that the chosen settings are not worse than the base rate on the newest leads.
+
+    The test evaluates a model with other settings, and the registered model has seen all leads.
+    This gate looks at the settings of the registered model itself.
+
+    Parameters
+    ----------
+    estimator : mapping
+        The entry `estimator` of the version's card.
+    """
+    newest = estimator.get("newest")
+    if newest is None:
+        return GateFinding(
+            True,
+            "The card has no figures for the newest leads: the settings were not chosen there.",
+        )
+    value, low = newest["less_base_rate"]["value"], newest["less_base_rate"]["low"]
+    is_worse = low > 0 and value > TINY
+    return GateFinding(
+        not is_worse,
+        "Fitted to the older leads, the chosen settings have log loss "
+        f"{newest['log_loss']:.4f} and ROC AUC {newest['roc_auc']:.3f} on the newest "
+        f"{newest['n']:,} moments. The log loss is {value:+.4f} against the base rate (at least "
+        f"{low:+.4f})"
+        + (". Find out what changed in the newest leads, and train again." if is_worse else "."),
     )
 
 

@@ -31,6 +31,7 @@ from training.comparison.held_out import Contender, StoredMoments, held_out_log_
 from training.gates.checks import (
     GATES,
     has_same_scale,
+    holds_on_its_newest_leads,
     is_calibrated,
     is_free_of_leaks,
     loads_and_answers,
@@ -126,6 +127,7 @@ def run_gates(
             scorer.card.question,
             champion.scorer.card.question if champion else None,
         ),
+        holds_on_its_newest_leads(scorer.card.estimator),
     ]
     gates.sort(key=lambda gate: gate.number)
     return GateResults(version, champion_version, tuple(gates), scorer.scale)

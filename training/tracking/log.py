@@ -26,7 +26,9 @@ from training.tuning import Trial, best_of
 MODEL_FIGURES = (  # of the card's `estimator`
     "logistic_weight",
     "logistic_strength",
+    "logistic_step_strength",
     "logistic_reach",
+    "logistic_drift",
     "rounds",
     "calibration_slope",
     "calibration_intercept",
