@@ -280,6 +280,7 @@ def _build(contents: Mapping[str, bytes], version: int) -> LeadScorer:
     if not all(map(math.isfinite, (slope, intercept, base))):
         raise ValueError("calibration.json contains a number that is not finite")
     pipeline = FeaturePipeline.from_json(features)
+    n_linear = len(pipeline.names) - len(pipeline.of_interactions)
     trees = None
     if "booster.txt" in contents:
         text = contents["booster.txt"].decode("utf-8")
@@ -288,7 +289,7 @@ def _build(contents: Mapping[str, bytes], version: int) -> LeadScorer:
     grades = GRADES if version == 1 else msgspec.convert(numbers["grades"], list[tuple[str, int]])
     return LeadScorer(
         pipeline=pipeline,
-        estimator=_estimator(contents, trees, len(pipeline.names)),
+        estimator=_estimator(contents, trees, n_linear),
         calibration=Calibration(slope, intercept),
         scale=Scale(base, read_grades(dict(grades))),
         roles={str(role): str(column) for role, column in features["roles"].items()},
@@ -305,7 +306,7 @@ def _estimator_state(estimator: BaseRate | Blend) -> dict[str, Any]:
 
 
 def _estimator(
-    contents: Mapping[str, bytes], trees: BoostedTrees | None, n_features: int
+    contents: Mapping[str, bytes], trees: BoostedTrees | None, n_linear: int
 ) -> BaseRate | Blend:
     if NEW_IN_2 not in contents:
         return Blend(0.0, None, trees)
@@ -320,7 +321,7 @@ def _estimator(
         raise ValueError(f"estimator.json contains an estimator of an unknown kind: {kind!r}")
     logistic = msgspec.convert(state["logistic"], Logistic | None)
     if logistic is not None:
-        logistic.check(n_features)
+        logistic.check(n_linear)
     return Blend(float(state["logistic_weight"]), logistic, trees)
 
 

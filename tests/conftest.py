@@ -389,15 +389,17 @@ def scorers(simulated_crm: Path, trained: Any) -> Any:
     from models.calibration import Calibration
     from models.estimator.blend import BaseRate
     from models.fitting.blend import BlendSettings
+    from models.fitting.logistic import LogisticSettings
     from training.fit import LearningSet, fit
 
     project = load_project(simulated_crm)
     learning_set = LearningSet.of(
         trained.scorer.pipeline, read_records(project), trained.moments, project
     )
+    logistic = LogisticSettings(strength=0.3, step_strength=0.1, reach=4.0)
     scorers = {}
     for weight in (0.0, 0.3, 0.5, 1.0):
-        by_hand = BlendSettings(weight, 0.3, 4.0, 30, "set by hand", ())
+        by_hand = BlendSettings(weight, logistic, 30, "set by hand", ())
         fitted = fit(learning_set, project, settings_from=by_hand)
         scorers[f"blend {weight}"] = replace(
             trained.scorer,

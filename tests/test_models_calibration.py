@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from crm.arrays import Floats, Labels
 from models.calibration import SLOPE_RANGE, Calibration, fit_calibration
 
 
@@ -19,7 +20,7 @@ def draw(n: int, slope: float, intercept: float, seed: int = 0) -> Any:
     return raw, label
 
 
-@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, -0.7), (1.6, 0.4)])
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, -0.7), (0.8, 0.4)])
 def test_fit_recovers_a_known_distortion(slope: float, intercept: float) -> None:
     raw, label = draw(50_000, slope, intercept)
     calibration = fit_calibration(raw, label, np.ones(50_000))
@@ -29,7 +30,7 @@ def test_fit_recovers_a_known_distortion(slope: float, intercept: float) -> None
 
 
 @pytest.mark.parametrize(
-    ("slope", "fitted"), [(-1.0, SLOPE_RANGE[0]), (0.0, SLOPE_RANGE[0]), (5.0, SLOPE_RANGE[1])]
+    ("slope", "fitted"), [(-1.0, SLOPE_RANGE[0]), (0.0, SLOPE_RANGE[0]), (1.3, 1.0), (5.0, 1.0)]
 )
 def test_slope_is_clipped_to_its_range(slope: float, fitted: float) -> None:
     raw, label = draw(20_000, slope, 0.0)
@@ -72,11 +73,72 @@ def test_calibrated_contributions_add_up_to_the_margin() -> None:
     assert calibration.probability(parts.sum(axis=1)) == pytest.approx(expit(log_odds))
 
 
-@pytest.mark.parametrize(("wins", "losses"), [(3, 7), (0, 5), (40, 0)])
-def test_targets_are_smoothed_as_platt_proposed(wins: int, losses: int) -> None:
-    """If the margins contain no information, the probability is the mean of the targets."""
+@pytest.mark.parametrize(("wins", "losses"), [(3, 7), (0, 5), (40, 0), (300, 700)])
+def test_targets_are_smoothed_and_pulled_to_the_estimate(wins: int, losses: int) -> None:
+    """If the margins contain no information, the probability is the mean of the targets.
+
+    They are those of Platt, and ten more with the probability that the estimator gives.
+    """
     label = np.array([1] * wins + [0] * losses, dtype=np.int8)
-    calibration = fit_calibration(np.zeros(len(label)), label, np.ones(len(label)))
-    targets = wins * (wins + 1) / (wins + 2) + losses * 1 / (losses + 2)
-    expected = targets / (wins + losses)
-    assert calibration.probability(np.zeros(1)) == pytest.approx([expected], abs=1e-4)
+    for margin in (0.0, -1.5):
+        raw = np.full(len(label), margin)
+        calibration = fit_calibration(raw, label, np.ones(len(label)))
+        targets = wins * (wins + 1) / (wins + 2) + losses * 1 / (losses + 2)
+        expected = (targets + 10 * expit(margin)) / (wins + losses + 10)
+        assert calibration.probability(raw[:1]) == pytest.approx([expected], abs=1e-4)
+
+
+# -- the pull to slope 1 and intercept 0 -----------------------------------------------------
+
+
+def by_newton(raw: Floats, label: Labels, weight: Floats) -> tuple[float, float]:
+    """Fit slope and intercept to the targets and ten more rows, by Newton's method."""
+    won, lost = weight[label == 1].sum(), weight[label == 0].sum()
+    target = np.where(label == 1, (won + 1) / (won + 2), 1 / (lost + 2))
+    # Ten rows in all, which are distributed as the rows are and say that the estimator is right.
+    rows = np.r_[raw, raw]
+    targets = np.r_[target, expit(raw)]
+    weights = np.r_[weight, 10 * weight / weight.sum()]
+    design = np.column_stack([rows, np.ones(len(rows))])
+    fitted = np.array([0.5, 0.0])
+    for _ in range(100):
+        probability = expit(design @ fitted)
+        gradient = design.T @ (weights * (targets - probability))
+        hessian = (design * (weights * probability * (1 - probability))[:, None]).T @ design
+        fitted = fitted + np.linalg.solve(hessian, gradient)
+    return float(fitted[0]), float(fitted[1])
+
+
+@pytest.mark.parametrize("n", [12, 60, 600])
+@pytest.mark.parametrize("seed", range(5))
+def test_fit_equals_newtons_method_with_ten_more_rows(n: int, seed: int) -> None:
+    raw, label = draw(n, 0.5, -0.4, seed)
+    weight = np.random.default_rng(seed).uniform(0.2, 2, n)
+    calibration = fit_calibration(raw, label, weight)
+    slope, intercept = by_newton(raw, label, weight)
+    if SLOPE_RANGE[0] <= slope <= 1.0:
+        assert (calibration.slope, calibration.intercept) == pytest.approx(
+            (slope, intercept), abs=1e-3
+        )
+    else:
+        assert calibration.slope in SLOPE_RANGE
+        assert (calibration.slope == 1.0) == (slope > 1.0)
+
+
+def test_pull_is_weaker_with_more_rows() -> None:
+    raw, label = np.tile([-2.0, 2.0], 6), np.tile(np.array([0, 1, 1, 0], dtype=np.int8), 3)
+    slopes = [
+        fit_calibration(np.tile(raw, times), np.tile(label, times), np.ones(12 * times)).slope
+        for times in (1, 5, 50)
+    ]
+    assert slopes == sorted(slopes, reverse=True)
+    assert slopes[0] > 0.35
+    assert slopes[-1] == pytest.approx(SLOPE_RANGE[0])
+
+
+def test_calibrated_estimates_stay_as_they_are() -> None:
+    raw = np.repeat(np.random.default_rng(0).normal(-1, 1.5, 10_000), 2)
+    label = np.tile(np.array([0, 1], dtype=np.int8), 10_000)
+    calibration = fit_calibration(raw, label, np.where(label == 1, expit(raw), expit(-raw)))
+    assert calibration.slope == pytest.approx(1.0, abs=0.002)
+    assert calibration.intercept == pytest.approx(0.0, abs=0.002)

@@ -19,12 +19,15 @@ from models.fitting.blend import (
     Examples,
 )
 from models.fitting.blend_weight import EVEN, WEIGHTS, choose_weight
+from models.fitting.logistic import LogisticSettings
 from tests.made_examples import draw
+
+LOGISTIC = LogisticSettings(strength=1.0, step_strength=1.0, reach=4.0)
 
 
 def with_settings(logistic_weight: float, rounds: int = 10, **options: Any) -> BlendClassifier:
     """Return a classifier with given settings, for the features of `draw`."""
-    settings = BlendSettings(logistic_weight, 1.0, 4.0, rounds, "set by hand", ())
+    settings = BlendSettings(logistic_weight, LOGISTIC, rounds, "set by hand", ())
     return BlendClassifier(categorical=[2], settings=settings, **options)
 
 
@@ -115,9 +118,9 @@ def test_explanation_names_the_rows_and_losses() -> None:
     assert tuple(losses) == WEIGHTS
     match = re.fullmatch(
         r"chosen on the newest 150 training moments, where the log loss is (\S+) for the logistic "
-        r"regression, (\S+) for the trees and (\S+) for this blend. Differences of at most 2 "
-        r"standard errors may be chance. Of all weights that are so close to the best, this is the "
-        r"one nearest to 0.5",
+        r"regression, (\S+) for the trees and (\S+) for this blend. The weight is the mean of all "
+        r"weights from 0 to 1, and each counts as much as it makes these outcomes likely. So it is "
+        r"near 0.5 if the outcomes are few or do not tell the two parts apart",
         settings.why,
     )
     assert match is not None
@@ -162,7 +165,7 @@ def test_drift_raises_the_logistic_weight() -> None:
     settings = choose_settings(*draw_drifting(1_000), categorical=())
     losses = dict(settings.losses)
     assert losses[1.0] < losses[0.0]
-    assert settings.logistic_weight >= EVEN
+    assert settings.logistic_weight > EVEN
 
 
 def test_given_settings_are_used_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +248,8 @@ def test_noise_labels_are_not_predicted_out_of_fold(weight: float) -> None:
     lead = np.repeat(np.arange(120), 4)
     features = generator.normal(size=(120, 60))[lead]
     label = (generator.random(120) < 0.5).astype(np.int8)[lead]
-    settings = BlendSettings(weight, 3.0, 4.0, 40, "set by hand", ())
+    logistic = LogisticSettings(strength=3.0, step_strength=1.0, reach=4.0)
+    settings = BlendSettings(weight, logistic, 40, "set by hand", ())
     overfitting = {"min_data_in_leaf": 1, "lambda_l2": 0.0, "learning_rate": 0.3}
     model = BlendClassifier(settings=settings, tree_parameters=overfitting)
     model.fit(features, label, lead=lead)
@@ -306,3 +310,53 @@ def test_progress_rises_to_one(model: BlendClassifier) -> None:
     assert shares == sorted(shares)
     assert 0 < shares[0] < 0.3
     assert shares[-1] == 1.0
+
+
+# -- what the choice of settings leaves -----------------------------------------------------------
+
+
+def test_newer_log_odds_have_the_loss_of_the_chosen_weight() -> None:
+    features, label = draw(1_000)
+    model = BlendClassifier(categorical=[2]).fit(features, label)
+    assert model.settings_ is not None
+    assert model.newer_log_odds_ is not None
+    assert len(model.newer_log_odds_) == 150
+    chosen = dict(model.settings_.losses)[model.settings_.logistic_weight]
+    assert log_loss(label[-150:], expit(model.newer_log_odds_)) == pytest.approx(chosen)
+    # They are those of the fit to the older leads, and not of the final fit.
+    assert np.abs(model.newer_log_odds_ - model.decision_function(features[-150:])).max() > 0.01
+
+
+def test_newer_log_odds_need_newer_rows() -> None:
+    given = with_settings(0.5).fit(*draw(300))
+    assert given.newer_log_odds_ is None
+    few = BlendClassifier(categorical=[2]).fit(*with_new_wins(ENOUGH_TO_WEIGH - 1))
+    assert few.newer_log_odds_ is None
+
+
+def test_columns_for_trees_are_used_by_the_trees_alone() -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(800, 2))
+    label = (features[:, 1] + 0.3 * generator.normal(size=800) > 0).astype(np.int8)
+    blends = {}
+    for weight in (0.0, 1.0):
+        settings = BlendSettings(weight, LOGISTIC, 20, "set by hand", ())
+        model = BlendClassifier(settings=settings, trees_only=[1]).fit(features, label)
+        blends[weight] = np.abs(model.blend_.contributions(features)[:, 1]).mean()
+    assert blends[0.0] > 0.5
+    assert blends[1.0] == 0.0
+
+
+def test_columns_for_trees_are_not_used_to_choose_the_logistic_regression() -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(1_500, 2))
+    label = (features[:, 1] + 0.3 * generator.normal(size=1_500) > 0).astype(np.int8)
+    of_all, of_trees = (
+        BlendClassifier(trees_only=trees_only).fit(features, label).settings_
+        for trees_only in ([], [1])
+    )
+    assert of_all is not None
+    assert of_trees is not None
+    assert of_all.logistic.strength > of_trees.logistic.strength  # the other column is noise
+    assert dict(of_trees.losses)[1.0] > 0.68  # an even chance has 0.693
+    assert of_trees.logistic_weight < 0.25

@@ -14,8 +14,18 @@ from sklearn.linear_model import LogisticRegression
 from crm.arrays import Floats, Ints, Labels
 from features.fitting import folds
 from models.estimator.logistic import DRIFT, LARGEST, Logistic, LogisticTerms
+from models.estimator.steps import Steps
 from models.fitting import logistic as logistic_module
-from models.fitting.logistic import REACHES, STRENGTHS, choose_logistic, fit_logistic
+from models.fitting.logistic import (
+    FEW_OUTCOMES,
+    REACHES,
+    STEP_STRENGTHS,
+    STRENGTHS,
+    LogisticSettings,
+    choose_logistic,
+    fit_bending,
+    fit_logistic,
+)
 from tests.made_examples import draw
 
 UNSEEN = 1.0  # a code that `draw` does not draw
@@ -105,7 +115,7 @@ def test_fit_recovers_known_effects() -> None:
 def test_fit_equals_scikit_learn_on_the_terms() -> None:
     features, label = draw(300)
     weight = np.random.default_rng(3).uniform(0.2, 2, 300)
-    model = fit_logistic(features, label, weight, [2], strength=0.3, reach=4.0)
+    model = fit_logistic(features, label, weight, [2], settings=LogisticSettings(0.3, reach=4.0))
     design = model.terms.design(features)
     expected = LogisticRegression(C=0.3, solver="newton-cholesky").fit(design, label, weight)
     assert model.coefficients == pytest.approx(expected.coef_[0])
@@ -154,7 +164,7 @@ def test_fit_accepts_extreme_numbers() -> None:
 
 @pytest.mark.parametrize("reach", REACHES)
 def test_extreme_number_has_the_margin_of_the_reach(reach: float) -> None:
-    model = learn(400, reach=reach)
+    model = learn(400, settings=LogisticSettings(reach=reach))
     mean, scale = model.terms.mean[0], model.terms.scale[0]
     edge = mean + min(reach, DRIFT) * scale  # the training range is narrower
     inside, at_edge, extreme = model.log_odds_of(
@@ -165,9 +175,9 @@ def test_extreme_number_has_the_margin_of_the_reach(reach: float) -> None:
 
 
 def test_solver_for_many_cells_gives_the_same_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    newton = learn(500, strength=0.3, reach=4.0)
+    newton = learn(500, settings=LogisticSettings(0.3, reach=4.0))
     monkeypatch.setattr(logistic_module, "MANY_CELLS", 0)
-    lbfgs = learn(500, strength=0.3, reach=4.0)
+    lbfgs = learn(500, settings=LogisticSettings(0.3, reach=4.0))
     assert lbfgs != newton  # so it is another solver
     assert lbfgs.coefficients == pytest.approx(newton.coefficients, abs=2e-3)
     features, _ = draw(500)
@@ -175,7 +185,10 @@ def test_solver_for_many_cells_gives_the_same_fit(monkeypatch: pytest.MonkeyPatc
 
 
 def test_stronger_penalty_gives_smaller_coefficients() -> None:
-    sizes = [np.square(learn(300, strength=strength).coefficients).sum() for strength in STRENGTHS]
+    sizes = [
+        np.square(learn(300, settings=LogisticSettings(strength)).coefficients).sum()
+        for strength in STRENGTHS
+    ]
     assert sizes == sorted(sizes)
     assert sizes[0] < 0.5 * sizes[-1]
 
@@ -183,7 +196,7 @@ def test_stronger_penalty_gives_smaller_coefficients() -> None:
 # -- contributions ---------------------------------------------------------------------------
 
 
-def made_by_hand() -> Logistic:
+def made_by_hand(steps: Steps | None = None) -> Logistic:
     """Return a model of a number in column 1 and a category with the codes 2 and 5 in column 0."""
     terms = LogisticTerms(
         numeric=(1,),
@@ -198,7 +211,10 @@ def made_by_hand() -> Logistic:
     )
     # The terms are the number, its gap, code 2 and code 5.
     coefficients, centre = (0.5, -1.0, 0.2, -0.6), (0.1, 0.25, 0.75, 0.25)
-    return Logistic(terms, coefficients, centre, -2.0)
+    return Logistic(terms, coefficients, centre, -2.0, steps)
+
+
+STEPS = Steps(cuts=((0.0, 2.5),), levels=((-0.3, 0.1, 0.7),), average=(0.2,))
 
 
 def test_contributions_made_by_hand() -> None:
@@ -209,6 +225,17 @@ def test_contributions_made_by_hand() -> None:
     category = [0.2, -0.6, 0.0]  # minus the average category: 0.75 · 0.2 - 0.25 · 0.6 = 0
     assert contributions == pytest.approx(np.column_stack([category, number]))
     assert model.log_odds_of(rows([2, 5])) == pytest.approx([-2.0 + 0.5 * 2 + 0.2])
+
+
+def test_steps_add_to_the_line_of_their_number() -> None:
+    plain, stepped = made_by_hand(), made_by_hand(STEPS)
+    features = rows([2, 5], [5, np.nan], [9, 101], [2, -9])  # standardised: 2, 1, 4 and -3
+    added = np.array([0.1, 0.1, 0.7, -0.3]) - 0.2
+    assert stepped.constant == pytest.approx(plain.constant + 0.2)
+    assert stepped.contributions(features) == pytest.approx(
+        plain.contributions(features) + np.column_stack([np.zeros(4), added])
+    )
+    assert stepped.log_odds_of(features) == pytest.approx(plain.log_odds_of(features) + added + 0.2)
 
 
 def test_contributions_add_up_and_average_to_zero() -> None:
@@ -301,10 +328,15 @@ def test_directions_refer_to_columns() -> None:
 def test_check_accepts_a_fitted_model() -> None:
     learn(100).check(3)
     made_by_hand().check(2)
+    made_by_hand(STEPS).check(2)
 
 
 def with_terms(model: Logistic, **terms: Any) -> Logistic:
     return replace(model, terms=replace(model.terms, **terms))
+
+
+def with_steps(model: Logistic, **steps: Any) -> Logistic:
+    return replace(model, steps=replace(STEPS, **steps))
 
 
 ALTERED: dict[str, Callable[[Logistic], Logistic]] = {
@@ -331,29 +363,123 @@ ALTERED: dict[str, Callable[[Logistic], Logistic]] = {
     "codes out of order": lambda m: with_terms(m, codes=((5.0, 2.0),)),
     "a code twice": lambda m: with_terms(m, codes=((2.0, 2.0),)),
     "a missing code": lambda m: with_terms(m, codes=((2.0, np.nan),)),
+    "steps of no number": lambda m: replace(m, steps=Steps((), (), ())),
+    "steps of two numbers": lambda m: replace(
+        m, steps=Steps(2 * STEPS.cuts, 2 * STEPS.levels, 2 * STEPS.average)
+    ),
+    "a missing cut": lambda m: with_steps(m, cuts=((np.nan, 2.5),)),
+    "an infinite cut": lambda m: with_steps(m, cuts=((0.0, np.inf),)),
+    "cuts out of order": lambda m: with_steps(m, cuts=((2.5, 0.0),)),
+    "a cut twice": lambda m: with_steps(m, cuts=((2.5, 2.5),)),
+    "no cuts": lambda m: with_steps(m, cuts=((),)),
+    "a missing level": lambda m: with_steps(m, levels=((-0.3, np.nan, 0.7),)),
+    "an infinite level": lambda m: with_steps(m, levels=((-np.inf, 0.1, 0.7),)),
+    "too few levels": lambda m: with_steps(m, levels=((-0.3, 0.1),)),
+    "too many levels": lambda m: with_steps(m, levels=((-0.3, 0.1, 0.7, 0.9),)),
+    "a missing average level": lambda m: with_steps(m, average=(np.nan,)),
+    "no average level": lambda m: with_steps(m, average=()),
 }
 
 
 @pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED)
 def test_check_refuses_altered_state(alter: Callable[[Logistic], Logistic]) -> None:
     with pytest.raises(ValueError, match="the logistic regression's numbers do not fit together"):
-        alter(made_by_hand()).check(2)
+        alter(made_by_hand(STEPS)).check(2)
 
 
-def test_check_refuses_another_number_of_columns() -> None:
+@pytest.mark.parametrize("n_features", [1, 3])
+def test_check_refuses_another_number_of_columns(n_features: int) -> None:
     with pytest.raises(ValueError, match="do not fit together"):
-        made_by_hand().check(3)
+        made_by_hand().check(n_features)
 
 
 # -- choice of settings ----------------------------------------------------------------------
 
 
 def test_choice_is_reproducible_and_from_the_grid() -> None:
-    features, label = draw(300)
-    older = (features, label, np.ones(300), np.arange(300))
+    features, label = draw(2_000)
+    older = (features, label, np.ones(2_000), np.arange(2_000))
     settings = choose_logistic(older, None, [2], 0)
-    assert settings in {(strength, reach) for strength in STRENGTHS for reach in REACHES}
+    assert settings in {
+        LogisticSettings(strength, step_strength, reach, DRIFT)
+        for strength in STRENGTHS
+        for step_strength in STEP_STRENGTHS
+        for reach in REACHES
+    }
     assert choose_logistic(older, None, [2], 0) == settings
+
+
+def with_wins(wins: int, rows_per_lead: int = 1) -> tuple[Floats, Labels, Floats, Ints]:
+    """Return rows of 900 leads, of which this number are won."""
+    features, _ = draw(900)
+    label = np.zeros(900, dtype=np.int8)
+    label[np.argsort(-features[:, 0])[:wins]] = 1
+    features, label = (np.repeat(x, rows_per_lead, axis=0) for x in (features, label))
+    n = 900 * rows_per_lead
+    return features, label, np.ones(n), np.arange(n) // rows_per_lead
+
+
+@pytest.mark.parametrize("are_losses_rare", [False, True], ids=["few wins", "few losses"])
+def test_few_outcomes_choose_lines_within_the_training_range(are_losses_rare: bool) -> None:
+    features, label, weight, lead = with_wins(FEW_OUTCOMES - 1)
+    label = 1 - label if are_losses_rare else label
+    settings = choose_logistic((features, label, weight, lead), None, [2], 0)
+    assert settings.strength in STRENGTHS
+    assert replace(settings, strength=1.0) == LogisticSettings(1.0, None, 4.0, 0.0)
+    model = fit_bending(features, label, weight, [2], settings=settings)
+    assert model.steps is None
+    lowest, highest = features[:, 0].min(), features[:, 0].max()
+    at_ends, outside = (
+        model.log_odds_of(rows([low, 0, 2], [high, 0, 2]))
+        for low, high in ((lowest, highest), (lowest - 1, highest + 1))
+    )
+    assert at_ends.tolist() == outside.tolist()
+
+
+def test_enough_outcomes_choose_steps_and_drift() -> None:
+    settings = choose_logistic(with_wins(FEW_OUTCOMES), None, [2], 0)
+    assert settings.step_strength in STEP_STRENGTHS
+    assert settings.drift == DRIFT
+
+
+def test_outcomes_are_counted_in_leads_to_choose_steps() -> None:
+    settings = choose_logistic(with_wins(FEW_OUTCOMES - 1, rows_per_lead=2), None, [2], 0)
+    assert settings.step_strength is None
+
+
+def test_numbers_within_the_drift_are_not_clipped() -> None:
+    features = rows([-1.0], [1.0])  # mean 0, standard deviation 1
+    numbers = rows([-9], [-2.5], [-1], [0.5], [2.5], [9])
+    for drift, ends in ((0.0, 1.0), (2.0, 2.0), (DRIFT, 6.0)):
+        terms = LogisticTerms.fit(features, [], 20.0, drift=drift)
+        assert terms.numbers(numbers)[0] == pytest.approx(np.clip(numbers, -ends, ends))
+
+
+def test_steps_are_penalised_more_for_noise_than_for_signal() -> None:
+    generator = np.random.default_rng(4)
+    features = generator.normal(size=(1_500, 10))
+    bent = (np.abs(features[:, 0]) < 0.7).astype(np.int8)
+    noise = generator.permutation(bent)
+    of_noise, of_signal = (
+        choose_logistic((features, label, np.ones(1_500), np.arange(1_500)), None, [], 0)
+        for label in (noise, bent)
+    )
+    assert of_noise.step_strength == STEP_STRENGTHS[0]
+    assert of_signal.step_strength == STEP_STRENGTHS[-1]
+
+
+def test_settings_follow_the_newer_rows() -> None:
+    # Among the older rows the number has no limit; the newer ones are beyond it, and lost.
+    generator = np.random.default_rng(0)
+    number = generator.normal(size=2_000)
+    label = (generator.random(2_000) < expit(2 * number)).astype(np.int8)
+    older = (number[:, None], label, np.ones(2_000), np.arange(2_000))
+    far = np.r_[np.full(300, 15.0), generator.normal(size=100)]
+    lost = np.r_[np.arange(300) % 2, far[300:] > 0].astype(np.int8)
+    newer = (far[:, None], lost, np.ones(400), np.arange(2_000, 2_400))
+    chosen = choose_logistic(older, newer, [], 0)
+    assert chosen.reach == REACHES[0]
+    assert chosen.strength < choose_logistic(older, None, [], 0).strength
 
 
 def test_noise_gets_a_stronger_penalty_than_signal() -> None:
@@ -362,7 +488,7 @@ def test_noise_gets_a_stronger_penalty_than_signal() -> None:
     noise = (generator.random(200) < 0.5).astype(np.int8)
     signal = (features[:, 0] + features[:, 1] > 0).astype(np.int8)
     strength_of_noise, strength_of_signal = (
-        choose_logistic((features, label, np.ones(200), np.arange(200)), None, [], 0)[0]
+        choose_logistic((features, label, np.ones(200), np.arange(200)), None, [], 0).strength
         for label in (noise, signal)
     )
     assert strength_of_noise < strength_of_signal

@@ -16,13 +16,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from models.estimator.blend import BaseRate, Blend
 from models.fitting import blend as blend_module
 from models.fitting.blend import BlendClassifier, BlendSettings
+from models.fitting.logistic import LogisticSettings
 
 CHECKS = 62  # the number of checks in scikit-learn 1.9 for such a classifier
 
 
 def classifier_of(logistic_weight: float) -> BlendClassifier:
     """Return a classifier of ten rounds with given settings."""
-    settings = BlendSettings(logistic_weight, 1.0, 4.0, 10, "set by hand", ())
+    logistic = LogisticSettings(strength=1.0, step_strength=1.0, reach=4.0)
+    settings = BlendSettings(logistic_weight, logistic, 10, "set by hand", ())
     return BlendClassifier(settings=settings, tree_parameters={"min_data_in_leaf": 1})
 
 

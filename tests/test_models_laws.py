@@ -23,6 +23,7 @@ from models.artifact import save_artifact
 from models.calibration import Calibration, fit_calibration
 from models.estimator.blend import BaseRate
 from models.fitting.blend import BlendClassifier, BlendSettings
+from models.fitting.logistic import LogisticSettings
 from models.pyfunc import PyfuncScorer
 from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
@@ -131,8 +132,7 @@ def fit_scorer(
         seed=seed,
         settings=BlendSettings(
             logistic_weight=logistic_weight,
-            strength=0.3,
-            reach=4.0,
+            logistic=LogisticSettings(strength=0.3, step_strength=0.1, reach=4.0),
             rounds=20,
             why="set by the test",
             losses=(),

@@ -21,21 +21,21 @@ from features.fitting import fit_pipeline, training_matrix
 from features.moments import FEWEST_OUTCOMES, Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.estimator.blend import BaseRate, Blend
-from models.fitting.blend import NEWEST_SHARE, BlendSettings
+from models.fitting.blend import NEWEST_SHARE, BlendSettings, Examples
+from models.fitting.logistic import LogisticSettings
 from models.fitting.split import split_newest
 from training.fit import (
-    NO_SELECTION_SETS,
     Fitted,
     LearningSet,
-    SelectionSets,
     check_directions,
     directions,
     fit,
     learning_weight,
-    selection_sets,
 )
+from training.selection import NO_SELECTION_SETS, selection_sets
 
-BY_HAND = BlendSettings(0.5, 1.0, 4.0, 15, "set by hand", ())
+LOGISTIC = LogisticSettings(strength=1.0, step_strength=1.0, reach=4.0)
+BY_HAND = BlendSettings(0.5, LOGISTIC, 15, "set by hand", ())
 
 
 def table(n: int, seed: int = 0, share: float = 0.4) -> pd.DataFrame:
@@ -78,14 +78,15 @@ def fitted_on(
     records: Records,
     moments: Moments,
     project: Project,
-    settings_from: BlendSettings | SelectionSets | None = None,
+    settings_from: BlendSettings | tuple[Examples, Examples] | None = None,
     known_later: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Fitted:
     """Fit to moments; settings are selected on their newest part, unless they are given."""
     later = known_later or {}
     if settings_from is None:
-        settings_from = selection_sets(records, moments, project, later)
+        selection = selection_sets(records, moments, project, later)
+        settings_from = (selection.older, selection.newer)
     pipeline = fit_pipeline(records, moments, project, later)
     learning_set = LearningSet.of(pipeline, records, moments, project)
     return fit(learning_set, project, settings_from=settings_from, **options)
@@ -135,7 +136,7 @@ def test_selection_needs_outcomes_known_before_the_newest_leads(tmp_path: Path) 
 
 def test_selection_sets_obey_the_embargo(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(400))
-    older, newer = selection_sets(records, moments, project, {})
+    older, newer, _ = selection_sets(records, moments, project, {})
     split = split_newest(records, moments, NEWEST_SHARE, 0)
     assert older.lead.tolist() == split.train.lead.tolist()
     assert newer.lead.tolist() == split.test.lead.tolist()
@@ -150,7 +151,7 @@ def test_selection_sets_have_the_pipeline_of_the_older_leads(tmp_path: Path) -> 
     leads = table(400)
     leads.loc[350:, "colour"] = "purple"  # a colour that no older lead has
     project, records, moments = crm(tmp_path, leads)
-    older, newer = selection_sets(records, moments, project, {})
+    older, newer, _ = selection_sets(records, moments, project, {})
     split = split_newest(records, moments, NEWEST_SHARE, 0)
     pipeline = fit_pipeline(records, split.train, project, {})
     assert older.features == pytest.approx(
@@ -299,7 +300,7 @@ def test_half_life_without_times_is_refused(tmp_path: Path) -> None:
 
 def test_half_life_does_not_apply_to_the_newest_leads_of_the_selection(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(300), "half_life_days = 20")
-    older, newer = selection_sets(records, moments, project, {})
+    older, newer, _ = selection_sets(records, moments, project, {})
     assert newer.weight.tolist() == [1.0] * len(newer.weight)
     assert older.weight.max() == 1.0
     assert older.weight.min() < 0.01
@@ -381,7 +382,7 @@ def test_fitted_model_keeps_declared_directions(tmp_path: Path, weight: float) -
 
 def test_directions_apply_to_the_selection_sets(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(400), 'falling = ["size"]')
-    older, newer = selection_sets(records, moments, project, {})
+    older, newer, _ = selection_sets(records, moments, project, {})
     assert set(older.directions) == set(newer.directions) == {0, -1}
     fitted = fitted_on(records, moments, project)
     small, large = (probabilities(fitted, records, size=size) for size in (10, 90))

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from crm.project import TreesKeys
 from models.fitting.blend import BlendClassifier, BlendSettings, Examples
+from models.fitting.logistic import LogisticSettings
 from models.fitting.trees import TREE_PARAMETERS
 from training import tuning
 from training.tuning import Trial, best_of, tune
@@ -107,7 +108,7 @@ def test_no_time_tries_only_the_defaults(minutes: float) -> None:
 def test_defaults_are_evaluated_like_the_final_fit() -> None:
     older, newer = draw(300), draw(100, 1)
     _, (trial,) = tune(older, newer, minutes=0, seed=3)
-    settings = BlendSettings(0.0, 1.0, 4.0, None, "", ())
+    settings = BlendSettings(0.0, LogisticSettings(), None, "", ())
     model = BlendClassifier([2], seed=3, settings=settings)
     model.fit(older.features, older.label, older.weight, lead=older.lead)
     older_loss = -np.mean(np.log(expit(np.where(older.label, 1, -1) * model.out_of_fold_)))

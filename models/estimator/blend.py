@@ -23,7 +23,7 @@ class BaseRate:
     @classmethod
     def fit(cls, label: Labels, weight: Floats) -> "BaseRate":
         """Fit to the weighted share of wins; half a win and half a loss keep it from 0 and 1."""
-        won = float(weight @ label) + 0.5
+        won = float((weight * label).sum()) + 0.5
         return cls(float(logit(won / (float(weight.sum()) + 1.0))))
 
     @property

@@ -145,11 +145,16 @@ class Logistic:
     def check(self, n_features: int) -> None:
         """Check that the state fits together, which an altered file may not.
 
+        Parameters
+        ----------
+        n_features : int
+            The number of columns that have terms: the first ones of the matrix.
+
         Raises
         ------
         ValueError
-            If lengths differ, a column does not exist, a number is not finite, or a range is
-            not valid.
+            If lengths differ, one of these columns has no terms or another column has some, a
+            number is not finite, or a range is not valid.
         """
         terms = self.terms
         columns = (*terms.numeric, *terms.categorical)
@@ -163,8 +168,7 @@ class Logistic:
             *(self.steps.numbers if self.steps else ()),
         )
         fits = (
-            len(set(columns)) == len(columns)
-            and set(columns) <= set(range(n_features))
+            sorted(columns) == list(range(n_features))
             and all(len(row) == len(terms.numeric) for row in per_number)
             and all(low <= high for low, high in zip(terms.low, terms.high, strict=True))
             and len(terms.codes) == len(terms.categorical)

@@ -9,6 +9,7 @@ from crm.arrays import Floats, Indexes
 from models.contributions.value_classes import placed
 
 MANY_ROWS = 64  # from this number on, comparing column by column is faster than one search
+MOST_CUTS = 255  # of a column, because `bins_of` counts in bytes
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Steps:
         return (
             len(self.cuts) == len(self.levels) == len(self.average) == n_numeric
             and all(list(cuts) == sorted(set(cuts)) for cuts in self.cuts)
+            and all(len(cuts) <= MOST_CUTS for cuts in self.cuts)
             and all(
                 len(levels) == len(cuts) + 1
                 for cuts, levels in zip(self.cuts, self.levels, strict=True)

@@ -15,6 +15,7 @@ N_BINS = 10
 MOST_CELLS = 4096  # of the columns that are looked up together
 MOST_ITERATIONS = 500
 TOLERANCE = 1e-5  # the largest slope of the mean loss at which the fit ends
+LEAST_DECREASE = 1e-9  # the share of the mean loss by which an iteration must reduce it
 LOW, HIGH, FREE = (None, 0.0), (0.0, None), (None, None)  # bounds
 
 
@@ -268,7 +269,12 @@ def fit_steps(
         jac=True,
         method="L-BFGS-B",
         bounds=[FREE, *(bound for column in columns for bound in column.bounds)],
-        options={"maxiter": MOST_ITERATIONS, "gtol": TOLERANCE, "ftol": 1e-9, "maxcor": 20},
+        options={
+            "maxiter": MOST_ITERATIONS,
+            "gtol": TOLERANCE,
+            "ftol": LEAST_DECREASE,
+            "maxcor": 20,
+        },
     )
     return _logistic(design, columns, np.split(fitted.x, ends[:-1])), fitted.x
 
