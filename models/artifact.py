@@ -174,7 +174,7 @@ def load_artifact(folder: Path, expected: Sequence[str] = ()) -> LoadedModel:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise ArtifactError(f"{folder.name}/{MANIFEST} is not the manifest of a leadscore model.")
     version = manifest.get("format")
-    if version not in READABLE:
+    if not isinstance(version, int) or version not in READABLE:
         raise ArtifactError(
             f"The model in {folder.name} has format {version!r}; this leadscore reads formats "
             f"{READABLE[0]} to {FORMAT}. Use the leadscore that saved it, or train again."

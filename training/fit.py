@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from crm.arrays import Floats
 from crm.errors import ConfigError
 from crm.project import Project
@@ -148,7 +150,10 @@ def fit(
     )
     calibration = Calibration(1.0, 0.0)
     if model.settings_ is not None:
-        calibration = fit_calibration(model.out_of_fold_, moments.label, weight)
+        known = ~np.isnan(model.out_of_fold_)
+        calibration = fit_calibration(
+            model.out_of_fold_[known], moments.label[known], weight[known]
+        )
     newest = None
     if model.newer_log_odds_ is not None and selection is not None:
         newest = _newest_part(model.newer_log_odds_, *selection, project.learn.seed)

@@ -28,12 +28,19 @@ from features.moments import FEWEST_OUTCOMES, leads_of_rarer
 from models.estimator.blend import BaseRate, Blend
 from models.estimator.logistic import Logistic
 from models.fitting.blend_weight import EVEN, choose_weight
-from models.fitting.logistic import LogisticSettings, choose_logistic, fit_bending, one_thread
-from models.fitting.trees import find_rounds, fit_trees
+from models.fitting.logistic import (
+    LogisticSettings,
+    choose_logistic,
+    fit_bending,
+    one_thread,
+    sample_of_leads,
+)
+from models.fitting.trees import TreesFit, find_rounds, fit_trees
 
 ENOUGH_TO_WEIGH = 10  # leads of the rarer class among the newest leads, to choose the weight
 ENOUGH_TO_STOP = 100  # leads of the rarer class among the newest leads, to choose `rounds`
 NEWEST_SHARE = 0.15
+MOST_LINEAR_ROWS = 200_000  # of more rows, the logistic regression and calibration use a sample
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     settings_ : BlendSettings or None
     out_of_fold_ : ndarray of float64, shape (n,)
         Each row's log-odds from models that did not see its lead; calibration learns from them.
+        With more than `MOST_LINEAR_ROWS` rows, nan for the leads outside a sample.
     newer_log_odds_ : ndarray of float64, shape (n_newer,), or None
         The log-odds of the newer rows, with the chosen settings and fitted to the older rows; None
         if no settings were chosen on newer rows.
@@ -298,7 +306,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 directions=older.directions,
             )
         else:
-            grown = self._trees(older, None, lambda share: None).trees.log_odds_of(newer.features)
+            grown = self._trees(older, None).trees.log_odds_of(newer.features)
         on_share(1.0)
         weight, losses = choose_weight(linear, grown, newer.label, newer.weight, newer.lead)
         self.newer_log_odds_ = weight * linear + (1 - weight) * grown
@@ -322,16 +330,22 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         assert settings is not None
         weight = settings.logistic_weight
         logistic = trees = None
-        self.out_of_fold_ = np.zeros(len(rows.label))
+        sampled = sample_of_leads(rows.lead, MOST_LINEAR_ROWS, self.seed)
+        sample = rows.take(sampled)
+        out_of_fold = np.zeros(len(sample.label))
         if weight > 0:
-            logistic = self._logistic(rows, settings.logistic)
-            self.out_of_fold_ += weight * self._out_of_fold(rows, settings)
+            logistic = self._logistic(sample, settings.logistic)
+            out_of_fold += weight * self._out_of_fold(sample, settings)
         on_share(0.2)
         if weight < 1:
-            fit = self._trees(rows, settings.rounds, lambda share: on_share(0.2 + 0.8 * share))
+            fit = self._trees(
+                rows, settings.rounds, sampled, lambda share: on_share(0.2 + 0.8 * share)
+            )
             trees = fit.trees
-            self.out_of_fold_ += (1 - weight) * fit.out_of_fold
+            out_of_fold += (1 - weight) * fit.out_of_fold[sampled]
         on_share(1.0)
+        self.out_of_fold_ = np.full(len(rows.label), np.nan)
+        self.out_of_fold_[sampled] = out_of_fold
         self.blend_ = Blend(weight, logistic, trees)
 
     def _logistic(self, rows: Examples, settings: LogisticSettings) -> Logistic:
@@ -356,7 +370,13 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             log_odds[held_out] = model.log_odds_of(rows.features[held_out])
         return log_odds
 
-    def _trees(self, rows: Examples, rounds: int | None, on_share: Callable[[float], None]) -> Any:
+    def _trees(
+        self,
+        rows: Examples,
+        rounds: int | None,
+        predicted: Bools | None = None,
+        on_share: Callable[[float], None] = lambda share: None,
+    ) -> TreesFit:
         return fit_trees(
             rows.features,
             rows.label,
@@ -367,6 +387,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rounds=rounds,
             parameters=self.tree_parameters,
             directions=rows.directions,
+            predicted=predicted,
             on_share=on_share,
         )
 

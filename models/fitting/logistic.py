@@ -208,7 +208,10 @@ def choose_logistic(
     """
     has_few = leads_of_rarer(older[1], older[3]) < FEW_OUTCOMES
     drift, reaches = (0.0, REACHES[:1]) if has_few else (DRIFT, REACHES)
-    trial = _Trial.of(sample_of_leads(older, MANY_ROWS, seed), newer, seed)
+    sampled = sample_of_leads(older[3], MANY_ROWS, seed)
+    features, label, weight, lead = older
+    rows = features[sampled], label[sampled], weight[sampled], lead[sampled]
+    trial = _Trial.of(rows, newer, seed)
     columns = (categorical, growing, trees_only)
     tried = [
         fits
@@ -311,20 +314,16 @@ def _steps(trial: _Trial, lines: _Fits) -> Iterator[_Fits]:
         yield trial.fits(replace(lines.settings, step_strength=strength), models)
 
 
-def sample_of_leads(rows: FittingRows, most: int, seed: int) -> FittingRows:
-    """Return the rows of some leads, drawn at random: about `most` rows, or all if they are fewer.
+def sample_of_leads(lead: Ints, most: int, seed: int) -> Bools:
+    """Return which rows belong to a sample of leads: about `most` rows, or all if they are fewer.
 
     Examples
     --------
-    >>> rows = (np.zeros((6, 1)), np.zeros(6, dtype=np.int8), np.ones(6), np.arange(6) // 2)
-    >>> sample_of_leads(rows, 4, seed=0)[3].tolist()
-    [1, 1, 2, 2]
+    >>> sample_of_leads(np.arange(6) // 2, 4, seed=0).tolist()
+    [False, False, True, True, True, True]
     """
-    lead = rows[3]
     if len(lead) <= most:
-        return rows
+        return np.ones(len(lead), dtype=bool)
     leads = np.unique(lead)
     n_leads = max(1, int(most * len(leads) / len(lead)))
-    chosen = np.isin(lead, np.random.default_rng(seed).choice(leads, n_leads, replace=False))
-    features, label, weight, _ = rows
-    return features[chosen], label[chosen], weight[chosen], lead[chosen]
+    return np.isin(lead, np.random.default_rng(seed).choice(leads, n_leads, replace=False))

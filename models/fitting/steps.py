@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from crm.arrays import Floats, Indexes, Labels
+from models.estimator.blend import BaseRate
 from models.estimator.logistic import Logistic, LogisticTerms
 from models.estimator.steps import Steps, bins_of
 
@@ -245,9 +246,8 @@ def fit_steps(
     ends = np.cumsum([1, *(column.n_parameters for column in columns)])
     total = float(weight.sum())
     if start is None:
-        rate = float((weight * label).sum()) / total
         start = np.zeros(int(ends[-1]))
-        start[0] = np.log(rate / (1 - rate))
+        start[0] = BaseRate.fit(label, weight).log_odds
     sign = np.where(label == 1, 1.0, -1.0)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:

@@ -8,7 +8,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from crm.arrays import Floats, Ints, Labels
+from crm.arrays import Bools, Floats, Ints, Labels
 from features.fitting import N_FOLDS, folds
 from models.estimator.trees import BoostedTrees
 
@@ -16,6 +16,7 @@ OnShare = Callable[[float], None]
 
 MAX_ROUNDS = 800
 PATIENCE = 50
+N_SEEDS = 3
 MANY_ROWS = 50_000  # with fewer rows, threads that wait for a core cost more than they save
 TREE_PARAMETERS: dict[str, Any] = {
     "objective": "binary",
@@ -48,7 +49,8 @@ class TreesFit:
     rounds : tuple of int
         The number of trees of each booster.
     out_of_fold : ndarray of float64, shape (n,)
-        Each row's margin from the booster that did not see its lead.
+        Each row's margin from the booster that did not see its lead; nan for the rows whose margin
+        is not needed.
     """
 
     trees: BoostedTrees
@@ -67,6 +69,7 @@ def fit_trees(
     rounds: int | None = None,
     parameters: Mapping[str, Any] | None = None,
     directions: tuple[int, ...] = (),
+    predicted: Bools | None = None,
     on_share: OnShare = lambda share: None,
 ) -> TreesFit:
     """Fit one booster for each fold, to all the other folds, and bag the boosters.
@@ -88,6 +91,8 @@ def fit_trees(
         LightGBM's parameters that replace those in `TREE_PARAMETERS`.
     directions : tuple of int, length k, or empty
         1 if a column may only raise the log-odds, -1 if it may only lower them, else 0.
+    predicted : ndarray of bool, shape (n,), optional
+        The rows whose margin out of fold is needed; all without it.
     on_share : callable, optional
         Called with the share of the work that is done, 0 … 1, for a progress bar.
 
@@ -102,23 +107,20 @@ def fit_trees(
     """
     fold_of = folds(label, lead, seed, N_FOLDS)
     n_folds = int(fold_of.max()) + 1
-    out_of_fold = np.empty(len(label))
+    out_of_fold = np.full(len(label), np.nan)
+    most = rounds or MAX_ROUNDS
+    settings = tree_settings(len(label), seed, parameters, directions)
+    # Numbers are put into bins once; each fold takes its rows of the bins.
+    rows = dataset(features, label, weight, categorical, settings).construct()
     boosters = []
     for fold in range(n_folds):
         held_out = fold_of == fold
-        most = rounds or MAX_ROUNDS
-        settings = tree_settings(len(label), seed + fold, parameters, directions)
-        training = dataset(
-            features[~held_out], label[~held_out], weight[~held_out], categorical, settings
-        )
+        training = rows.subset(np.flatnonzero(~held_out))
         stop_early: dict[str, Any] = {}
         if rounds is None:
-            validation = training.create_valid(
-                features[held_out], label[held_out], weight[held_out]
-            )
-            stop_early = {"valid_sets": [validation]}
+            stop_early = {"valid_sets": [rows.subset(np.flatnonzero(held_out))]}
         booster = lightgbm.train(
-            settings,
+            settings | {"seed": seed + fold},
             training,
             num_boost_round=most,
             callbacks=[
@@ -127,7 +129,9 @@ def fit_trees(
             ],
             **stop_early,
         )
-        out_of_fold[held_out] = np.asarray(booster.predict(features[held_out], raw_score=True))
+        asked = held_out if predicted is None else held_out & predicted
+        if asked.any():
+            out_of_fold[asked] = np.asarray(booster.predict(features[asked], raw_score=True))
         boosters.append(booster)
     on_share(1.0)
     n_trees = tuple(max(1, rounds or booster.best_iteration) for booster in boosters)
@@ -158,19 +162,21 @@ def find_rounds(
     Returns
     -------
     rounds : int
-        The mean number of trees that early stopping on the newer rows chose for three seeds.
+        The mean number of trees that early stopping on the newer rows chose for `N_SEEDS` seeds.
+        With `MANY_ROWS` older rows it hardly depends on the seed, and one seed is used.
     margin : ndarray of float64, shape (n_newer,)
         The mean margin of the newer rows.
     """
     rounds, margins = [], []
-    for i in range(3):
-        settings = tree_settings(len(older[1]), seed + i, parameters, directions)
-        training = dataset(*older, categorical, settings)
+    settings = tree_settings(len(older[1]), seed, parameters, directions)
+    training = dataset(*older, categorical, settings)
+    validation = training.create_valid(*newer)
+    for i in range(N_SEEDS if len(older[1]) < MANY_ROWS else 1):
         booster = lightgbm.train(
-            settings,
+            settings | {"seed": seed + i},
             training,
             num_boost_round=MAX_ROUNDS,
-            valid_sets=[training.create_valid(*newer)],
+            valid_sets=[validation],
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
         rounds.append(booster.best_iteration)
