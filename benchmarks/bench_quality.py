@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import percentiles, resamples
 from models.evaluation.metrics import Evaluation, evaluate, measure
 from models.fitting.split import Split, split_newest
-from training.train import Procedure, known_later
+from training.train import Procedure, known_later, train
 
 HERE = Path(__file__).resolve().parent
 PEERS_PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
@@ -57,8 +58,9 @@ MODELS = {
     **PEERS,
     "leadscore": "leadscore",
     "leadscore_tuned": "leadscore tuned",
+    "deployed": "leadscore, deployed",
 }
-OUR_MODELS = ("leadscore", "leadscore_tuned")
+OUR_MODELS = ("leadscore", "leadscore_tuned", "deployed")
 SIZES = (25, 100, 400)
 CERTAIN = 1e-7  # probabilities are clipped here, so that one error cannot decide a mean
 STABLE = 1.25  # the base rate is stable if it changes by at most this factor
@@ -128,6 +130,48 @@ def leadscore_margin(
     return Prediction(margin, fit_seconds, f"{len(trials)} trials" if trials else "", weight)
 
 
+def deployed_margin(data_set: DataSet) -> Prediction:
+    """Train as the command `train` does on the day the test begins, and score the test moments.
+
+    The training reads only leads that were created before that day, and what was known then. It
+    holds out its own newest leads, and its final model scores the test.
+    """
+    project, records, test = data_set.project, data_set.records, data_set.split.test
+    start = time.perf_counter()
+    trained = train(project, _known_before(records, test), now=datetime.now(UTC))
+    fit_seconds = time.perf_counter() - start
+    scorer = trained.scorer
+    features = scorer.pipeline.transform(records, test.lead, test.as_of)
+    margin = scorer.calibration.log_odds_of(scorer.estimator.log_odds_of(features))
+    weight = scorer.card.estimator.get("logistic_weight")
+    return Prediction(margin, fit_seconds, "", weight)
+
+
+def _known_before(records: Records, test: Moments) -> Records:
+    """Return the records as they were when the test began, without the test's leads."""
+    is_test = np.zeros(len(records.leads), dtype=bool)
+    is_test[test.lead] = True
+    if not test.has_times:
+        leads = records.leads[~is_test].reset_index(drop=True)
+        return replace(records, leads=leads, outcomes=_of(records.outcomes, leads))
+    began = pd.Timestamp(int(test.as_of.min()), unit="us", tz="UTC")
+    is_old = ~is_test & (records.leads["created_at"] < began).to_numpy()
+    leads = records.leads[is_old].reset_index(drop=True)
+    tables = {
+        name: None if table is None else _of(table[table[time_of] <= began], leads)
+        for name, table, time_of in (
+            ("activities", records.activities, "occurred_at"),
+            ("stages", records.stages, "entered_at"),
+            ("outcomes", records.outcomes, "closed_at"),
+        )
+    }
+    return replace(records, leads=leads, observed_until=began, **tables)
+
+
+def _of(table: pd.DataFrame, leads: pd.DataFrame) -> pd.DataFrame:
+    return table[table["lead_id"].isin(leads["lead_id"])].reset_index(drop=True)
+
+
 # ---- the peers
 
 
@@ -194,6 +238,8 @@ def _predict(data_set: DataSet, model: str, folder: Path, tune_minutes: float) -
         return Prediction(np.full(len(data_set.split.test), logit(share)), 0.0)
     if model in PEERS:
         return peer_prediction(model, folder)
+    if model == "deployed":
+        return deployed_margin(data_set)
     return leadscore_margin(
         data_set.project,
         data_set.records,
