@@ -24,6 +24,7 @@ from crm.project import (
     ColumnsKeys,
     LearnKeys,
     LedgerKeys,
+    MlflowKeys,
     ProjectKeys,
     ReportKeys,
     ScaleKeys,
@@ -46,6 +47,7 @@ SECTIONS = {
     "columns": ColumnsKeys,
     "scale": ScaleKeys,
     "report": ReportKeys,
+    "mlflow": MlflowKeys,
     "report.targets": TargetKeys,
 }
 PROSE = sorted([*HERE.glob("*.md"), *(HERE / "docs").rglob("*.md")])
