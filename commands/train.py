@@ -106,7 +106,6 @@ def train_and_track(
     from crm.reading import read_records
     from crm.source_tables import SourceTables
     from features.record_checks.run import find_warnings
-    from models.artifact import save_artifact
     from models.registry.registry import ARTIFACT, Registry
     from serving.bento.store import promote_in_store
     from training.gates.first_champion import promote_first
@@ -139,7 +138,7 @@ def train_and_track(
                     on_phase=run.phases.begin,
                 )
             run.phases.begin("log")
-            save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
+            trained.save(artifact)
             trained_at = datetime.datetime.now(datetime.UTC)
             tracked = track(run, records, trained, artifact, trained_at, with_report, keep_tables)
             run.phases.begin("promote")

@@ -63,12 +63,12 @@ __all__ = [
 PROJECT_FILE = "leadscore.toml"
 
 
-def load_project(path: Path) -> Project:
+def load_project(path: Path | str) -> Project:
     """Read and check a project file.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         The TOML file, or the folder with a `leadscore.toml`.
 
     Returns

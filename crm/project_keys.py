@@ -232,6 +232,11 @@ class Project:
     mlflow: MlflowKeys = MlflowKeys()
     ledger_url: str | None = dataclasses.field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        simulated = " (simulated)" if self.simulated else ""
+        tables = [table for table in TABLES if getattr(self, table)]
+        return f"<Project {self.name!r}{simulated}: {', '.join(tables)}; {self.path}>"
+
     @property
     def folder(self) -> Path:
         """The folder of the project file."""

@@ -260,7 +260,7 @@ def test_init_names_the_number_of_counted_rows(
 
 def test_starting_a_command_imports_no_statistics() -> None:
     slow = {"pandas", "numpy", "sklearn", "lightgbm", "mlflow", "bentoml", "pyarrow"}
-    script = f"import sys; import leadscore; print(sorted({slow!r} & set(sys.modules)))"
+    script = f"import sys; import leadscore.command; print(sorted({slow!r} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
