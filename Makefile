@@ -121,7 +121,7 @@ picture: $(READY)  ## docs/report.png: the top of the report of a new demo; need
 	$(BIN)/python -c '$(PALETTE)' "$$folder/report.png" docs/report.png
 
 docs: $(READY)  ## the pages that are generated from the code
-	$(BIN)/typer leadscore.py utils docs --name leadscore --title Commands --output docs/commands.md
+	$(BIN)/typer leadscore.command utils docs --name leadscore --title Commands --output docs/commands.md
 	$(BIN)/python -c 'from crm.dictionary import tables_page; print(tables_page(), end="")' > docs/tables.md
 	$(BIN)/python -c 'from features.dictionary import data_dictionary; print(data_dictionary(), end="")' \
 	  > docs/data-dictionary.md

@@ -1,1 +1,1 @@
-"""The commands, one module for each group; `leadscore.py` assembles them."""
+"""The commands, one module for each group; `leadscore/command.py` assembles them."""

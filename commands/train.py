@@ -67,11 +67,24 @@ def train(
     with_report: Annotated[
         bool, typer.Option("--report", help="Also store the report with the run in MLflow.")
     ] = False,
+    keep_tables: Annotated[
+        bool,
+        typer.Option(
+            "--keep-tables",
+            help="Also store the tables as read, with personal data, with the run in MLflow.",
+        ),
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Train a model, evaluate it on the newest leads, and register it in MLflow."""
     opened = load_project(project)
-    outcome = train_and_track(opened, quiet=json_, tune_minutes=tune, with_report=with_report)
+    outcome = train_and_track(
+        opened,
+        quiet=json_,
+        tune_minutes=tune,
+        with_report=with_report,
+        keep_tables=keep_tables,
+    )
     if json_:
         show(_facts(outcome), "", json_)
         return
@@ -82,14 +95,17 @@ def train(
 
 
 def train_and_track(
-    project: Project, quiet: bool, tune_minutes: float | None = None, with_report: bool = False
+    project: Project,
+    quiet: bool,
+    tune_minutes: float | None = None,
+    with_report: bool = False,
+    keep_tables: bool = False,
 ) -> Outcome:
     """Train a model, log and register it; copy a new champion to BentoML's store."""
     from commands.check import private_reason
     from crm.reading import read_records
     from crm.source_tables import SourceTables
     from features.record_checks.run import find_warnings
-    from models.artifact import save_artifact
     from models.registry.registry import ARTIFACT, Registry
     from serving.bento.store import promote_in_store
     from training.gates.first_champion import promote_first
@@ -122,9 +138,9 @@ def train_and_track(
                     on_phase=run.phases.begin,
                 )
             run.phases.begin("log")
-            save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
+            trained.save(artifact)
             trained_at = datetime.datetime.now(datetime.UTC)
-            tracked = track(run, records, trained, artifact, trained_at, with_report)
+            tracked = track(run, records, trained, artifact, trained_at, with_report, keep_tables)
             run.phases.begin("promote")
             inputs = GateInputs(records, trained.moments, trained.audit)
             standing = promote_first(registry, project, inputs, tracked, trained_at)

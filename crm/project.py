@@ -26,6 +26,7 @@ from crm.project_keys import (
     ColumnsKeys,
     LearnKeys,
     LedgerKeys,
+    MlflowKeys,
     Project,
     ProjectKeys,
     ReportKeys,
@@ -46,6 +47,7 @@ __all__ = [
     "ColumnsKeys",
     "LearnKeys",
     "LedgerKeys",
+    "MlflowKeys",
     "Project",
     "ProjectKeys",
     "ReportKeys",
@@ -61,12 +63,12 @@ __all__ = [
 PROJECT_FILE = "leadscore.toml"
 
 
-def load_project(path: Path) -> Project:
+def load_project(path: Path | str) -> Project:
     """Read and check a project file.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         The TOML file, or the folder with a `leadscore.toml`.
 
     Returns
@@ -137,6 +139,7 @@ def load_project(path: Path) -> Project:
         columns=settings.columns,
         scale=settings.scale,
         report=settings.report,
+        mlflow=settings.mlflow,
         ledger_url=_ledger_url(settings.ledger),
     )
     check_agreement(path.name, project)

@@ -121,6 +121,12 @@ class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
     trees: TreesKeys = field(default_factory=TreesKeys)
 
 
+class MlflowKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[mlflow]`: what a training stores in its MLflow run."""
+
+    keep_tables: bool = False
+
+
 class ScaleKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """`[scale]`: the share of wins that scores 50, and the lowest score of each grade."""
 
@@ -179,6 +185,7 @@ class SettingsSections(Struct, frozen=True, forbid_unknown_fields=True):
     columns: ColumnsKeys = field(default_factory=ColumnsKeys)
     scale: ScaleKeys = field(default_factory=ScaleKeys)
     report: ReportKeys = field(default_factory=ReportKeys)
+    mlflow: MlflowKeys = field(default_factory=MlflowKeys)
 
 
 TABLE_SECTIONS: Final = msgspec.defstruct(
@@ -205,6 +212,7 @@ class Project:
     columns : ColumnsKeys
     scale : ScaleKeys
     report : ReportKeys
+    mlflow : MlflowKeys
     ledger_url : str or None
         The address of the ledger: `[ledger] url`, or the setting `LEADSCORE_LEDGER_URL`.
     """
@@ -221,7 +229,13 @@ class Project:
     columns: ColumnsKeys
     scale: ScaleKeys = ScaleKeys()
     report: ReportKeys = ReportKeys()
+    mlflow: MlflowKeys = MlflowKeys()
     ledger_url: str | None = dataclasses.field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        simulated = " (simulated)" if self.simulated else ""
+        tables = [table for table in TABLES if getattr(self, table)]
+        return f"<Project {self.name!r}{simulated}: {', '.join(tables)}; {self.path}>"
 
     @property
     def folder(self) -> Path:

@@ -58,6 +58,15 @@ class Records:
     formats: Mapping[str, str] = field(default_factory=dict)
     closing_zone: str | None = None
 
+    def __repr__(self) -> str:
+        won = int((self.outcomes["outcome"] == "won").sum())
+        tables = {"leads": self.leads, "activities": self.activities, "stages": self.stages}
+        counts = [f"{len(table):,} {name}" for name, table in tables.items() if table is not None]
+        until = f"; until {self.observed_until:%Y-%m-%d}" if self.observed_until else ""
+        return (
+            f"<Records: {', '.join(counts)}, {len(self.outcomes):,} outcomes ({won:,} won){until}>"
+        )
+
     @property
     def has_times(self) -> bool:
         """Whether the leads have a time of creation."""

@@ -11,10 +11,11 @@ from crm.arrays import Floats, Ints, Labels
 from crm.cells import folded_words
 from crm.errors import LearningError
 from crm.formats.times import is_time_format
+from crm.lead_ids import places
 from crm.project import ColumnsKeys, Project, role_columns
 from crm.records import Records
 from crm.tables import TABLES
-from crm.times import DAY, microseconds
+from crm.times import DAY, NOT_A_TIME, microseconds
 from features.activity import fit_activities
 from features.attributes.attribute import Attribute, LeftOut, UndeclaredColumn
 from features.attributes.category import MANY_VALUES, CategoryAttribute
@@ -269,9 +270,10 @@ def _seen(records: Records, name: str, moments: Moments) -> pd.DataFrame:
     """Return the events of the moments' leads, up to the last moment of each lead."""
     events: pd.DataFrame = getattr(records, name)
     at = microseconds(events["occurred_at" if name == "activities" else "entered_at"])
-    ids = records.leads["lead_id"].to_numpy()[moments.lead]
-    last = pd.Series(moments.as_of).groupby(ids).max()
-    return events[at <= events["lead_id"].map(last)]
+    last = np.full(len(records.leads), NOT_A_TIME)
+    np.maximum.at(last, moments.lead, moments.as_of)
+    place = places(events["lead_id"], records.leads["lead_id"])
+    return events[(place >= 0) & (at <= last[place])]
 
 
 def _attribute_columns(leads: pd.DataFrame, project: Project) -> list[str]:

@@ -13,7 +13,7 @@ from crm.arrays import Bools, Floats, Ints, Labels
 from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
-from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
+from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, as_times, microseconds
 from features.coverage import outcomes_from
 
 FEWEST_OUTCOMES = 20  # with fewer leads of the rarer outcome, the estimator is the base rate
@@ -51,6 +51,43 @@ class Moments:
 
     def __len__(self) -> int:
         return len(self.lead)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "<Moments: none>"
+        when = ""
+        if self.has_times:
+            first, last = (pd.Timestamp(at, unit="us") for at in (self.as_of[0], self.as_of[-1]))
+            when = f"; {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+        return (
+            f"<Moments: {len(self):,} of {len(np.unique(self.lead)):,} leads, "
+            f"{self.label.mean():.1%} won{when}>"
+        )
+
+    def to_frame(self, records: Records) -> pd.DataFrame:
+        """Return the moments as a table, with the ids of the leads.
+
+        Parameters
+        ----------
+        records : Records
+            The records that the moments were made from.
+
+        Returns
+        -------
+        DataFrame, n rows
+            `lead_id`, `as_of` and `known_at` (datetime64, UTC; missing without times), `won`
+            (bool) and `weight`.
+        """
+        index = pd.RangeIndex(len(self))
+        return pd.DataFrame(
+            {
+                "lead_id": records.leads["lead_id"].to_numpy()[self.lead],
+                "as_of": as_times(self.as_of, index),
+                "won": self.label == 1,
+                "known_at": as_times(self.known_at, index),
+                "weight": self.weight,
+            }
+        )
 
     @property
     def has_times(self) -> bool:

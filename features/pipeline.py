@@ -17,6 +17,7 @@ from features.activity import ActivityFeatures
 from features.attributes.attribute import Attribute, LeftOut, WordAttribute
 from features.attributes.kinds import KINDS
 from features.feature import Feature
+from features.frame import feature_frame
 from features.history import EventLogs, History
 from features.interactions import KINDS as INTERACTION_KINDS
 from features.interactions import AttributePair, ValueCount
@@ -88,6 +89,12 @@ class FeaturePipeline:
     stages: StageFeatures | None = None
     age_days: tuple[float, float] | None = None
     interactions: tuple[AttributePair | ValueCount, ...] = ()
+
+    def __repr__(self) -> str:
+        tables = [name for name in ("activities", "stages") if getattr(self, name)]
+        sources = ", ".join([f"{len(self.columns)} attributes", *tables])
+        left_out = f"; {len(self.left_out)} columns left out" if self.left_out else ""
+        return f"<FeaturePipeline: {len(self.features)} features of {sources}{left_out}>"
 
     @cached_property
     def features(self) -> list[Feature]:
@@ -193,6 +200,13 @@ class FeaturePipeline:
         last = self._interactions_of_cells(leads)
         lead_of_row = np.arange(len(leads))
         return self._complete(cells, last, history, lead_of_row, np.full(len(leads), as_of))
+
+    def to_frame(self, matrix: Floats, index: pd.Index | None = None) -> pd.DataFrame:
+        """Return a matrix of this pipeline as a table, with words instead of category codes.
+
+        `features.frame.feature_frame` describes the parameters and the table.
+        """
+        return feature_frame(self.features, matrix, index)
 
     def words_of_table(self, leads: pd.DataFrame, columns: Iterable[str]) -> dict[str, Words]:
         """Read the words of columns that can be in interactions, as they are counted."""

@@ -80,6 +80,9 @@ class LoadedModel:
     scorer: LeadScorer
     digest: str
 
+    def __repr__(self) -> str:
+        return f"<LoadedModel {self.digest[:SHOWN_DIGITS]}: {self.scorer!r}>"
+
 
 def save_artifact(
     scorer: LeadScorer, golden_leads: Sequence[LeadCells], folder: Path, as_of: int = NOT_A_TIME

@@ -151,6 +151,13 @@ class ModelCard:
     left_out_rows: list[dict[str, Any]] = field(default_factory=list)
     attribute_shares: list[dict[str, Any]] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        verdict = self.readiness.get("verdict", "no verdict")
+        return (
+            f"<ModelCard of {self.name!r}: {verdict}; {len(self.features)} features, trained at "
+            f"{self.trained_at}>"
+        )
+
     @property
     def data_notes(self) -> list[str]:
         """The notes, and a sentence for each reason for which rows were left out."""

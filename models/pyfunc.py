@@ -90,8 +90,8 @@ class PyfuncScorer(PythonModel):
             `lead_id`, `probability`, `score`, `grade`, and `reason_1` … if `reasons` is not 0, as
             from `LeadScorer.score_table`.
         ndarray of int64, shape (n,)
-            Instead, if the model was loaded with `model_config={"output": "won"}`: 1 where the
-            probability reaches the `threshold`, else 0.
+            Instead, if the model's configuration has `pyfunc.output = "won"`: 1 where the
+            probability reaches `pyfunc.threshold`, else 0.
 
         Raises
         ------

@@ -111,6 +111,11 @@ class LeadScorer:
     timezone: str = "UTC"
     time_format: str | None = None
 
+    def __repr__(self) -> str:
+        estimator = type(self.estimator).__name__
+        trained = f"trained at {self.card.trained_at}"
+        return f"<LeadScorer {self.card.name!r}: {estimator} of {self.pipeline!r}, {trained}>"
+
     def log_odds_of(self, features: Floats) -> Floats:
         """Compute calibrated log-odds, shape (n,), from a feature matrix, shape (n, k)."""
         if len(features) == 0:
@@ -198,17 +203,35 @@ class LeadScorer:
         if counts is not None:
             counts.add(self.cell_checks.of_table(leads, features, as_of))
             counts.attributes.add(features, leads)
+        scored = self.score_features(features, n_reasons=n_reasons).set_axis(leads.index)
+        scored.insert(0, "lead_id", leads[id_column] if id_column in leads.columns else None)
+        return scored
+
+    def score_features(self, features: Floats, *, n_reasons: int = 0) -> pd.DataFrame:
+        """Score the rows of a feature matrix, such as that of moments.
+
+        Parameters
+        ----------
+        features : ndarray of float64, shape (n, k)
+            As `FeaturePipeline.transform` of this scorer's pipeline returns them.
+        n_reasons : int
+            The number of columns with reasons.
+
+        Returns
+        -------
+        DataFrame, n rows
+            As `score_table` returns it, without `lead_id`.
+        """
         probability, reasons = self._probability_and_reasons(features, n_reasons)
         score = self.scale.score(probability)
         columns: dict[str, Any] = {
-            "lead_id": leads[id_column] if id_column in leads.columns else None,
             "probability": probability,
             "score": score,
             "grade": self.scale.grade(score),
         }
         for i in range(n_reasons):
             columns[f"reason_{i + 1}"] = [str(r[i]) if i < len(r) else "" for r in reasons]
-        return pd.DataFrame(columns, index=leads.index)
+        return pd.DataFrame(columns)
 
     def created_at(self, leads: pd.DataFrame) -> Ints:
         """Read the creation time of each lead of a table, shape (n,), as `score_table` does.

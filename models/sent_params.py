@@ -14,7 +14,8 @@ from features.times import cell_time
 
 MOST_REASONS = 1_000  # as in a request to the service
 PARAMS: Mapping[str, tuple[str, Any]] = {"reasons": ("long", 0), "as_of": ("string", "")}
-CONFIG: Mapping[str, Any] = {"output": "scores", "threshold": 0.5}
+# MLflow logs these as params of the training's run, so their names say what they belong to.
+CONFIG: Mapping[str, Any] = {"pyfunc.output": "scores", "pyfunc.threshold": 0.5}
 OUTPUTS = ("scores", "won")
 
 
@@ -95,20 +96,19 @@ def read_config(config: Mapping[str, Any] | None) -> AnswerConfig:
 
     Examples
     --------
-    >>> read_config({"output": "won", "threshold": 0.2})
+    >>> read_config({"pyfunc.output": "won", "pyfunc.threshold": 0.2})
     AnswerConfig(output='won', threshold=0.2)
-    >>> read_config({"output": "classes"})
+    >>> read_config({"pyfunc.output": "classes"})
     Traceback (most recent call last):
         ...
-    crm.errors.ConfigError: `output` of the model_config is "classes". Expected "scores" or "won".
+    crm.errors.ConfigError: `pyfunc.output` is "classes". Expected "scores" or "won".
     """
     values = {**CONFIG, **(config or {})}
-    output, threshold = values["output"], values["threshold"]
+    output, threshold = values["pyfunc.output"], values["pyfunc.threshold"]
     if output not in OUTPUTS:
         raise ConfigError(
-            f"`output` of the model_config is {quote(str(output))}. "
-            f"Expected {' or '.join(map(quote, OUTPUTS))}."
+            f"`pyfunc.output` is {quote(str(output))}. Expected {' or '.join(map(quote, OUTPUTS))}."
         )
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        raise ConfigError(f"`threshold` of the model_config is {threshold!r}. Expected a number.")
+        raise ConfigError(f"`pyfunc.threshold` is {threshold!r}. Expected a number.")
     return AnswerConfig(output, float(threshold))

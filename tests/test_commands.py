@@ -1,6 +1,7 @@
 """The command line in this process: its output, its exit codes, and the files it writes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -82,6 +83,9 @@ def test_train_prints_its_quality_and_the_next_commands(run: Run, crm: Path) -> 
         assert row in out
     assert "demo version 1 is the champion now." in out
     assert "leadscore score crm/leads.csv -o scored.csv --project crm\n" in out
+    assert f"mlflow ui --workers 1 --backend-store-uri sqlite:///{crm}/mlflow.db\n" in out
+    page = "http://127.0.0.1:5000/#/experiments/1/runs/[0-9a-f]{32}\\?workflowType=machine_learning"
+    assert re.search(rf"The run in MLflow: {page}\n$", out)
 
 
 def test_train_as_json_has_the_model_and_its_quality(run: Run, crm: Path) -> None:
@@ -95,6 +99,8 @@ def test_train_as_json_has_the_model_and_its_quality(run: Run, crm: Path) -> Non
         facts["test"]
     )
     assert set(facts["baselines"]) == {"base_rate", "logistic"}
+    assert facts["model"]["run_id"] in facts["model"]["page"]
+    assert facts["seconds"].keys() > {"read", "audit", "test", "fit", "log"}
     learned_from = facts["learned_from"]
     assert learned_from["leads"] == 800
     n_moments = learned_from["moments"] + learned_from["not_mature"]
@@ -254,7 +260,7 @@ def test_init_names_the_number_of_counted_rows(
 
 def test_starting_a_command_imports_no_statistics() -> None:
     slow = {"pandas", "numpy", "sklearn", "lightgbm", "mlflow", "bentoml", "pyarrow"}
-    script = f"import sys; import leadscore; print(sorted({slow!r} & set(sys.modules)))"
+    script = f"import sys; import leadscore.command; print(sorted({slow!r} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -10,6 +10,7 @@ import pytest
 from commands.console import (
     command_line,
     leadscore_line,
+    mlflow_line,
     resolve_bentoml_home,
     with_runnable_commands,
 )
@@ -132,3 +133,22 @@ def test_absent_bentoml_home_stays_absent(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_version_is_printed(run: Run) -> None:
     assert run("--version") == (0, f"leadscore {VERSION}\n", "")
+
+
+# -- MLflow --------------------------------------------------------------------------------
+
+
+def test_command_for_mlflows_pages_names_the_database() -> None:
+    line = mlflow_line("sqlite:////crm/won leads/mlflow.db")
+    assert line.endswith(
+        "mlflow ui --workers 1 --backend-store-uri 'sqlite:////crm/won leads/mlflow.db'"
+    )
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["postgresql://me:hunter2@db/mlflow", "mysql+pymysql://db/mlflow?user=me&password=hunter2"],
+)
+def test_command_for_mlflows_pages_contains_no_password(uri: str) -> None:
+    line = mlflow_line(uri)
+    assert line.endswith('mlflow ui --workers 1 --backend-store-uri "$MLFLOW_TRACKING_URI"')

@@ -16,7 +16,7 @@ from crm.project import load_project
 from crm.reading import read_records
 from crm.records import Records
 from crm.times import DAY
-from leadscore import app
+from leadscore.command import app
 from tests.made_projects import FOUR_TABLES, LEDGER, LEDGER_ALONE, WON_AND_LOST
 
 IN_LEDGER = LEDGER_ALONE + LEDGER + WON_AND_LOST

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import leadscore
 from crm.errors import ConfigError
 from drafting.draft import draft_project
+from leadscore.command import app
 from tests.made_drafts import (
     crm_tables,
     days,
@@ -361,7 +361,7 @@ def test_deals_of_companies_are_refused_if_the_names_do_not_show_the_leads(tmp_p
 def test_terminal_names_the_files_that_are_not_used(tmp_path: Path) -> None:
     leads = leads_with(**{"Owner ID": cycle(OWNERS["Owner ID"])})
     files = [write_csv(tmp_path, "leads.csv", leads), write_csv(tmp_path, "users.csv", OWNERS)]
-    result = CliRunner().invoke(leadscore.app, ["init", *files, "--project", str(tmp_path)])
+    result = CliRunner().invoke(app, ["init", *files, "--project", str(tmp_path)])
     assert "note: users.csv is not used" in result.output
 
 

@@ -338,7 +338,7 @@ def test_classes_can_be_evaluated(own_store: Any, simulated_crm: Path, scorer: L
         leads,
         targets="won",
         model_type="classifier",
-        model_config={"output": "won", "threshold": threshold},
+        model_config={"pyfunc.output": "won", "pyfunc.threshold": threshold},
         evaluator_config={"log_explainer": False},
     )
     chosen = probability >= threshold
@@ -363,13 +363,13 @@ def test_classes_can_be_evaluated(own_store: Any, simulated_crm: Path, scorer: L
 def test_model_config_is_checked(logged: Path) -> None:
     import mlflow
 
-    model = mlflow.pyfunc.load_model(str(logged), model_config={"output": "won"})
+    model = mlflow.pyfunc.load_model(str(logged), model_config={"pyfunc.output": "won"})
     classes = model.predict(pd.DataFrame(LEADS))
     assert classes.tolist() == [0, 0]
-    with pytest.raises(ConfigError, match='`output` of the model_config is "classes"'):
-        mlflow.pyfunc.load_model(str(logged), model_config={"output": "classes"})
-    with pytest.raises(ConfigError, match="`threshold` of the model_config is 'half'"):
-        mlflow.pyfunc.load_model(str(logged), model_config={"threshold": "half"})
+    with pytest.raises(ConfigError, match='`pyfunc.output` is "classes"'):
+        mlflow.pyfunc.load_model(str(logged), model_config={"pyfunc.output": "classes"})
+    with pytest.raises(ConfigError, match="`pyfunc.threshold` is 'half'"):
+        mlflow.pyfunc.load_model(str(logged), model_config={"pyfunc.threshold": "half"})
 
 
 # -- without leadscore ---------------------------------------------------------------------

@@ -25,7 +25,7 @@ import psutil
 import pytest
 import typer
 
-import leadscore
+from leadscore.command import app
 from tests.conftest import OURS
 
 HERE = Path(__file__).resolve().parent.parent
@@ -345,7 +345,7 @@ def test_every_command_of_the_program_ran(ran: list[Ran]) -> None:
             yield from paths(subcommand, f"{path} {name}")
 
     all_ran = "\n".join(result.command for result in ran)
-    expected = set(paths(typer.main.get_command(leadscore.app), "leadscore")) - {"leadscore demo"}
+    expected = set(paths(typer.main.get_command(app), "leadscore")) - {"leadscore demo"}
     assert {path for path in expected if path not in all_ran} == set()
 
 

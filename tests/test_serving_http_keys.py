@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import leadscore
 from crm.errors import ConfigError
+from leadscore.command import app
 from serving.http.keys import KeyRing, add_key, read_keys
 from serving.settings import Settings, check_keys_file, read_settings
 from tests.made_keys import CREATED_AT
@@ -129,12 +129,12 @@ def test_commands_add_list_and_revoke_keys(
 ) -> None:
     monkeypatch.setenv("LEADSCORE_KEYS_FILE", str(keys_file))
     run = CliRunner().invoke
-    key = run(leadscore.app, ["keys", "add", "crm", "--role", "write"]).stdout.strip()
+    key = run(app, ["keys", "add", "crm", "--role", "write"]).stdout.strip()
     assert KeyRing(keys_file).owner(key)
-    rows = json.loads(run(leadscore.app, ["keys", "list", "--json"]).stdout)
+    rows = json.loads(run(app, ["keys", "list", "--json"]).stdout)
     assert [(row["name"], row["role"]) for row in rows] == [("crm", "write")]
-    assert "crm" in run(leadscore.app, ["keys", "list"]).stdout
-    assert run(leadscore.app, ["keys", "revoke", "crm"]).exit_code == 0
+    assert "crm" in run(app, ["keys", "list"]).stdout
+    assert run(app, ["keys", "revoke", "crm"]).exit_code == 0
     assert KeyRing(keys_file).owner(key) is None
 
 
@@ -142,7 +142,7 @@ def test_revoking_an_unknown_key_is_refused(
     keys_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEADSCORE_KEYS_FILE", str(keys_file))
-    result = CliRunner().invoke(leadscore.app, ["keys", "revoke", "crm"])
+    result = CliRunner().invoke(app, ["keys", "revoke", "crm"])
     assert isinstance(result.exception, ConfigError)
 
 

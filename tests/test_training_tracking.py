@@ -22,6 +22,7 @@ from models.fitting.trees import TREE_PARAMETERS
 from models.registry.history import Gate
 from models.registry.promotion import user_name
 from models.registry.registry import ARTIFACT, Registry
+from models.sent_params import CONFIG
 from tests.made_runs import (
     NOW,
     PASSWORD,
@@ -91,7 +92,7 @@ def test_training_is_one_finished_run(tracked_run: Run, work: Work) -> None:
     assert (tracked.name, tracked.version, tracked.digest) == ("demo", "1", work.digest)
     assert run.info.run_id == tracked.run_id
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == f"version 1, 2026-03-01 12:00, {run.data.tags['leadscore.verdict']}"
+    assert run.info.run_name == f"version 1, {run.data.tags['leadscore.verdict']}, 2026-03-01 12:00"
     assert tracked.page.endswith(
         f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
         "?workflowType=machine_learning"
@@ -108,6 +109,7 @@ def test_run_has_the_settings_as_params(tracked_run: Run) -> None:
     assert params.keys() - SETTINGS.keys() == {
         *(f"trees.{name}" for name in tree_parameters),
         *(f"columns.{name}" for name in ColumnsKeys.__struct_fields__),
+        *CONFIG,
         "leadscore",
         "python",
         "test_is",
@@ -161,15 +163,15 @@ def test_run_has_every_metric(tracked_run: Run, work: Work) -> None:
         f"{prefix}.{metric}": evaluations[model].values[metric]
         for prefix, model in (
             ("test", "test"),
-            ("baselines/base_rate", "base_rate"),
-            ("baselines/logistic", "logistic"),
+            ("test_base_rate", "base_rate"),
+            ("test_logistic", "logistic"),
         )
         for metric in MODEL_METRICS
     }
     card = work.trained.scorer.card
     facts = {**card.learned_from, "features": len(card.features), "left_out": len(card.left_out)}
-    counts = {f"data/{k}": v for k, v in facts.items() if isinstance(v, int | float)}
-    assert counts["data/leads"] == 1_500
+    counts = {f"train_data.{k}": v for k, v in facts.items() if isinstance(v, int | float)}
+    assert counts["train_data.leads"] == 1_500
     assert work.trained.evaluated_model is not None
     differences = {
         f"test.log_loss_minus_{baseline}": difference[0]
@@ -177,14 +179,16 @@ def test_run_has_every_metric(tracked_run: Run, work: Work) -> None:
     }
     assert differences.keys() == {"test.log_loss_minus_base_rate", "test.log_loss_minus_logistic"}
     fitted = {
-        f"model/{name}": value
+        f"train_model.{name}": value
         for name, value in card.estimator.items()
         if name.startswith(("logistic_", "calibration_", "rounds")) and value is not None
     }
     assert len(fitted) >= 5
-    found = {name: value for name, value in metrics.items() if not name.startswith("seconds/")}
+    found = {
+        name: value for name, value in metrics.items() if not name.startswith("train_seconds.")
+    }
     assert found == pytest.approx(of_the_test | counts | differences | fitted)
-    assert metrics["seconds/read"] >= 0
+    assert metrics["train_seconds.read"] >= 0
 
 
 def test_metrics_of_the_test_belong_to_the_model_and_the_test_moments(
@@ -199,10 +203,10 @@ def test_metrics_of_the_test_belong_to_the_model_and_the_test_moments(
     test = datasets["test"]
     assert json.loads(test.profile)["num_rows"] == len(work.trained.split.test)
     of_models = {metric.key: metric for metric in model.metrics}
-    assert of_models.keys() >= {"test.log_loss", "baselines/logistic.roc_auc", "data/leads"}
+    assert of_models.keys() >= {"test.log_loss", "test_logistic.roc_auc", "train_data.leads"}
     for name, metric in of_models.items():
         dataset = (metric.dataset_name, metric.dataset_digest)
-        is_of_test = name.startswith(("test.", "baselines/"))
+        is_of_test = name.startswith(("test.", "test_"))
         assert dataset == ((test.name, test.digest) if is_of_test else (None, None)), name
     assert model.params["half_life_days"] == "none"
 
@@ -326,15 +330,15 @@ def test_every_trial_is_a_nested_run(work: Work, project: Project, registry: Reg
     assert runs["trial 0"].data.params["trees.num_leaves"] == "31"
     assert runs["trial 1"].data.params["trees.num_leaves"] == "7"
     assert runs["trial 1"].data.params["trees.extra_trees"] == "false"
-    assert runs["trial 0"].data.metrics == {"tuning/log_loss": 0.41, "seconds": 2.5}
+    assert runs["trial 0"].data.metrics == {"tuning.log_loss": 0.41, "seconds": 2.5}
     assert runs["trial 1"].data.metrics == {"seconds": 0.5}
     assert runs["trial 1"].data.tags["leadscore.state"] == "pruned"
     metrics = registry.client.get_run(tracked.run_id).data.metrics
-    tuning = {name: value for name, value in metrics.items() if name.startswith("tuning/")}
+    tuning = {name: value for name, value in metrics.items() if name.startswith("tuning.")}
     assert tuning == {
-        "tuning/trials": 2,
-        "tuning/log_loss_of_the_best": 0.41,
-        "tuning/log_loss_of_the_start": 0.41,
+        "tuning.trials": 2,
+        "tuning.log_loss_of_the_best": 0.41,
+        "tuning.log_loss_of_the_start": 0.41,
     }
 
 

@@ -67,8 +67,8 @@ def test_run_lasts_as_long_as_the_training(project: Project, registry: Registry)
     outcome = train_and_track(project, quiet=True)
     run = the_run(registry)
     assert list(outcome.seconds) == PHASES
-    seconds = {f"seconds/{phase}": value for phase, value in outcome.seconds.items()}
-    logged = {name: v for name, v in run.data.metrics.items() if name.startswith("seconds/")}
+    seconds = {f"train_seconds.{phase}": value for phase, value in outcome.seconds.items()}
+    logged = {name: v for name, v in run.data.metrics.items() if name.startswith("train_seconds.")}
     assert logged == pytest.approx(seconds)
     duration = (run.info.end_time - run.info.start_time) / 1000
     assert sum(seconds.values()) <= duration + 0.01
@@ -165,14 +165,14 @@ def test_failure_at_the_end_keeps_what_is_stored(
     assert outcome.standing.is_champion
     run = the_run(registry)
     assert run.info.status == "FINISHED"
-    assert "seconds/read" not in run.data.metrics
+    assert "train_seconds.read" not in run.data.metrics
     assert registry.load_champion()[1] == "1"
     assert mlflow.active_run() is None
 
 
 def _fail_at_seconds(log: Callable[..., Any]) -> Callable[..., Any]:
     def log_or_fail(metrics: dict[str, float], **options: Any) -> Any:
-        if any(name.startswith("seconds/") for name in metrics):
+        if any(name.startswith("train_seconds.") for name in metrics):
             raise mlflow.MlflowException("the store is gone")
         return log(metrics, **options)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from features.fitting import fit_pipeline
 from features.leaks.audit import Audit, audit
 from features.leaks.check import Verdict
 from features.moments import FEWEST_OUTCOMES, Moments, make_moments
+from models.artifact import save_artifact
 from models.card import NOT_PINNED
 from models.estimator.blend import BaseRate
 from models.evaluation.metrics import Evaluation, evaluate, loss_difference
@@ -72,6 +74,21 @@ class Trained:
     moments: Moments
     split: Split
     trials: tuple[Trial, ...] = ()
+
+    def __repr__(self) -> str:
+        test = repr(self.evaluations["test"]) if self.evaluations else "no test"
+        verdict = self.scorer.card.readiness["verdict"]
+        return f"<Trained {self.scorer.card.name!r}: {verdict}; {test}>"
+
+    def save(self, folder: Path) -> str:
+        """Write the model to a new folder, and return its digest; `load_model` reads it.
+
+        Raises
+        ------
+        ArtifactError
+            If the folder already exists, or cannot be written.
+        """
+        return save_artifact(self.scorer, self.golden_leads, folder, self.golden_as_of)
 
     @property
     def test_margin(self) -> Floats:

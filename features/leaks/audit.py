@@ -13,6 +13,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pandas as pd
+
 from crm.project import ColumnsKeys, Project, role_columns
 from crm.records import Records
 from crm.tables import TABLES
@@ -72,6 +74,33 @@ class Audit:
     """The result of the audit for every attribute, in the order of the leads table."""
 
     attributes: tuple[AttributeAudit, ...]
+
+    def __repr__(self) -> str:
+        verdicts = [audited.verdict for audited in self.attributes]
+        counts = ", ".join(f"{verdicts.count(verdict)} {verdict.value}" for verdict in Verdict)
+        return f"<Audit of {len(verdicts)} attributes: {counts}>"
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(index=False))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the findings as a table.
+
+        Returns
+        -------
+        DataFrame, one row per finding, and one per attribute without findings
+            `attribute`, its `verdict`, and of the finding: `check` (the number), `check_verdict`
+            and `evidence`; these are missing without a finding.
+        """
+        rows: list[tuple[str | None, ...]] = []
+        for audited in self.attributes:
+            of_attribute = (audited.attribute, audited.verdict.value)
+            rows += [
+                (*of_attribute, finding.number, finding.verdict.value, finding.evidence)
+                for finding in audited.findings
+            ] or [(*of_attribute, None, None, None)]
+        names = ["attribute", "verdict", "check", "check_verdict", "evidence"]
+        return pd.DataFrame(rows, columns=names)
 
     def to_json(self) -> dict[str, Any]:
         """Return the audit as plain data."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
@@ -100,6 +101,32 @@ class Evaluation:
     values: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     error_by_chance: float
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{MODEL_METRICS[name].label} {self.values[name]:.3f} ({low:.3f} to {high:.3f})"
+            for name in ("roc_auc", "log_loss")
+            for low, high in [self.intervals[name]]
+        ]
+        return f"<Evaluation on {self.n:,} moments of {self.n_leads:,} leads: {', '.join(shown)}>"
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(float_format="{:.3f}".format))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the metrics as a table.
+
+        Returns
+        -------
+        DataFrame, indexed by the names in `MODEL_METRICS`
+            `value`, `low` and `high` (of the 95 % interval), and `meaning`.
+        """
+        rows = {
+            name: (self.values[name], *self.intervals[name], metric.meaning)
+            for name, metric in MODEL_METRICS.items()
+        }
+        columns = ["value", "low", "high", "meaning"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def to_json(self) -> dict[str, Any]:
         """Return the values by name, with the counts and `intervals`."""

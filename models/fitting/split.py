@@ -33,6 +33,14 @@ class Split:
     embargoed: int
     how: str
 
+    def __repr__(self) -> str:
+        if not self.has_test:
+            return f"<Split: {len(self.train):,} training moments, none to test; {self.how}>"
+        return (
+            f"<Split: {len(self.train):,} training and {len(self.test):,} test moments, "
+            f"{self.embargoed:,} embargoed; {self.how}>"
+        )
+
     @property
     def has_test(self) -> bool:
         """True if there is a test set."""

@@ -14,14 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import filelock
 import sqlalchemy
 
 from crm.errors import ArtifactError, ConfigError, TrackingError
-from crm.project import Project
 from models.artifact import SHOWN_DIGITS, LoadedModel, load_artifact, model_digest
 from models.registry.lock import find_name, register_name
 from models.registry.mlflow_errors import error_types, none_if_absent
@@ -89,12 +88,24 @@ class Version:
         }
 
 
+class RegisteredModel(Protocol):
+    """What a registry is opened for: a `Project`, or what has a project's name and folder."""
+
+    @property
+    def name(self) -> str:
+        """The name of the registered model."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the project file."""
+
+
 class Registry:
     """A project's models in MLflow.
 
     Parameters
     ----------
-    project : Project
+    project : RegisteredModel
         The project's name is the name of the registered model. Without `MLFLOW_TRACKING_URI`
         in the environment, MLflow's database and artefacts are next to the project file, also
         after their folder was moved (`models.registry.relocation`).
@@ -105,7 +116,7 @@ class Registry:
         If MLflow cannot be reached. This is checked before any work begins.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: RegisteredModel) -> None:
         self.name = project.name
         self._folder = project.folder
         default, named = default_uri(project.folder), os.environ.get("MLFLOW_TRACKING_URI")

@@ -20,6 +20,7 @@ from training.tracking.files import write_facts
 from training.tracking.model import log_model
 from training.tracking.run import TrainingRun, version_deleted_on_failure
 from training.tracking.settings import as_param, trees_of
+from training.tracking.snapshot import FOLDER, write_snapshot
 from training.train import Trained
 from training.tuning import Trial, best_of
 
@@ -69,6 +70,7 @@ def track(
     artifact: Path,
     at: datetime.datetime,
     with_report: bool = False,
+    keep_tables: bool = False,
 ) -> TrackedModel:
     """Log a training in its MLflow run and register its model as the challenger.
 
@@ -87,6 +89,8 @@ def track(
         Now, for the report.
     with_report : bool
         Whether to log the report of these records as well; building it takes some seconds.
+    keep_tables : bool
+        Whether to log the tables of the records as well; `[mlflow] keep_tables` does the same.
 
     Returns
     -------
@@ -120,12 +124,14 @@ def track(
             if with_report:
                 report = build_report(project, records, at, trained.scorer)
                 write_report(report, Path(work) / "report", at=at)
+            if keep_tables or project.mlflow.keep_tables:
+                write_snapshot(Path(work) / FOLDER, records)
             mlflow.log_artifacts(work)
         model_id = log_model(trained, artifact, digest)
-        mlflow.log_metrics(_metrics(trained), model_id=model_id)
         if trained.evaluations:
             test = held_out_dataset(run.run_id, moments.to_parquet(), moments.table("test"))
             mlflow.log_metrics(_test_metrics(trained), model_id=model_id, dataset=test)
+        mlflow.log_metrics(_metrics(trained), model_id=model_id)
         for trial in trained.trials:
             _log_trial(run, trial)
         version = registry.register(
@@ -137,7 +143,7 @@ def track(
         )
         with version_deleted_on_failure(registry, version):
             stored = registry.client.get_logged_model(model_id)
-            title = f"version {version}, {run.at:%Y-%m-%d %H:%M}, {verdict}"
+            title = f"version {version}, {verdict}, {run.at:%Y-%m-%d %H:%M}"
             registry.client.update_run(run.run_id, name=title)
             update_challenger(registry)
     return TrackedModel(
@@ -174,7 +180,7 @@ def _log_trial(run: TrainingRun, trial: Trial) -> None:
     )
     metrics = {"seconds": trial.seconds}
     if trial.log_loss is not None:
-        metrics["tuning/log_loss"] = trial.log_loss
+        metrics["tuning.log_loss"] = trial.log_loss
     parameters = {name: TREE_PARAMETERS[name] for name in TreesKeys.__struct_fields__}
     parameters |= trial.parameters
     client.log_batch(
@@ -188,24 +194,24 @@ def _log_trial(run: TrainingRun, trial: Trial) -> None:
 def _metrics(trained: Trained) -> dict[str, float]:
     """Return the figures of a training that no test leads are needed for.
 
-    MLflow shows names with a slash in sections of their own, so that `test.log_loss` and the other
-    figures of the test stay together.
+    MLflow sorts metrics by name. These names come after `test.log_loss` and the other figures of
+    the test.
     """
     card = trained.scorer.card
     counts = {"features": len(card.features), "left_out": len(card.left_out)}
     facts = {**card.learned_from, **counts}
-    metrics = {f"data/{k}": float(v) for k, v in facts.items() if isinstance(v, int | float)}
+    metrics = {f"train_data.{k}": float(v) for k, v in facts.items() if isinstance(v, int | float)}
     metrics |= {
-        f"model/{name}": float(card.estimator[name])
+        f"train_model.{name}": float(card.estimator[name])
         for name in MODEL_FIGURES
         if card.estimator.get(name) is not None
     }
     if trained.trials:
         best, start = best_of(trained.trials), trained.trials[0]
-        metrics["tuning/trials"] = float(len(trained.trials))
+        metrics["tuning.trials"] = float(len(trained.trials))
         for name, trial in (("best", best), ("start", start)):
             if trial.log_loss is not None:
-                metrics[f"tuning/log_loss_of_the_{name}"] = trial.log_loss
+                metrics[f"tuning.log_loss_of_the_{name}"] = trial.log_loss
     return metrics
 
 
@@ -213,7 +219,7 @@ def _test_metrics(trained: Trained) -> dict[str, float]:
     """Return the metrics of the model and of the baselines; their intervals are in a table."""
     gained = trained.evaluated_model.gained if trained.evaluated_model else {}
     return {
-        f"{'test' if model == 'test' else f'baselines/{model}'}.{metric}": evaluation.values[metric]
+        f"{'test' if model == 'test' else f'test_{model}'}.{metric}": evaluation.values[metric]
         for model, evaluation in trained.evaluations.items()
         for metric in MODEL_METRICS
     } | {

@@ -35,7 +35,7 @@ class TrainingRun:
     at : datetime, timezone-aware
         When the training began.
     phases : Phases
-        They become the metrics `seconds/…`.
+        They become the metrics `train_seconds.…`.
     is_void : bool
         Whether the run is deleted if the training fails: True while the records are read.
     """
@@ -120,7 +120,7 @@ def training_run(
     # The version is registered, and may be the champion, so nothing is undone from here on.
     with suppress(TrackingError), registry.errors():
         try:
-            seconds = {f"seconds/{name}": value for name, value in run.phases.seconds.items()}
+            seconds = {f"train_seconds.{name}": value for name, value in run.phases.seconds.items()}
             mlflow.log_metrics(seconds)
         finally:
             mlflow.end_run()

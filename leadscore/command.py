@@ -55,7 +55,3 @@ def main() -> None:
     except KeyboardInterrupt:
         err.print("stopped")
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()
