@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from crm.errors import ArtifactError
@@ -161,17 +162,37 @@ def test_save_creates_parent_folders(trained: Any, tmp_path: Path) -> None:
 # -- formats
 
 
+OLD_FORMATS = ["1", "2"]
+
+
+@pytest.fixture(scope="module", params=OLD_FORMATS)
+def old_format(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def old(old_format: str) -> LeadScorer:
+    """Load a model that was saved in an older format."""
+    return load_artifact(FORMATS / old_format).scorer
+
+
 @pytest.fixture(scope="module")
 def format_1() -> LeadScorer:
-    """Load a model that was saved in format 1."""
     return load_artifact(FORMATS / "1").scorer
 
 
-def golden_of_format_1() -> tuple[list[LeadCells], int, list[float]]:
+def golden_of(old_format: str) -> tuple[list[LeadCells], int, list[float]]:
     """Return the golden leads, their moment, and their probabilities."""
-    golden = json.loads((FORMATS / "1" / "golden.json").read_text())
+    golden = json.loads((FORMATS / old_format / "golden.json").read_text())
     leads = [msgspec.convert(entry["lead"], LeadCells) for entry in golden["leads"]]
     return leads, golden["as_of"], [entry["probability"] for entry in golden["leads"]]
+
+
+def test_every_old_format_has_a_model() -> None:
+    assert sorted(folder.name for folder in FORMATS.iterdir()) == OLD_FORMATS
+    for name in OLD_FORMATS:
+        assert str(json.loads((FORMATS / name / MANIFEST).read_text())["format"]) == name
+    assert range(1, len(OLD_FORMATS) + 2) == artifact.READABLE
 
 
 def test_format_1_has_no_estimator_file() -> None:
@@ -187,38 +208,60 @@ def test_format_1_model_is_trees_with_the_default_grades(format_1: LeadScorer) -
     assert format_1.scale.grades == GRADES
 
 
-def test_format_1_model_scores_as_before(format_1: LeadScorer) -> None:
-    leads, as_of, expected = golden_of_format_1()
-    scores = format_1.score_leads(leads, as_of)
+def test_format_2_model_has_lines_without_steps_and_no_interactions() -> None:
+    scorer = load_artifact(FORMATS / "2").scorer
+    state = json.loads((FORMATS / "2" / "estimator.json").read_text())
+    assert "steps" not in state["logistic"]
+    assert "interactions" not in json.loads((FORMATS / "2" / "features.json").read_text())
+    assert isinstance(scorer.estimator, Blend)
+    assert scorer.estimator.logistic is not None
+    assert scorer.estimator.logistic.steps is None
+    assert scorer.estimator.trees is not None
+    assert scorer.pipeline.interactions == ()
+
+
+def test_format_2_model_has_points_as_before() -> None:
+    scorer = load_artifact(FORMATS / "2").scorer
+    leads, as_of, _ = golden_of("2")
+    golden = json.loads((FORMATS / "2" / "golden.json").read_text())["leads"]
+    parts = scorer.reasoner.parts(scorer.features_of(leads, as_of))
+    assert parts.of_signals == pytest.approx(
+        np.array([entry["points"] for entry in golden]), rel=0, abs=1e-9
+    )
+
+
+def test_model_of_an_old_format_scores_as_before(old: LeadScorer, old_format: str) -> None:
+    leads, as_of, expected = golden_of(old_format)
+    scores = old.score_leads(leads, as_of)
     assert [score.probability for score in scores] == pytest.approx(expected, rel=0, abs=1e-12)
     assert len(expected) == N_GOLDEN + 4
 
 
-def test_format_1_model_has_points_that_add_up(format_1: LeadScorer) -> None:
-    leads, as_of, _ = golden_of_format_1()
-    features = format_1.features_of(leads, as_of)
-    parts = format_1.reasoner.parts(features)
-    unrounded = format_1.scale.unrounded(format_1.log_odds_of(features))
+def test_model_of_an_old_format_has_points_that_add_up(old: LeadScorer, old_format: str) -> None:
+    leads, as_of, _ = golden_of(old_format)
+    features = old.features_of(leads, as_of)
+    parts = old.reasoner.parts(features)
+    unrounded = old.scale.unrounded(old.log_odds_of(features))
     assert parts.start + parts.of_signals.sum(axis=1) == pytest.approx(unrounded, rel=0, abs=1e-9)
 
 
-def test_format_1_model_has_reasons(format_1: LeadScorer) -> None:
-    leads, as_of, _ = golden_of_format_1()
-    scores = format_1.score_leads(leads, as_of, n_reasons=3)
+def test_model_of_an_old_format_has_reasons(old: LeadScorer, old_format: str) -> None:
+    leads, as_of, _ = golden_of(old_format)
+    scores = old.score_leads(leads, as_of, n_reasons=3)
     assert all(len(score.reasons) <= 3 for score in scores)
-    assert {score.start for score in scores} == {format_1.reasoner.start}
+    assert {score.start for score in scores} == {old.reasoner.start}
     assert {reason.text for score in scores for reason in score.reasons}
 
 
-def test_format_1_model_is_saved_in_the_current_format(
-    format_1: LeadScorer, tmp_path: Path
+def test_model_of_an_old_format_is_saved_in_the_current_one(
+    old: LeadScorer, tmp_path: Path
 ) -> None:
-    save_artifact(format_1, [LeadCells({})], tmp_path / "model")
+    save_artifact(old, [LeadCells({})], tmp_path / "model")
     assert json.loads((tmp_path / "model" / MANIFEST).read_text())["format"] == FORMAT
-    assert load_artifact(tmp_path / "model").scorer == format_1
+    assert load_artifact(tmp_path / "model").scorer == old
 
 
-def test_load_refuses_a_model_of_format_2_that_claims_format_1(model_copy: Path) -> None:
+def test_load_refuses_a_model_of_a_newer_format_that_claims_format_1(model_copy: Path) -> None:
     # Format 1 has no estimator file, so the loaded model would give other scores.
     remove(model_copy, "estimator.json")
     change_json(model_copy, MANIFEST, format=1)
@@ -228,8 +271,7 @@ def test_load_refuses_a_model_of_format_2_that_claims_format_1(model_copy: Path)
 
 def test_tests_cover_the_current_format() -> None:
     # If you raise FORMAT, keep the old reader, and put a model of the old format in tests/formats.
-    assert FORMAT == 2
-    assert artifact.READABLE == (1, 2)
+    assert FORMAT == 3
     assert FILES == [
         "booster.txt",
         "calibration.json",

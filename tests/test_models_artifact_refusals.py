@@ -295,14 +295,45 @@ ALTERED: dict[str, Callable[[Any], object]] = {
     "half a column": lambda state: _terms(state)["numeric"].__setitem__(0, 0.5),
     "a scale of zero": lambda state: _terms(state)["scale"].__setitem__(0, 0.0),
     "a range without values": lambda state: _terms(state)["low"].__setitem__(0, 2e100),
+    "a column that has no terms": lambda state: _terms(state)["numeric"].pop(),
     "codes out of order": lambda state: _terms(state)["codes"][0].reverse(),
     "codes in words": lambda state: _terms(state)["codes"].__setitem__(0, ["a", "b"]),
+    "steps in words": lambda state: state["logistic"].update(steps="steep"),
+    "no steps": lambda state: state["logistic"].update(steps=None),
+    "steps left out": lambda state: state["logistic"].pop("steps"),
+    "steps without cuts": lambda state: _steps(state).pop("cuts"),
+    "steps without an average": lambda state: _steps(state).pop("average"),
+    "a column without cuts": lambda state: _steps(state)["cuts"].pop(),
+    "too few averages": lambda state: _steps(state)["average"].pop(),
+    "another average": lambda state: _steps(state)["average"].__setitem__(0, 0.5),
+    "a cut too few": lambda state: _steps(state)["cuts"][_stepped(state)].pop(),
+    "a level too many": lambda state: _steps(state)["levels"][_stepped(state)].append(0.0),
+    "other levels": lambda state: _steps(state)["levels"].__setitem__(
+        _stepped(state), [level + 0.5 for level in _steps(state)["levels"][_stepped(state)]]
+    ),
+    "a missing level": lambda state: _steps(state)["levels"][_stepped(state)].__setitem__(
+        0, float("nan")
+    ),
+    "a cut in words": lambda state: _steps(state)["cuts"][_stepped(state)].__setitem__(0, "low"),
+    "cuts out of order": lambda state: _steps(state)["cuts"][_stepped(state)].reverse(),
+    "an infinite cut": lambda state: _steps(state)["cuts"][_stepped(state)].__setitem__(
+        -1, float("inf")
+    ),
     "a number that is too large": lambda state: _terms(state)["mean"].__setitem__(0, 10**400),
 }
 
 
 def _terms(state: Any) -> Any:
     return state["logistic"]["terms"]
+
+
+def _steps(state: Any) -> Any:
+    return state["logistic"]["steps"]
+
+
+def _stepped(state: Any) -> int:
+    """Return the position of a number with several cuts."""
+    return max(range(len(_steps(state)["cuts"])), key=lambda i: len(_steps(state)["cuts"][i]))
 
 
 @pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED)

@@ -71,9 +71,9 @@ def test_much_better_part_gets_most_of_the_weight() -> None:
 def test_weight_leaves_even_as_far_as_the_rows_are_many(n: int) -> None:
     # One part always gives the right outcome the log-odds 1, the other gives it -1. So the
     # likelihood of the weight w is expit(2w - 1)ⁿ.
-    label = np.arange(n) % 2
-    right, wrong = (sign * (2.0 * label - 1) for sign in (1, -1))
-    weight, _ = choose(right, wrong, label.astype(np.int8))
+    label = (np.arange(n) % 2).astype(np.int8)
+    right = np.where(label == 1, 1.0, -1.0)
+    weight, _ = choose(right, -right, label)
     shares = np.arange(101) / 100
     likelihood = expit(2 * shares - 1) ** n
     assert weight == pytest.approx(shares @ likelihood / likelihood.sum(), abs=0.0051)

@@ -414,9 +414,8 @@ def with_wins(wins: int, rows_per_lead: int = 1) -> tuple[Floats, Labels, Floats
     features, _ = draw(900)
     label = np.zeros(900, dtype=np.int8)
     label[np.argsort(-features[:, 0])[:wins]] = 1
-    features, label = (np.repeat(x, rows_per_lead, axis=0) for x in (features, label))
-    n = 900 * rows_per_lead
-    return features, label, np.ones(n), np.arange(n) // rows_per_lead
+    lead = np.repeat(np.arange(900), rows_per_lead)
+    return features[lead], label[lead], np.ones(len(lead)), lead
 
 
 @pytest.mark.parametrize("are_losses_rare", [False, True], ids=["few wins", "few losses"])

@@ -15,7 +15,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from crm.arrays import Floats, Labels
+from crm.arrays import Bools, Floats, Labels
 from models.estimator.logistic import Logistic, LogisticTerms
 from models.estimator.steps import MANY_ROWS
 from models.fitting import steps as steps_module
@@ -79,7 +79,7 @@ def thermometer(terms: LogisticTerms, learned: Floats, features: Floats) -> Floa
     """Build scikit-learn's design: for each cut whether it is reached, gaps, and codes."""
     of_learned, was_missing = terms.numbers(learned)
     numbers, is_missing = terms.numbers(features)
-    columns: list[Floats] = []
+    columns: list[Bools] = []
     for i in range(numbers.shape[1]):
         columns += [numbers[:, i] >= cut for cut in deciles(of_learned[:, i])]
         if was_missing[:, i].any():

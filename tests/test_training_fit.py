@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from sklearn.metrics import log_loss
 
 from crm.arrays import Floats
 from crm.errors import ConfigError
@@ -17,13 +18,13 @@ from crm.project import Project, load_project
 from crm.reading import read_records
 from crm.records import Records
 from crm.times import DAY
-from features.fitting import fit_pipeline, training_matrix
+from features.fitting import fit_pipeline
 from features.moments import FEWEST_OUTCOMES, Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.estimator.blend import BaseRate, Blend
-from models.fitting.blend import NEWEST_SHARE, BlendSettings, Examples
+from models.fitting.blend import BlendSettings, Examples
+from models.fitting.blend_weight import EVEN
 from models.fitting.logistic import LogisticSettings
-from models.fitting.split import split_newest
 from training.fit import (
     Fitted,
     LearningSet,
@@ -113,6 +114,50 @@ def why(fitted: Fitted) -> str:
 # -- settings --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("older_wins", "newer_wins", "reason"),
+    [(30, 0, "too few outcomes among the newest leads (0)"), (0, 30, "older leads (0)")],
+)
+def test_fit_without_selection_sets_has_equal_weights(
+    tmp_path: Path, older_wins: int, newer_wins: int, reason: str
+) -> None:
+    leads = table(200)
+    leads["outcome"] = (
+        ["yes"] * older_wins + ["no"] * (200 - older_wins - newer_wins) + ["yes"] * newer_wins
+    )
+    project, records, moments = crm(tmp_path, leads)
+    assert selection_sets(records, moments, project, {}) is NO_SELECTION_SETS
+    fitted = fitted_on(records, moments, project)
+    assert blend_of(fitted).logistic_weight == EVEN
+    assert why(fitted).startswith("even, because there are too few outcomes among the")
+    assert fitted.newest is None
+
+
+def test_newest_part_is_evaluated_against_the_base_rate_of_the_older_leads(
+    tmp_path: Path,
+) -> None:
+    project, records, moments = crm(tmp_path, table(400))
+    older, newer, _ = selection_sets(records, moments, project, {})
+    fitted = fitted_on(records, moments, project)
+    assert fitted.newest is not None
+    assert fitted.newest.evaluation.n == len(newer.label) == 60
+    assert fitted.newest.evaluation.base_rate == pytest.approx(newer.label.mean())
+    share = (older.label.sum() + 0.5) / (len(older.label) + 1)
+    of_base_rate = log_loss(newer.label, np.full(60, share))
+    difference, low, high = fitted.newest.gained
+    loss = fitted.newest.evaluation.values["log_loss"]
+    assert difference == pytest.approx(loss - of_base_rate)
+    assert low < difference < high
+    assert fitted.settings is not None
+    chosen = dict(fitted.settings.losses)[fitted.settings.logistic_weight]
+    assert loss == pytest.approx(chosen)  # not calibrated, and fitted to the older leads
+
+
+def test_given_settings_are_not_evaluated_on_newest_leads(tmp_path: Path) -> None:
+    project, records, moments = crm(tmp_path, table(300))
+    assert fitted_on(records, moments, project, BY_HAND).newest is None
+
+
 def test_fit_uses_the_settings_of_an_earlier_fit(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(400))
     half = moments.take(np.arange(len(moments)) < 300)
@@ -122,57 +167,6 @@ def test_fit_uses_the_settings_of_an_earlier_fit(tmp_path: Path) -> None:
     assert second.settings is first.settings
     assert blend_of(second).logistic_weight == blend_of(first).logistic_weight
     assert second.estimator != first.estimator
-
-
-def test_selection_needs_outcomes_known_before_the_newest_leads(tmp_path: Path) -> None:
-    leads = table(200)
-    # No outcome was known when the newest part began.
-    leads["created_at"] = leads["created_at"].iloc[0]
-    project, records, moments = crm(tmp_path, leads)
-    assert selection_sets(records, moments, project, {}) is NO_SELECTION_SETS
-    fitted = fitted_on(records, moments, project)
-    assert why(fitted).startswith("even, because there are too few outcomes among the")
-
-
-def test_selection_sets_obey_the_embargo(tmp_path: Path) -> None:
-    project, records, moments = crm(tmp_path, table(400))
-    older, newer, _ = selection_sets(records, moments, project, {})
-    split = split_newest(records, moments, NEWEST_SHARE, 0)
-    assert older.lead.tolist() == split.train.lead.tolist()
-    assert newer.lead.tolist() == split.test.lead.tolist()
-    assert older.lead.max() < newer.lead.min()
-    assert len(newer.lead) == round(NEWEST_SHARE * 400)
-    assert split.embargoed > 0
-    known_at = moments.known_at[np.isin(moments.lead, older.lead)]
-    assert known_at.max() <= moments.as_of[np.isin(moments.lead, newer.lead)].min()
-
-
-def test_selection_sets_have_the_pipeline_of_the_older_leads(tmp_path: Path) -> None:
-    leads = table(400)
-    leads.loc[350:, "colour"] = "purple"  # a colour that no older lead has
-    project, records, moments = crm(tmp_path, leads)
-    older, newer, _ = selection_sets(records, moments, project, {})
-    split = split_newest(records, moments, NEWEST_SHARE, 0)
-    pipeline = fit_pipeline(records, split.train, project, {})
-    assert older.features == pytest.approx(
-        training_matrix(pipeline, records, split.train, 0), nan_ok=True
-    )
-    assert newer.features == pytest.approx(
-        pipeline.transform(records, split.test.lead, split.test.as_of), nan_ok=True
-    )
-    position = pipeline.names.index("colour")
-    assert set(newer.features[newer.lead >= 350, position]) == {1.0}  # unseen
-    assert older.categorical == newer.categorical == tuple(pipeline.categorical)
-    assert older.growing == newer.growing == tuple(pipeline.growing)
-
-
-def test_selection_needs_both_outcomes_among_the_newest_leads(tmp_path: Path) -> None:
-    leads = table(200)
-    leads.loc[150:, "outcome"] = "no"
-    project, records, moments = crm(tmp_path, leads)
-    assert selection_sets(records, moments, project, {}) is NO_SELECTION_SETS
-    fitted = fitted_on(records, moments, project)
-    assert why(fitted).startswith("even, because there are too few outcomes among the newest leads")
 
 
 @pytest.mark.parametrize("wins", [FEWEST_OUTCOMES - 1, FEWEST_OUTCOMES])
@@ -296,14 +290,6 @@ def test_half_life_without_times_is_refused(tmp_path: Path) -> None:
     match = r"half_life_days needs the creation time of each lead.*Name it in \[leads\] created_at"
     with pytest.raises(ConfigError, match=match):
         fitted_on(records, moments, project)
-
-
-def test_half_life_does_not_apply_to_the_newest_leads_of_the_selection(tmp_path: Path) -> None:
-    project, records, moments = crm(tmp_path, table(300), "half_life_days = 20")
-    older, newer, _ = selection_sets(records, moments, project, {})
-    assert newer.weight.tolist() == [1.0] * len(newer.weight)
-    assert older.weight.max() == 1.0
-    assert older.weight.min() < 0.01
 
 
 # -- directions ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from training.gates.checks import (
     Segment,
     chance_error,
     has_same_scale,
+    holds_on_its_newest_leads,
     is_calibrated,
     is_free_of_leaks,
     log_loss_is_not_worse,
@@ -263,3 +264,39 @@ def test_every_gate_is_documented() -> None:
     rows = [line for line in str(checks.__doc__).splitlines() if line.startswith("| LG")]
     documented = [tuple(row.strip("| ").split(" | ")[0].split(" ", 1)) for row in rows]
     assert documented == [(kind.number, kind.title) for kind in GATES.values()]
+
+
+# -- LG108 ---------------------------------------------------------------------------------
+
+ON_NEWEST = {
+    "better beyond chance": (-0.05, -0.08, True),
+    "better, perhaps by chance": (-0.01, -0.04, True),
+    "equal": (0.0, 0.0, True),
+    "worse, perhaps by chance": (0.05, -0.01, True),
+    "worse at the edge of chance": (0.05, 0.0, True),
+    "worse beyond chance": (0.05, 0.01, False),
+    "worse beyond chance but tiny": (TINY / 2, 1e-5, True),
+    "worse by the tolerance": (TINY, 1e-5, True),
+}
+
+
+@pytest.mark.parametrize("case", ON_NEWEST)
+def test_newest_leads_gate_fails_only_for_a_clear_and_certain_loss(case: str) -> None:
+    value, low, passed = ON_NEWEST[case]
+    difference = {"value": value, "low": low, "high": value + 0.02}
+    newest = {"n": 1_234, "log_loss": 0.4321, "roc_auc": 0.777, "less_base_rate": difference}
+    gate = holds_on_its_newest_leads({"kind": "blend", "newest": newest})
+    assert (gate.number, gate.name, gate.passed) == ("LG108", "newest leads", passed)
+    assert (
+        "log loss 0.4321 and ROC AUC 0.777 on the newest 1,234 moments. The log loss is "
+        f"{value:+.4f} against the base rate (at least {low:+.4f})."
+    ) in gate.evidence
+    assert ("train again" in gate.evidence) == (not passed)
+
+
+@pytest.mark.parametrize("estimator", [{}, {"kind": "base rate"}, {"newest": None}])
+def test_newest_leads_gate_passes_without_figures(estimator: dict[str, Any]) -> None:
+    gate = holds_on_its_newest_leads(estimator)
+    assert gate.passed
+    assert gate.evidence.startswith("The card has no figures for the newest leads")
+    assert not GATES["LG108"].is_relative

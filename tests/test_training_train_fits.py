@@ -1,16 +1,22 @@
-"""Fits of a training: the same model each time, no pipeline twice, with the tuned settings."""
+"""Fits of a training: the same model each time, its own settings, no pipeline twice, tuning."""
 
 import datetime
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
+from sklearn.metrics import log_loss
 
-import training.fit
+import training.selection
 import training.train
 from crm.records import Records
 from features.fitting import fit_pipeline
@@ -18,11 +24,13 @@ from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from models.estimator.blend import BaseRate
 from models.estimator.trees import BoostedTrees
+from models.fitting.blend import NEWEST_SHARE, BlendClassifier
 from models.fitting.trees import TREE_PARAMETERS
 from tests.made_trainings import (
     NOW,
     blend_of,
     check_saved_equals,
+    evaluated,
     leads_with_wins,
     save,
     small_leads,
@@ -30,6 +38,7 @@ from tests.made_trainings import (
     write_export,
 )
 from training.fit import Fitted, LearningSet, fit
+from training.selection import selection_sets
 from training.train import train
 from training.tuning import Trial
 
@@ -50,6 +59,44 @@ def test_digest_depends_on_data_and_seed_only(tmp_path: Path) -> None:
     assert digests["first"] != digests["other seed"]
     first, second = (tmp_path / name / "model" / "golden.json" for name in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()
+
+
+TRAINING = """
+import sys
+from pathlib import Path
+from tests.made_trainings import save, small_leads, train_on
+import numpy as np
+leads = small_leads(1_500)
+generator = np.random.default_rng(0)
+for i in range(6):
+    leads[f"word{i}"] = generator.choice([f"w{j}" for j in range(9 + 8 * i)], 1_500)
+    leads[f"number{i}"] = generator.normal(size=1_500)
+folder = Path(sys.argv[1])
+trained = train_on(folder, leads)
+assert trained.scorer.estimator.logistic.steps is not None
+print(save(trained, folder / "model"), trained.test_margin.tobytes().hex())
+"""
+
+
+def test_number_of_threads_does_not_change_the_digest(tmp_path: Path) -> None:
+    outputs = set()
+    for threads in ("1", "2"):
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", TRAINING, str(tmp_path / threads)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        outputs.add(done.stdout)
+    assert len(outputs) == 1
+    assert len(outputs.pop()) > 2 * 8 * 300
 
 
 def test_row_order_of_a_dated_export_does_not_matter(tmp_path: Path) -> None:
@@ -95,7 +142,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Moments, Fitted]]:
     return collected
 
 
-def test_final_model_has_the_settings_of_the_evaluated_model(
+def test_each_model_has_settings_from_its_own_newest_leads(
     tmp_path: Path, fits: list[tuple[Moments, Fitted]]
 ) -> None:
     project, records = write_export(tmp_path, small_leads(400))
@@ -104,8 +151,17 @@ def test_final_model_has_the_settings_of_the_evaluated_model(
     (older, for_test), (everything, final) = fits
     assert older.lead.tolist() == trained.split.train.lead.tolist()
     assert everything.lead.tolist() == trained.moments.lead.tolist()
+    for moments, fitted in fits:
+        selection = selection_sets(records, moments, project, {})
+        n = round(NEWEST_SHARE * len(moments))
+        assert selection.newer.lead.tolist() == moments.lead[-n:].tolist()
+        expected = BlendClassifier(categorical=fitted.pipeline.categorical)
+        expected.fit(*selection.older.columns[:2], choosing=(selection.older, selection.newer))
+        assert fitted.settings == expected.settings_
+        assert fitted.newest is not None
+        assert fitted.newest.evaluation.n == n
     assert final.settings is not None
-    assert final.settings is for_test.settings
+    assert final.settings != for_test.settings
     assert blend_of(trained) is final.estimator
     assert blend_of(trained).logistic_weight == final.settings.logistic_weight
     assert final.estimator != for_test.estimator
@@ -113,6 +169,50 @@ def test_final_model_has_the_settings_of_the_evaluated_model(
     test = trained.split.test
     features = for_test.pipeline.transform(records, test.lead, test.as_of)
     assert trained.test_margin.tobytes() == for_test.log_odds_of(features).tobytes()
+
+
+def changing_leads(n: int, n_following: int) -> pd.DataFrame:
+    """Return leads of a market that changes with the newest fifth of the first n.
+
+    Among the older leads it matters most whether two numbers have the same sign, which only trees
+    find. Then this effect turns around, and an index leaves its range, so that only a line is
+    right. The leads that follow continue this.
+    """
+    generator = np.random.default_rng(0)
+    at = np.arange(n + n_following)
+    is_new = at >= 0.8 * n
+    left, right, index = generator.normal(size=(3, len(at)))
+    index -= np.where(is_new, 4.0, 0.0) + np.where(at >= n, 2.0, 0.0)
+    log_odds = np.where(is_new, -1, 3) * np.sign(left * right) + 0.6 * index + 1
+    won = generator.random(len(at)) < expit(log_odds)
+    return pd.DataFrame(
+        {"left": left, "right": right, "index": index, "outcome": np.where(won, "yes", "no")}
+    ).round(4)
+
+
+def test_settings_of_the_newest_leads_predict_the_leads_that_follow(tmp_path: Path) -> None:
+    leads = changing_leads(2_500, 1_000)
+    following = leads[2_500:]
+    won = following["outcome"] == "yes"
+    project, records = write_export(tmp_path, leads[:2_500])
+    trained = train(project, records, now=NOW)
+    of_final = log_loss(won, trained.scorer.score_table(following)["probability"])
+
+    # The settings of the evaluated model come from leads before the change.
+    judged = evaluated(trained).fitted.settings
+    assert judged is not None
+    learning_set = LearningSet.of(trained.scorer.pipeline, records, trained.moments, project)
+    again = fit(learning_set, project, settings_from=judged)
+    with_judged = replace(trained.scorer, estimator=again.estimator, calibration=again.calibration)
+    of_judged = log_loss(won, with_judged.score_table(following)["probability"])
+    assert judged.logistic_weight < 0.2
+    assert blend_of(trained).logistic_weight > 0.8
+    assert of_final < of_judged - 0.08
+
+    estimator = trained.scorer.card.estimator
+    assert estimator["judged"]["logistic_weight"] == judged.logistic_weight
+    assert estimator["points_from_judged"] > 10
+    assert estimator["newest"]["less_base_rate"]["high"] < 0
 
 
 # -- the pipelines -------------------------------------------------------------------------
@@ -127,23 +227,27 @@ def leads_by_fit(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         collected.append(tuple(moments.lead.tolist()))
         return fit_pipeline(records, moments, *args, **kwargs)
 
-    for module in (training.train, training.fit):
+    for module in (training.train, training.selection):
         monkeypatch.setattr(module, "fit_pipeline", collect)
     return collected
 
 
 @pytest.mark.parametrize("tune_minutes", [None, 1e-9], ids=["untuned", "tuned"])
-@pytest.mark.parametrize("learn", [{}, {"rising": ["size"]}], ids=["free", "with a direction"])
 def test_training_fits_one_pipeline_to_each_set_of_leads(
-    tmp_path: Path,
-    leads_by_fit: list[tuple[int, ...]],
-    learn: dict[str, list[str]],
-    tune_minutes: float | None,
+    tmp_path: Path, leads_by_fit: list[tuple[int, ...]], tune_minutes: float | None
 ) -> None:
-    train_on(tmp_path, small_leads(300), learn, tune_minutes=tune_minutes)
-    # All leads, the older part of the training leads, and the training leads.
-    assert [len(leads) for leads in leads_by_fit] == [300, 204, 240]
-    assert len(set(leads_by_fit)) == 3
+    train_on(tmp_path, small_leads(300), tune_minutes=tune_minutes)
+    # The older part of the training leads, the training leads, the older part of all leads, and
+    # all leads.
+    assert [len(leads) for leads in leads_by_fit] == [204, 240, 255, 300]
+    assert len(set(leads_by_fit)) == 4
+
+
+def test_directions_are_checked_with_the_pipeline_of_all_leads_first(
+    tmp_path: Path, leads_by_fit: list[tuple[int, ...]]
+) -> None:
+    train_on(tmp_path, small_leads(300), {"rising": ["size"]})
+    assert [len(leads) for leads in leads_by_fit] == [300, 204, 240, 255, 300]
 
 
 def test_training_without_a_test_fits_two_pipelines(
@@ -152,14 +256,14 @@ def test_training_without_a_test_fits_two_pipelines(
     # 24 wins in all are enough for a blend, 19 among the older leads are not.
     trained = train_on(tmp_path, leads_with_wins(312, every=13))
     assert trained.evaluated_model is None
-    assert [len(leads) for leads in leads_by_fit] == [312, 265]
+    assert [len(leads) for leads in leads_by_fit] == [265, 312]
 
 
 def test_training_of_a_base_rate_selects_no_settings(
     tmp_path: Path, leads_by_fit: list[tuple[int, ...]]
 ) -> None:
     train_on(tmp_path, leads_with_wins(300, every=20))
-    assert [len(leads) for leads in leads_by_fit] == [300, 240]
+    assert [len(leads) for leads in leads_by_fit] == [240, 300]
 
 
 # -- tuning --------------------------------------------------------------------------------
@@ -220,15 +324,17 @@ def test_model_uses_the_best_parameters(tmp_path: Path, searches: list[dict[str,
     assert isinstance(trees, BoostedTrees)
     assert set(re.findall(r"num_leaves=(\d+)", trees.text)) <= {"1", "2"}
 
-    (search,) = searches
-    assert (search["minutes"], search["start"]) == (3, {})
-    searched_leads = {*search["older"].lead, *search["newer"].lead}
-    assert searched_leads.isdisjoint(trained.split.test.lead)
+    # Half of the time for the model that is evaluated, half for the final one.
+    assert [(search["minutes"], search["start"]) for search in searches] == 2 * [(1.5, {})]
+    for_test, for_all = ({*search["older"].lead, *search["newer"].lead} for search in searches)
+    assert for_test == {*trained.split.train.lead}
+    assert for_all == {*trained.moments.lead}
+    assert set(trained.split.test.lead) & set(searches[1]["newer"].lead)
 
     shares = [share for _, share in progress]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert sum("Tuning" in step for step, _ in progress) == 2
+    assert sum("Tuning" in step for step, _ in progress) == 4
 
 
 def test_base_rate_is_not_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,8 @@ def train(
     progress("Auditing for leaks", 0.0)
     audited = audit(records, moments, project)
     later = known_later(audited)
-    check_directions(fit_pipeline(records, moments, project, later), project)
+    if project.learn.rising or project.learn.falling:  # before the work, because it takes long
+        check_directions(fit_pipeline(records, moments, project, later), project)
     split = hold_out(records, moments, project.learn)
     procedure = Procedure(project, records, later, tune_minutes and tune_minutes / 2, on_phase)
     evaluated_model = None

@@ -115,10 +115,10 @@ def fit_trees(
     boosters = []
     for fold in range(n_folds):
         held_out = fold_of == fold
-        training = rows.subset(np.flatnonzero(~held_out))
+        training = rows.subset(np.flatnonzero(~held_out).tolist())
         stop_early: dict[str, Any] = {}
         if rounds is None:
-            stop_early = {"valid_sets": [rows.subset(np.flatnonzero(held_out))]}
+            stop_early = {"valid_sets": [rows.subset(np.flatnonzero(held_out).tolist())]}
         booster = lightgbm.train(
             settings | {"seed": seed + fold},
             training,
