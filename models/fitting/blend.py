@@ -30,6 +30,7 @@ from models.estimator.logistic import Logistic
 from models.fitting.blend_weight import EVEN, choose_weight
 from models.fitting.logistic import (
     LogisticSettings,
+    bending_out_of_fold,
     choose_logistic,
     fit_bending,
     one_thread,
@@ -335,7 +336,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         out_of_fold = np.zeros(len(sample.label))
         if weight > 0:
             logistic = self._logistic(sample, settings.logistic)
-            out_of_fold += weight * self._out_of_fold(sample, settings)
+            out_of_fold += weight * self._out_of_fold(sample, settings.logistic)
         on_share(0.2)
         if weight < 1:
             fit = self._trees(
@@ -350,25 +351,20 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _logistic(self, rows: Examples, settings: LogisticSettings) -> Logistic:
         return fit_bending(
+            rows.features, rows.label, rows.weight, rows.categorical, **_options(rows, settings)
+        )
+
+    def _out_of_fold(self, rows: Examples, settings: LogisticSettings) -> Floats:
+        """Compute the log-odds of each row from logistic regressions that did not see its lead."""
+        fold_of = folds(rows.label, rows.lead, self.seed, N_FOLDS)
+        return bending_out_of_fold(
             rows.features,
             rows.label,
             rows.weight,
+            fold_of,
             rows.categorical,
-            growing=rows.growing,
-            trees_only=rows.trees_only,
-            settings=settings,
-            directions=rows.directions,
+            **_options(rows, settings),
         )
-
-    def _out_of_fold(self, rows: Examples, settings: BlendSettings) -> Floats:
-        """Compute the log-odds of each row from logistic regressions that did not see its lead."""
-        fold_of = folds(rows.label, rows.lead, self.seed, N_FOLDS)
-        log_odds = np.empty(len(rows.label))
-        for fold in range(int(fold_of.max()) + 1):
-            held_out = fold_of == fold
-            model = self._logistic(rows.take(~held_out), settings.logistic)
-            log_odds[held_out] = model.log_odds_of(rows.features[held_out])
-        return log_odds
 
     def _trees(
         self,
@@ -413,6 +409,16 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         tags.classifier_tags.multi_class = False
         return tags
+
+
+def _options(rows: Examples, settings: LogisticSettings) -> dict[str, Any]:
+    """Return what the logistic regression needs to know besides the rows."""
+    return {
+        "growing": rows.growing,
+        "trees_only": rows.trees_only,
+        "settings": settings,
+        "directions": rows.directions,
+    }
 
 
 def _newest(rows: Examples) -> tuple[Examples, Examples]:

@@ -17,7 +17,12 @@ from features.fitting import N_FOLDS, folds
 from features.moments import leads_of_rarer
 from models.estimator.logistic import DRIFT, Logistic, LogisticTerms
 from models.evaluation.metrics import log_losses
-from models.fitting.steps import StepDesign, fit_steps, mean_of_line_and_steps
+from models.fitting.steps import (
+    StepDesign,
+    fit_steps,
+    fit_steps_out_of_fold,
+    mean_of_line_and_steps,
+)
 
 FittingRows = tuple[Floats, Labels, Floats, Ints]  # features, label, weight, lead
 
@@ -143,6 +148,52 @@ def fit_bending(
     return mean_of_line_and_steps(design, lines, steps, weight)
 
 
+def bending_out_of_fold(
+    features: Floats,
+    label: Labels,
+    weight: Floats,
+    fold_of: Ints,
+    categorical: Sequence[int],
+    *,
+    growing: Sequence[int] = (),
+    trees_only: Sequence[int] = (),
+    settings: LogisticSettings,
+    directions: tuple[int, ...] = (),
+) -> Floats:
+    """Compute the log-odds of each row from fits of `fit_bending` that did not see its fold.
+
+    The parameters are those of `fit_bending`; `fold_of`, shape (n,), is the fold of each row.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
+    held_outs = [fold_of == fold for fold in np.unique(fold_of)]
+    log_odds = np.empty(len(label))
+    for out in held_outs:
+        lines = fit_logistic(
+            features[~out],
+            label[~out],
+            weight[~out],
+            categorical,
+            growing=growing,
+            trees_only=trees_only,
+            settings=settings,
+            directions=directions,
+        )
+        log_odds[out] = lines.log_odds_of(features[out])
+    if settings.step_strength is None:
+        return log_odds
+    terms = LogisticTerms.fit(
+        features, categorical, settings.reach, growing, settings.drift, trees_only
+    )
+    design = StepDesign.of(terms, features, directions)
+    steps, _ = fit_steps_out_of_fold(design, label, weight, held_outs, settings.step_strength)
+    for model, out in zip(steps, held_outs, strict=True):
+        log_odds[out] = (log_odds[out] + model.log_odds_of(features[out])) / 2
+    return log_odds
+
+
 def _fit_lines(
     terms: LogisticTerms,
     design: Floats,
@@ -221,7 +272,10 @@ def choose_logistic(
     lines = min(tried, key=lambda fits: fits.loss)
     if has_few:
         return lines.settings
-    return min(_steps(trial, lines), key=lambda fits: fits.loss).settings
+    terms = LogisticTerms.fit(
+        rows[0], categorical, lines.settings.reach, growing, drift, trees_only
+    )
+    return min(_steps(trial, terms, lines.settings), key=lambda fits: fits.loss).settings
 
 
 @dataclass(frozen=True)
@@ -300,18 +354,16 @@ def _lines(trial: _Trial, terms: Sequence[LogisticTerms], drift: float) -> Itera
         yield trial.fits(settings, models)
 
 
-def _steps(trial: _Trial, lines: _Fits) -> Iterator[_Fits]:
-    """Fit steps of every strength to each fold, with the terms of the lines."""
+def _steps(trial: _Trial, terms: LogisticTerms, lines: LogisticSettings) -> Iterator[_Fits]:
+    """Fit steps of every strength to each fold."""
     features, label, weight, _ = trial.rows
-    folded = [(model.terms, out) for model, out in zip(lines.models, trial.held_outs, strict=True)]
-    designs = [StepDesign.of(terms, features[~out]) for terms, out in folded]
-    starts: list[Floats | None] = [None] * len(designs)
+    design = StepDesign.of(terms, features)
+    start: Floats | None = None
     for strength in STEP_STRENGTHS:
-        models = []
-        for i, ((_, out), design) in enumerate(zip(folded, designs, strict=True)):
-            model, starts[i] = fit_steps(design, label[~out], weight[~out], strength, starts[i])
-            models.append(model)
-        yield trial.fits(replace(lines.settings, step_strength=strength), models)
+        models, start = fit_steps_out_of_fold(
+            design, label, weight, trial.held_outs, strength, start
+        )
+        yield trial.fits(replace(lines, step_strength=strength), models)
 
 
 def sample_of_leads(lead: Ints, most: int, seed: int) -> Bools:

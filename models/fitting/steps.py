@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from crm.arrays import Floats, Indexes, Labels
+from crm.arrays import Bools, Floats, Indexes, Labels
 from models.estimator.blend import BaseRate
 from models.estimator.logistic import Logistic, LogisticTerms
 from models.estimator.steps import Steps, bins_of
@@ -156,6 +156,11 @@ class StepDesign:
             columns.append(_Column(bins, len(codes)))
         return cls(terms, tuple(cuts_of), tuple(_grouped(columns)))
 
+    def take(self, rows: Bools) -> "StepDesign":
+        """Return the design of some of the rows, with the same cuts."""
+        groups = tuple(replace(group, cell=group.cell[rows]) for group in self.groups)
+        return replace(self, groups=groups)
+
     @property
     def columns(self) -> list[_Column]:
         """The columns, in the order of the terms: numbers, then categories."""
@@ -277,6 +282,37 @@ def fit_steps(
         },
     )
     return _logistic(design, columns, np.split(fitted.x, ends[:-1])), fitted.x
+
+
+def fit_steps_out_of_fold(
+    design: StepDesign,
+    label: Labels,
+    weight: Floats,
+    held_outs: Sequence[Bools],
+    strength: float,
+    start: Floats | None = None,
+) -> tuple[list[Logistic], Floats | None]:
+    """Fit steps once for each fold, to the other rows; see `fit_steps`.
+
+    The folds share the cuts, so that each fit can start near the one before it.
+
+    Parameters
+    ----------
+    held_outs : sequence of ndarray of bool, shape (n,)
+        The rows of each fold.
+
+    Returns
+    -------
+    list of Logistic
+        The fit without each fold.
+    ndarray of float64 or None
+        The parameters of the last fit.
+    """
+    models = []
+    for out in held_outs:
+        model, start = fit_steps(design.take(~out), label[~out], weight[~out], strength, start)
+        models.append(model)
+    return models, start
 
 
 def _logistic(
