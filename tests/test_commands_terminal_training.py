@@ -107,6 +107,52 @@ def test_summary_of_an_older_card_shows_its_only_reasons() -> None:
     assert "Verdict: usable.\n  Only 14 wins.\n" in text
 
 
+BLEND: dict[str, Any] = {
+    "kind": "a blend",
+    "why": "chosen on the newest leads",
+    "parameters": {},
+    "logistic_weight": 0.256,
+    "rounds": 40,
+    "interactions": ["city with product", "[bold]company"],
+    "judged": {"logistic_weight": 0.5},
+    "points_from_judged": 1.26,
+    "newest": {
+        "n": 1_500,
+        "roc_auc": 0.7654,
+        "log_loss": 0.43216,
+        "less_base_rate": {"value": -0.0523, "low": -0.08, "high": -0.03},
+    },
+}
+
+
+def test_summary_shows_what_the_final_model_chose() -> None:
+    assert (
+        "Model: a blend.\n"
+        "Weight of the logistic regression 0.26: chosen on the newest leads.\n"
+        "Pairs and counts of attributes: city with product, [bold]company.\n"
+        "On the newest 1,500 moments that the settings were chosen on, a model of the older ones "
+        "has ROC AUC 0.765 and log loss 0.4322, 0.0523 less than the base rate.\n"
+        "The model of all leads and the one that is evaluated differ by 1.3 points on average on "
+        "the test leads.\n"
+    ) in summary(estimator=BLEND)
+
+
+def test_summary_shows_that_the_base_rate_is_better_on_the_newest_leads() -> None:
+    worse = {**BLEND["newest"], "less_base_rate": {"value": 0.01, "low": -0.1, "high": 0.2}}
+    text = summary(estimator={**BLEND, "newest": worse})
+    assert "log loss 0.4322, 0.0100 more than the base rate.\n" in text
+
+
+def test_summary_of_an_older_card_has_no_lines_about_the_final_model() -> None:
+    older = {"kind": "a blend", "why": "set", "parameters": {}, "logistic_weight": 0.5}
+    assert "Model: a blend.\nWeight of the logistic regression 0.50: set.\n" in summary(
+        estimator=older
+    )
+    for absent in ("Pairs and counts", "On the newest", "points on average"):
+        assert absent not in summary(estimator=older)
+        assert absent not in summary(estimator={**older, "interactions": []})
+
+
 def test_summary_counts_leads_and_moments() -> None:
     assert (
         "Learned from 4,000 of 5,000 leads, at 12,000 moments; 20.0 % (2,400 of 12,000) of the "

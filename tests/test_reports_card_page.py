@@ -110,7 +110,7 @@ def full_card(name: str = "acme", word: str = "web", **changes: Any) -> ModelCar
         "features": [word],
         "left_out": [{"column": word, "reason": word}],
         **evaluated_parts(word),
-        "estimator": {"kind": word, "why": word, word: {word: word, "depth": 3}},
+        "estimator": estimator_part(word),
         "digests": {word: "ab" * 32},
         "versions": {"python": word},
         "notes": [word],
@@ -183,6 +183,28 @@ def group_parts(word: str) -> dict[str, Any]:
     return {
         "segments": [judged, small],
         "fairness": [judged | selected | {"is_below_four_fifths": True}, small],
+    }
+
+
+def estimator_part(word: str) -> dict[str, Any]:
+    """Return the settings of a model that was evaluated with other settings."""
+    return {
+        "kind": word,
+        "why": word,
+        word: {word: word, "depth": 3},
+        "logistic_weight": 0.75,
+        "logistic_step_strength": 0.1,
+        "rounds": 123,
+        "interactions": [f"{word} with plan", "city"],
+        "judged": {
+            "logistic_weight": 1 / 3,
+            "logistic_step_strength": None,
+            "rounds": None,
+            "interactions": [],
+            "no_longer": word,
+        },
+        "points_from_judged": 2.345,
+        "newest": {"n": 321, "log_loss": 0.43, "less_base_rate": {"value": -0.1, "low": -0.2}},
     }
 
 
@@ -292,6 +314,56 @@ def test_page_of_a_first_version_says_that_its_scale_is_not_pinned(trained: Any)
 def test_card_page_contains_the_facts(full: Reader, text: str) -> None:
     cells_apart = " ".join(" ".join(full.texts).split())
     assert text in full.text or text in cells_apart
+
+
+def rows_of(reader: Reader, caption: str) -> list[str]:
+    """Return the text cells after a caption, up to the next one."""
+    texts = [text.strip() for text in reader.texts if text.strip()]
+    return texts[texts.index(caption) + 1 :]
+
+
+def test_card_page_compares_the_settings_of_both_models(full: Reader) -> None:
+    assert (
+        "The model that gives the scores learned from all leads in the same way, and chose its "
+        "settings on its own newest leads. On the leads of the test the scores of the two differ "
+        "by 2.3 points on average."
+    ) in full.text
+    assert rows_of(full, "Settings of both models")[:18] == [
+        *("Setting", "Evaluated", "Gives scores"),
+        *("logistic_weight", "0.333333", "0.75"),
+        *("logistic_step_strength", "none", "0.1"),
+        *("rounds", "none", "123"),
+        *("interactions", "none", "web with plan, city"),
+        *("no_longer", "web", "none"),
+    ]
+    all_settings = rows_of(full, "Settings of the estimator")
+    for name, value in (
+        ("logistic_weight", "0.75"),
+        ("newest.n", "321"),
+        ("newest.less_base_rate.low", "-0.2"),
+        ("interactions", "web with plan, city"),
+    ):
+        assert all_settings[all_settings.index(name) + 1] == value
+    assert not any(cell.startswith("judged") for cell in all_settings)
+
+
+@pytest.mark.parametrize("judged", [{}, {"judged": {}}])
+def test_page_of_a_card_without_an_evaluated_blend_compares_no_settings(judged: Any) -> None:
+    estimator = {"kind": "trees", "logistic_weight": 0.0, **judged}
+    text = shown(full_card(estimator=estimator)).text
+    assert "Settings of both models" not in text
+    assert "points on average" not in text
+    assert "All settings" in text
+
+
+def test_page_of_a_trained_model_compares_both_models(trained: Any) -> None:
+    estimator = trained.scorer.card.estimator
+    reader = shown(trained.scorer.card)
+    rows = rows_of(reader, "Settings of both models")
+    for name in ("logistic_weight", "logistic_strength", "logistic_reach", "calibration_slope"):
+        values = [f"{of_model[name]:.6g}" for of_model in (estimator["judged"], estimator)]
+        assert rows[rows.index(name) + 1 : rows.index(name) + 3] == values
+    assert f"differ by {estimator['points_from_judged']:.1f} points" in reader.text
 
 
 def test_attribute_without_suspicion_is_not_shown_as_vouched_for() -> None:

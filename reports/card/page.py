@@ -279,11 +279,21 @@ def _both_models(estimator: Row) -> list[Markup | str]:
 
 
 def _setting(value: object) -> str:
-    """Format the value of a setting."""
+    """Format the value of a setting.
+
+    Examples
+    --------
+    >>> _setting(1 / 3), _setting(None), _setting([]), _setting([0.1 + 0.2, [1.0, "a"]])
+    ('0.333333', 'none', 'none', '0.3, [1, a]')
+    """
+    return printable(_written(value), 300)
+
+
+def _written(value: object) -> object:
     if isinstance(value, list):
-        return printable(", ".join(map(str, value)) or "none", 300)
-    text = f"{value:.6g}" if isinstance(value, float) else "none" if value is None else value
-    return printable(text, 300)
+        items = (f"[{_written(i)}]" if isinstance(i, list) else str(_written(i)) for i in value)
+        return ", ".join(items) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else "none" if value is None else value
 
 
 def _flat(settings: Row, before: str = "") -> list[list[object]]:
