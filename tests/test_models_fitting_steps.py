@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +146,7 @@ def test_weights_equal_repeated_rows() -> None:
     design = StepDesign.of(terms_of(features), features)
     weighted, _ = fit_steps(design, label, times.astype(np.float64), 0.1)
     # The same cuts, which are those of the rows without repetition.
-    repeated_design = StepDesign(
-        design.terms,
-        design.cuts,
-        tuple(
-            steps_module._Group(group.columns, np.repeat(group.cell, times))
-            for group in design.groups
-        ),
-    )
+    repeated_design = replace(design, rows=design.rows[np.repeat(np.arange(300), times)])
     repeated, _ = fit_steps(repeated_design, np.repeat(label, times), np.ones(times.sum()), 0.1)
     assert repeated.log_odds_of(features) == pytest.approx(weighted.log_odds_of(features), abs=1e-4)
 
@@ -257,18 +251,6 @@ def test_fit_accepts_any_mix_of_columns(columns: list[int], categorical: list[in
     assert np.isfinite(log_odds).all()
     assert len(np.unique(log_odds)) > 2
     assert log_loss(label, expit(log_odds)) < log_loss(label, np.full(500, label.mean()))
-
-
-@pytest.mark.parametrize("most_cells", [1, 50, 10**6])
-def test_size_of_the_groups_does_not_change_the_fit(
-    monkeypatch: pytest.MonkeyPatch, most_cells: int
-) -> None:
-    expected = fit()
-    monkeypatch.setattr(steps_module, "MOST_CELLS", most_cells)
-    features, _, _ = draw(600)
-    n_groups = len(StepDesign.of(terms_of(features), features).groups)
-    assert n_groups == {1: 5, 50: 3, 10**6: 1}[most_cells]
-    assert fit().log_odds_of(features) == pytest.approx(expected.log_odds_of(features), abs=1e-3)
 
 
 def test_codes_have_levels_and_unseen_codes_have_none() -> None:

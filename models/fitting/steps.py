@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -13,102 +15,11 @@ from models.estimator.logistic import Logistic, LogisticTerms
 from models.estimator.steps import Steps, bins_of
 
 N_BINS = 10
-MOST_CELLS = 4096  # of the columns that are looked up together
 MOST_ITERATIONS = 500
 TOLERANCE = 1e-5  # the largest slope of the mean loss at which the fit ends
 LEAST_DECREASE = 1e-9  # the share of the mean loss by which an iteration must reduce it
+Sparse = Any  # SciPy has no types
 LOW, HIGH, FREE = (None, 0.0), (0.0, None), (None, None)  # bounds
-
-
-@dataclass(frozen=True)
-class _Column:
-    """How the values of one column share parameters.
-
-    Attributes
-    ----------
-    bins : ndarray of intp, shape (n,)
-        The bin of each row.
-    n_bins : int
-    n_cuts : int or None
-        The number of jumps between the bins of a number; None for a category.
-    median : int
-        The bin of the median. Rows with a gap have the last bin: the level of the median, and a
-        parameter of their own. -1 if there are no gaps, and for a category.
-    direction : int
-        1 if no jump may be negative, -1 if none may be positive, else 0.
-    """
-
-    bins: Indexes
-    n_bins: int
-    n_cuts: int | None = None
-    median: int = -1
-    direction: int = 0
-
-    @property
-    def n_parameters(self) -> int:
-        return self.n_bins if self.n_cuts is None else self.n_cuts + (self.median >= 0)
-
-    @property
-    def bounds(self) -> list[tuple[float | None, float | None]]:
-        of_jumps = {1: HIGH, -1: LOW, 0: FREE}[self.direction]
-        n_cuts = self.n_cuts or 0
-        return [of_jumps] * n_cuts + [FREE] * (self.n_parameters - n_cuts)
-
-    def levels(self, parameters: Floats) -> Floats:
-        """Return what each bin adds to the log-odds, shape (n_bins,)."""
-        if self.n_cuts is None:
-            return parameters
-        levels = np.concatenate([[0.0], np.cumsum(parameters[: self.n_cuts])])
-        if self.median < 0:
-            return levels
-        return np.append(levels, levels[self.median] + parameters[-1])
-
-    def gradient(self, of_bins: Floats) -> Floats:
-        """Return the gradient of the parameters, given that of the bins."""
-        if self.n_cuts is None:
-            return of_bins
-        of_levels = of_bins[: self.n_cuts + 1].copy()
-        if self.median >= 0:
-            of_levels[self.median] += of_bins[-1]
-        of_jumps = np.cumsum(of_levels[::-1])[::-1][1:]
-        return np.append(of_jumps, of_bins[-1]) if self.median >= 0 else of_jumps
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Columns whose bins are looked up together, as one cell of a small table."""
-
-    columns: tuple[_Column, ...]
-    cell: Indexes
-
-    @classmethod
-    def of(cls, columns: Sequence[_Column]) -> "_Group":
-        cell = np.zeros(len(columns[0].bins), dtype=np.intp)
-        for column in columns:
-            cell = cell * column.n_bins + column.bins
-        return cls(tuple(_without_rows(column) for column in columns), cell)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(column.n_bins for column in self.columns)
-
-    def table(self, levels: Sequence[Floats]) -> Floats:
-        """Return the sum of the columns' levels in each cell."""
-        table = np.zeros(())
-        for of_column in levels:
-            table = np.add.outer(table, of_column)
-        return table.ravel()
-
-    def sums(self, of_rows: Floats) -> list[Floats]:
-        """Return the sum of a number of each row in every bin of each column."""
-        table = np.bincount(self.cell, of_rows, int(np.prod(self.shape))).reshape(self.shape)
-        axes = range(len(self.shape))
-        return [np.asarray(table.sum(axis=tuple(a for a in axes if a != axis))) for axis in axes]
-
-
-def _without_rows(column: _Column) -> _Column:
-    """Return the column without the bins of its rows, which its group has."""
-    return replace(column, bins=np.empty(0, dtype=np.intp))
 
 
 @dataclass(frozen=True)
@@ -119,12 +30,28 @@ class StepDesign:
     ----------
     terms : LogisticTerms
     cuts : tuple of tuple of float, length n_numeric
-    groups : tuple of _Group
+    rows : sparse array of float64, shape (n, n_bins)
+        1 in the bin that each column of a row has. The bins of a number lie between its cuts, and
+        a gap has a bin of its own; a category has one for each code.
+    levels : sparse array of float64, shape (n_bins, n_parameters)
+        What each parameter adds to each bin. The parameters are the jumps of each number at its
+        cuts, then what a gap adds to the level of the median, for each number, then the
+        coefficient of each code.
+    first : ndarray of intp, shape (n_numeric,)
+        The first bin of each number.
+    median : ndarray of intp, shape (n_numeric,)
+        The position of the median among the bins of each number.
+    bounds : list of pairs of float or None, length n_parameters
+        The least and the greatest value of each parameter.
     """
 
     terms: LogisticTerms
     cuts: tuple[tuple[float, ...], ...]
-    groups: tuple[_Group, ...]
+    rows: Sparse
+    levels: Sparse
+    first: Indexes
+    median: Indexes
+    bounds: list[tuple[float | None, float | None]]
 
     @classmethod
     def of(
@@ -140,54 +67,73 @@ class StepDesign:
         directions : tuple of int, length k, or empty
         """
         standardised, is_missing = terms.numbers(features)
-        columns, cuts_of = [], []
-        for i, position in enumerate(terms.numeric):
-            numbers, gaps = standardised[:, i], is_missing[:, i]
-            cuts = _cuts(numbers)
-            bins = bins_of(numbers, cuts)
-            has_gaps = bool(gaps.any())
-            median = int(bins[gaps][0]) if has_gaps else -1
-            bins[gaps] = len(cuts) + 1
-            direction = directions[position] if directions else 0
-            columns.append(_Column(bins, len(cuts) + 1 + has_gaps, len(cuts), median, direction))
-            cuts_of.append(tuple(cuts.tolist()))
-        for position, codes in zip(terms.categorical, terms.codes, strict=True):
-            bins = np.searchsorted(np.array(codes), features[:, position])
-            columns.append(_Column(bins, len(codes)))
-        return cls(terms, tuple(cuts_of), tuple(_grouped(columns)))
+        cuts = [_cuts(standardised[:, i]) for i in range(len(terms.numeric))]
+        n_bins = [len(of_column) + 2 for of_column in cuts] + list(map(len, terms.codes))
+        first = np.cumsum([0, *n_bins])
+        bins = np.empty((len(features), len(n_bins)), dtype=np.int32)
+        median = np.zeros(len(cuts), dtype=np.intp)
+        for i, of_column in enumerate(cuts):
+            reached = bins_of(standardised[:, i], of_column)
+            if is_missing[:, i].any():
+                median[i] = reached[is_missing[:, i]][0]  # gaps are filled with the median
+            bins[:, i] = np.where(is_missing[:, i], len(of_column) + 1, reached)
+        for i, (position, codes) in enumerate(zip(terms.categorical, terms.codes, strict=True)):
+            bins[:, len(cuts) + i] = np.searchsorted(np.array(codes), features[:, position])
+        return cls(
+            terms=terms,
+            cuts=tuple(tuple(of_column.tolist()) for of_column in cuts),
+            rows=_one_hot(bins + first[:-1], int(first[-1])),
+            levels=_levels(list(map(len, cuts)), median, sum(map(len, terms.codes))),
+            first=first[: len(cuts)],
+            median=median,
+            bounds=_bounds(terms, list(map(len, cuts)), directions),
+        )
 
     def take(self, rows: Bools) -> "StepDesign":
         """Return the design of some of the rows, with the same cuts."""
-        groups = tuple(replace(group, cell=group.cell[rows]) for group in self.groups)
-        return replace(self, groups=groups)
-
-    @property
-    def columns(self) -> list[_Column]:
-        """The columns, in the order of the terms: numbers, then categories."""
-        return [column for group in self.groups for column in group.columns]
-
-    def sums(self, of_rows: Floats) -> list[Floats]:
-        """Return the sum of a number of each row in every bin of each column."""
-        return [sums for group in self.groups for sums in group.sums(of_rows)]
-
-    def log_odds(self, levels: Sequence[Floats]) -> Floats:
-        """Return the sum of the levels that each row reaches, shape (n,)."""
-        log_odds = np.zeros(len(self.groups[0].cell))
-        at = 0
-        for group in self.groups:
-            n = len(group.columns)
-            log_odds += group.table(levels[at : at + n])[group.cell]
-            at += n
-        return log_odds
+        return replace(self, rows=self.rows[np.flatnonzero(rows)])
 
     def shares(self, weight: Floats) -> list[Floats]:
         """Return the share of the rows in each level of each number; a gap has the median's."""
+        of_bins = self.rows.T @ weight / weight.sum()
         shares = []
-        for column, cuts, sums in zip(self.columns, self.cuts, self.sums(weight), strict=False):
-            if column.median >= 0:
-                sums[column.median] += sums[-1]
-            shares.append(sums[: len(cuts) + 1] / weight.sum())
+        for begin, cuts, median in zip(self.first, self.cuts, self.median, strict=True):
+            share = of_bins[begin : begin + len(cuts) + 1].copy()
+            share[median] += of_bins[begin + len(cuts) + 1]
+            shares.append(share)
         return shares
+
+
+def _one_hot(bins: Indexes, n_bins: int) -> Sparse:
+    n, width = bins.shape
+    starts = np.arange(n + 1, dtype=np.int64) * width
+    return sparse.csr_array((np.ones(n * width), bins.ravel(), starts), shape=(n, n_bins))
+
+
+def _levels(n_cuts: Sequence[int], median: Indexes, n_codes: int) -> Sparse:
+    """Build the matrix from parameters to bins: see `StepDesign.levels`."""
+    n_jumps = sum(n_cuts)
+    blocks, begin = [], 0
+    for i, n in enumerate(n_cuts):
+        block = np.zeros((n + 2, n_jumps + len(n_cuts)))
+        block[:-1, begin : begin + n] = np.tri(n + 1, n, -1)  # bin b is above its first b cuts
+        block[-1] = block[median[i]]
+        block[-1, n_jumps + i] = 1.0
+        blocks.append(sparse.csr_array(block))
+        begin += n
+    of_numbers = sparse.vstack(blocks) if blocks else sparse.csr_array((0, 0))
+    return sparse.csr_array(sparse.block_diag([of_numbers, sparse.eye_array(n_codes)]))
+
+
+def _bounds(
+    terms: LogisticTerms, n_cuts: Sequence[int], directions: tuple[int, ...]
+) -> list[tuple[float | None, float | None]]:
+    of_jumps = [
+        {1: HIGH, -1: LOW, 0: FREE}[directions[position] if directions else 0]
+        for position, n in zip(terms.numeric, n_cuts, strict=True)
+        for _ in range(n)
+    ]
+    return of_jumps + [FREE] * (len(n_cuts) + sum(map(len, terms.codes)))
 
 
 def _cuts(numbers: Floats) -> Floats:
@@ -199,20 +145,6 @@ def _cuts(numbers: Floats) -> Floats:
         return above
     cuts = np.unique(np.append(deciles, above.min()))
     return cuts[cuts > lowest]
-
-
-def _grouped(columns: Sequence[_Column]) -> list[_Group]:
-    """Group columns in their order, as many as have at most `MOST_CELLS` cells together."""
-    groups: list[_Group] = []
-    pending: list[_Column] = []
-    n_cells = 1
-    for column in columns:
-        if pending and n_cells * column.n_bins > MOST_CELLS:
-            groups.append(_Group.of(pending))
-            pending, n_cells = [], 1
-        pending.append(column)
-        n_cells *= column.n_bins
-    return [*groups, _Group.of(pending)] if pending else groups
 
 
 def fit_steps(
@@ -247,25 +179,21 @@ def fit_steps(
     The loss is convex, so there is one best fit. Sums are computed row by row in a fixed order,
     and never by threads.
     """
-    columns = design.columns
-    ends = np.cumsum([1, *(column.n_parameters for column in columns)])
     total = float(weight.sum())
     if start is None:
-        start = np.zeros(int(ends[-1]))
+        start = np.zeros(1 + design.levels.shape[1])
         start[0] = BaseRate.fit(label, weight).log_odds
     sign = np.where(label == 1, 1.0, -1.0)
+    to_bins, to_parameters = design.rows.T.tocsr(), design.levels.T.tocsr()
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
-        intercept, *parts = np.split(parameters, ends[:-1])
-        levels = [column.levels(part) for column, part in zip(columns, parts, strict=True)]
-        signed = sign * (intercept + design.log_odds(levels))
+        log_odds = parameters[0] + design.rows @ (design.levels @ parameters[1:])
+        signed = sign * log_odds
         error = -weight * sign * expit(-signed)
-        of_columns = [
-            column.gradient(sums) for column, sums in zip(columns, design.sums(error), strict=True)
-        ]
         penalised = np.append(0.0, parameters[1:])
         value = (weight * np.logaddexp(0.0, -signed)).sum() + (penalised**2).sum() / 2 / strength
-        gradient = np.concatenate([[error.sum()], *of_columns]) + penalised / strength
+        of_parameters = to_parameters @ (to_bins @ error)
+        gradient = np.append(error.sum(), of_parameters) + penalised / strength
         return float(value) / total, gradient / total
 
     fitted = minimize(
@@ -273,7 +201,7 @@ def fit_steps(
         start,
         jac=True,
         method="L-BFGS-B",
-        bounds=[FREE, *(bound for column in columns for bound in column.bounds)],
+        bounds=[FREE, *design.bounds],
         options={
             "maxiter": MOST_ITERATIONS,
             "gtol": TOLERANCE,
@@ -281,7 +209,7 @@ def fit_steps(
             "maxcor": 20,
         },
     )
-    return _logistic(design, columns, np.split(fitted.x, ends[:-1])), fitted.x
+    return _logistic(design, fitted.x), fitted.x
 
 
 def fit_steps_out_of_fold(
@@ -315,31 +243,22 @@ def fit_steps_out_of_fold(
     return models, start
 
 
-def _logistic(
-    design: StepDesign, columns: Sequence[_Column], parameters: Sequence[Floats]
-) -> Logistic:
-    """Build the logistic regression from the intercept and the parameters of each column."""
-    n = len(design.terms.numeric)
-    of_numbers, of_codes = parameters[1 : n + 1], parameters[n + 1 :]
-    levels = [
-        column.levels(part)[: len(cuts) + 1]
-        for column, part, cuts in zip(columns[:n], of_numbers, design.cuts, strict=True)
-    ]
-    gaps = [
-        part[-1] if column.median >= 0 else 0.0
-        for column, part in zip(columns[:n], of_numbers, strict=True)
-    ]
-    coefficients = np.concatenate([np.zeros(n), gaps, *of_codes])
+def _logistic(design: StepDesign, parameters: Floats) -> Logistic:
+    """Build the logistic regression from the intercept and the other parameters."""
+    of_bins = design.levels @ parameters[1:]
+    levels = tuple(
+        tuple(of_bins[begin : begin + len(cuts) + 1].tolist())
+        for begin, cuts in zip(design.first, design.cuts, strict=True)
+    )
+    n = len(design.cuts)
+    gaps_and_codes = parameters[1 + sum(map(len, design.cuts)) :]
+    coefficients = np.concatenate([np.zeros(n), gaps_and_codes])
     return Logistic(
         design.terms,
         tuple(coefficients.tolist()),
         centre=(0.0,) * len(coefficients),
-        intercept=float(parameters[0][0]),
-        steps=Steps(
-            design.cuts,
-            tuple(tuple(of_bins.tolist()) for of_bins in levels),
-            average=(0.0,) * n,
-        ),
+        intercept=float(parameters[0]),
+        steps=Steps(design.cuts, levels, average=(0.0,) * n),
     )
 
 
