@@ -22,10 +22,28 @@ def found(leads: WorkedLeads, column: Any) -> Verdict | None:
     return verdicts(leads.audit_column(column)).get("LS113")
 
 
+PER_DAY = {
+    "seconds": 86_400.0,
+    "minutes": 1_440.0,
+    "hours": 24.0,
+    "days": 1.0,
+    "working days": 5 / 7,
+    "weeks": 1 / 7,
+    "months": 12 / 365.25,
+}
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_ls113_finds_the_time_to_the_closing_in_every_unit(worked: WorkedLeads, unit: str) -> None:
-    life = np.where(worked.is_open, np.nan, worked.life / UNITS[unit])
+    life = np.where(worked.is_open, np.nan, worked.life * PER_DAY[unit])
     assert found(worked, life.round(1)) is Verdict.LEAK
+
+
+@pytest.mark.parametrize("unit", ["seconds", "minutes", "hours", "days"])
+def test_ls113_names_the_unit(worked: WorkedLeads, unit: str) -> None:
+    audited = worked.audit_column(worked.age * PER_DAY[unit])
+    evidence = next(found.evidence for found in audited.findings if found.number == "LS113")
+    assert evidence == f"In {unit}, it is the age at the export for 100% of the open leads."
 
 
 @pytest.mark.parametrize("unit", ["hours", "days", "weeks"])
@@ -74,7 +92,13 @@ def test_ls113_allows_numbers_of_the_calendar_if_many_leads_are_closed_on_one_da
 def test_ls113_finds_the_time_to_the_latest_activity_without_times_of_closing() -> None:
     leads = WorkedLeads("no closing times", seed=7)
     share = leads.rng.uniform(0.7, 1, leads.n)
-    assert found(leads, (leads.worked_until() * share).round(1)) is Verdict.SUSPECT
+    assert found(leads, (leads.worked_until() * 24 * share).round(1)) is Verdict.SUSPECT
+
+
+def test_ls113_allows_numbers_that_only_grow_with_the_age() -> None:
+    leads = WorkedLeads("no closing times", seed=7)
+    visits_per_day = leads.rng.uniform(2, 18, leads.n)
+    assert found(leads, leads.worked_until() * visits_per_day) is None
 
 
 def constant(leads: WorkedLeads) -> Floats:
