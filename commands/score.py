@@ -167,6 +167,7 @@ def features(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = Fa
     table = new_table("feature", "from", "window", "unit", "in words")
     for row in rows:
         source = f"{row.table}: {row.column}"
-        table.add_row(*map(escape, (row.name, source, row.window, row.unit, row.sentence)))
+        table.add_row(*map(escape, (row.name, source, row.window, row.unit, row.template)))
     heading = f"{loaded.scorer.card.name} {version} has {len(rows)} features:"
-    show([msgspec.to_builtins(row) for row in rows], Group(heading, table), json_)
+    described = [msgspec.to_builtins(row) | {"sentence": row.template} for row in rows]
+    show(described, Group(heading, table), json_)

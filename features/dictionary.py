@@ -3,7 +3,7 @@
 from features.activity import ActivityFeatures
 from features.attributes.kinds import KINDS
 from features.feature import Feature
-from features.interactions import ValueCount, pair_features
+from features.looked_up import looked_up_features
 from features.pipeline import LEAD_TIMES
 from features.stages import StageFeatures
 
@@ -20,7 +20,7 @@ counts and shares are 0, and times since an event are missing.
 INTERACTIONS = """These features are added only if they were seen to improve predictions. They are
 looked up by the values of the lead: a missing value is a value, and values that were not seen in
 training have the average log-odds and the count 0. Log-odds are smoothed, a log count is
-`log(1 + n)` of the training moments, and both are learned out of fold.
+`log(1 + n)` of the training moments, and both are learned out of fold. A reason names the values.
 """
 
 
@@ -36,11 +36,12 @@ def data_dictionary() -> str:
     attributes = [attribute for kind in KINDS.values() for attribute in kind.examples()]
     notes = [(attribute.feature, attribute.note) for attribute in attributes]
     parts = [HEAD, "## Attributes of the leads\n", _table(notes, "what is read")]
-    found = [*pair_features("COLUMN", "OTHER"), *ValueCount(("COLUMN",), {}).features]
+    _, count = looked_up_features("COLUMN")
+    found = [*looked_up_features("COLUMN", "OTHER"), count]
     parts += [
         "\n## Pairs of attributes, and counts of values\n",
         INTERACTIONS,
-        _table([(feature, feature.sentence) for feature in found], "in words"),
+        _table([(feature, feature.template) for feature in found], "in words"),
     ]
     activities = ActivityFeatures(types=("TYPE",), channels=("CHANNEL",)).features
     for heading, features in (
@@ -50,7 +51,7 @@ def data_dictionary() -> str:
     ):
         parts += [
             f"\n## {heading}\n",
-            _table([(feature, feature.sentence) for feature in features], "in words"),
+            _table([(feature, feature.template) for feature in features], "in words"),
         ]
     return "\n".join(parts)
 

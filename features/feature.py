@@ -1,14 +1,32 @@
 """Describes the columns of the matrix, so that reasons can be written in words."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from crm.times import MONTHS
 
 MOST_CHARACTERS = 60  # of a value that is quoted in a sentence
+MOST_OF_SEVERAL = 40  # of each name and value, if a sentence names several columns
 RARE = 1  # position of the words for rare and new values among the values of a category
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+class LeadValues(NamedTuple):
+    """The values of a lead that a feature was looked up by.
+
+    Attributes
+    ----------
+    texts : tuple of str
+        The value in each of the feature's `attributes`; empty if it is missing.
+    is_seen : bool
+        True if these values were seen together in training.
+    """
+
+    texts: tuple[str, ...]
+    is_seen: bool
 
 
 @dataclass(frozen=True)
@@ -29,7 +47,7 @@ class Feature:
     window_days : float or None
         The number of days before the moment that count; None for all.
     absent : str
-        The reason if the value is missing, or if a count, log count or share is 0.
+        The reason if the value is missing, or if a count or share is 0.
     signal : str
         The signal of the feature. Features of one signal move together and make one reason.
         Empty if the feature is a signal of its own.
@@ -40,6 +58,10 @@ class Feature:
         The name of what the feature measures, without a value; empty: the name of the column.
     pair : tuple of two str, or empty
         The columns of a pair of attributes.
+    unseen : str
+        The template if the lead's values were not seen in training. A feature has one if it is
+        looked up by the values of `attributes`. Its number does not identify these values, so a
+        reason names them before the sentence.
     """
 
     name: str
@@ -53,6 +75,7 @@ class Feature:
     values: tuple[str, ...] = ()
     measure: str = ""
     pair: tuple[str, ...] = ()
+    unseen: str = ""
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -71,13 +94,23 @@ class Feature:
             return ""
         return "1 day" if self.window_days == 1 else f"{self.window_days:g} days"
 
-    def say(self, value: float) -> str:
+    @property
+    def template(self) -> str:
+        """The sentence, with the names of the columns whose values a reason names."""
+        if not self.unseen:
+            return self.sentence
+        return f"{self._named(['…'] * len(self.attributes))}: {self.sentence}"
+
+    def say(self, value: float, values: LeadValues | None = None) -> str:
         """Return a value in words.
 
         Parameters
         ----------
         value : float
             The value in the matrix; nan if it is missing.
+        values : LeadValues, optional
+            The values that the feature was looked up by. Without them, a sentence about such a
+            feature begins with "this" and the column.
 
         Returns
         -------
@@ -95,9 +128,15 @@ class Feature:
         ('source is "Web"', 'source is not known')
         >>> source.say(1.0)
         'source is a rare value'
+        >>> city = Feature("city.log_count", "leads", "city", "log-count",
+        ...                "such leads were seen {value}", unseen="such leads were not seen")
+        >>> city.say(math.log1p(3), LeadValues(("Bonn",), True)), city.say(math.log1p(3))
+        ('city is "Bonn": such leads were seen 3 times', 'this city: such leads were seen 3 times')
         """
-        if math.isnan(value) or (self.unit in ("count", "log-count", "share") and value == 0):
+        if math.isnan(value) or (self.unit in ("count", "share") and value == 0):
             return self.absent or f"{shortened(self.column)} is not known"
+        if self.unseen:
+            return self._say_looked_up(value, values)
         if self.unit == "category":
             label = self.values[int(value)] if value < len(self.values) else ""
             if not label:
@@ -105,10 +144,34 @@ class Feature:
             sentence = self.sentence
             if int(value) == RARE:  # our own words are not quoted
                 sentence = sentence.replace('"{value}"', "{value}")
-            return sentence.format(value=shortened(label))
+            return sentence.format(value=quotable(label))
         if self.unit == "yes/no" and self.values:
             return self.values[int(value)]
         return self.sentence.format(value=in_words(self.unit, value))
+
+    def _say_looked_up(self, value: float, values: LeadValues | None) -> str:
+        if values is None:
+            named = " and ".join([f"this {name}" for name in self._short_names])
+            is_seen = self.unit != "log-count" or value > 0
+        else:
+            named, is_seen = self._named(values.texts), values.is_seen
+        template = self.sentence if is_seen else self.unseen
+        return f"{named}: {template.format(value=in_words(self.unit, value))}"
+
+    def _named(self, texts: Sequence[str]) -> str:
+        """Name the values of `attributes`, as the reason of a single category names one."""
+        most = MOST_CHARACTERS if len(texts) == 1 else MOST_OF_SEVERAL
+        named = [
+            f'{name} is "{quotable(text, most)}"' if text else f"{name} is not known"
+            for name, text in zip(self._short_names, texts, strict=True)
+        ]
+        return " and ".join(named)
+
+    @cached_property
+    def _short_names(self) -> list[str]:
+        columns = self.attributes
+        most = MOST_CHARACTERS if len(columns) == 1 else MOST_OF_SEVERAL
+        return [shortened(column, most) for column in columns]
 
 
 def braced(name: str) -> str:
@@ -165,6 +228,22 @@ def _span(days: float) -> str:
     return "less than a minute"
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
     """Shorten a text that is too long to be quoted in a sentence."""
-    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def quotable(value: str, most: int = MOST_CHARACTERS) -> str:
+    r"""Shorten a value from the data for a sentence, without its invisible characters.
+
+    Marks that turn the direction of writing are removed: they would turn the sentence as well.
+
+    Examples
+    --------
+    >>> quotable("B\u202eonn\x1b[31m"), quotable("a very long value", most=7)
+    ('Bonn[31m', 'a very…')
+    """
+    start = value[: 4 * most]  # so that a long value costs little
+    if not start.isprintable():
+        start = "".join(filter(str.isprintable, start)).strip()
+    return shortened(start, most)

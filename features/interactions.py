@@ -6,7 +6,7 @@ a lead among millions get the same numbers. `features.screening` finds the pairs
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from crm.arrays import Floats, Ints, Labels
 from features.attributes.target import smoothed_log_odds
-from features.feature import Feature, braced, shortened
+from features.feature import Feature
+from features.looked_up import looked_up_features
 from features.words import Words, distinct_keys, joined, words_of
 
 MOST_VALUES = 100_000  # of a table, so that the file of a model does not become too large
@@ -70,6 +71,10 @@ class Interaction(ABC):
     @abstractmethod
     def row(self, words: Sequence[str]) -> tuple[float, ...]:
         """Return the features of a lead whose columns contain these words."""
+
+    @abstractmethod
+    def has_seen(self, words: Sequence[str]) -> bool:
+        """Check whether the table contains these words of the columns."""
 
     @property
     @abstractmethod
@@ -134,12 +139,16 @@ class AttributePair(Interaction):
     @property
     def features(self) -> list[Feature]:
         """The descriptions of the log-odds and of the count."""
-        return pair_features(*self.columns)
+        return [*looked_up_features(*self.columns)]
 
     def row(self, words: Sequence[str]) -> tuple[float, float]:
         """Return the log-odds and the log count of a pair of words."""
         of_first = self.values.get(words[0])
         return self._unseen if of_first is None else of_first.get(words[1], self._unseen)
+
+    def has_seen(self, words: Sequence[str]) -> bool:
+        """Check whether the pair of words was seen in training."""
+        return words[1] in self.values.get(words[0], ())
 
     @property
     def typical_words(self) -> Sequence[tuple[str, str]]:
@@ -196,23 +205,16 @@ class ValueCount(Interaction):
     @property
     def features(self) -> list[Feature]:
         """The description of the count."""
-        (column,) = self.columns
-        return [
-            Feature(
-                name=f"{column}.log_count",
-                table="leads",
-                column=column,
-                unit="log-count",
-                sentence=f"this {braced(column)} was seen {{value}} in training",
-                absent=f"this {shortened(column)} was not seen in training",
-                signal=column,
-                measure=f"how often leads with the same {shortened(column)} were seen",
-            )
-        ]
+        _, count = looked_up_features(*self.columns)
+        return [count]
 
     def row(self, words: Sequence[str]) -> tuple[float]:
         """Return the log count of a word."""
         return (self.values.get(words[0], 0.0),)
+
+    def has_seen(self, words: Sequence[str]) -> bool:
+        """Check whether the word was seen in training."""
+        return words[0] in self.values
 
     @property
     def typical_words(self) -> Sequence[tuple[str]]:
@@ -267,42 +269,6 @@ def _totals(words: Sequence[Words], label: Labels, weight: Floats) -> tuple[Ints
     won: Floats = np.bincount(place, weight * label, len(keys)).astype(np.float64)
     seen: Floats = np.bincount(place, weight, len(keys)).astype(np.float64)
     return keys, won, seen
-
-
-def pair_features(first: str, second: str) -> list[Feature]:
-    """Describe the log-odds and the log count of a pair of columns.
-
-    Examples
-    --------
-    >>> rate, count = pair_features("industry", "region")
-    >>> rate.signal_name, count.signal_name
-    ('industry with region', 'industry with region')
-    >>> rate.say(0.0), count.say(0.0)
-    ('leads with this industry and this region are won in 50% of cases', 'this industry with this \
-region was not seen in training')
-    """
-    a, b = braced(first), braced(second)
-    name = f"{first} with {second}"
-    both = f"{shortened(first)} and {shortened(second)}"
-    rate = Feature(
-        name=f"{name}.win_log_odds",
-        table="leads",
-        column=f"{first}, {second}",
-        unit="log-odds",
-        sentence=f"leads with this {a} and this {b} are won in {{value}} of cases",
-        signal=name,
-        measure=f"how often leads with the same {both} are won",
-        pair=(first, second),
-    )
-    count = replace(
-        rate,
-        name=f"{name}.log_count",
-        unit="log-count",
-        sentence=f"this {a} with this {b} was seen {{value}} in training",
-        absent=f"this {shortened(first)} with this {shortened(second)} was not seen in training",
-        measure=f"how often leads with the same {both} were seen",
-    )
-    return [rate, count]
 
 
 def _log_counts(seen: Floats, total: float | None) -> Floats:

@@ -16,11 +16,13 @@ from crm.totals import EventTotals
 from features.activity import ActivityFeatures
 from features.attributes.attribute import Attribute, LeftOut, WordAttribute
 from features.attributes.kinds import KINDS
+from features.attributes.target import TargetAttribute
 from features.feature import Feature
 from features.frame import feature_frame
 from features.history import EventLogs, History
 from features.interactions import KINDS as INTERACTION_KINDS
 from features.interactions import AttributePair, ValueCount
+from features.looked_up import CellOf, Lookup, ValuesOf
 from features.stages import StageFeatures
 from features.words import Words, no_words, read_words
 
@@ -207,6 +209,29 @@ class FeaturePipeline:
         `features.frame.feature_frame` describes the parameters and the table.
         """
         return feature_frame(self.features, matrix, index)
+
+    def values_of(self, cell_of: CellOf) -> ValuesOf:
+        """Return a function that reads the values by which a feature of a lead is looked up.
+
+        It reads only what it is asked for, because few features become reasons.
+        """
+        return lambda row, feature: self._lookups[feature].values(row, cell_of)
+
+    @cached_property
+    def _lookups(self) -> dict[int, Lookup]:
+        """What features are looked up by, by their positions in the matrix."""
+        lookups = {
+            i: Lookup((attribute,), attribute.has_seen)
+            for i, attribute in enumerate(self.attributes)
+            if isinstance(attribute, TargetAttribute)
+        }
+        place = len(self.features) - sum(kind.n_features for kind in self.interactions)
+        for interaction in self.interactions:
+            read = tuple(self.word_attributes[column] for column in interaction.columns)
+            for _ in range(interaction.n_features):
+                lookups[place] = Lookup(read, interaction.has_seen)
+                place += 1
+        return lookups
 
     def words_of_table(self, leads: pd.DataFrame, columns: Iterable[str]) -> dict[str, Words]:
         """Read the words of columns that can be in interactions, as they are counted."""

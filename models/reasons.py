@@ -15,6 +15,7 @@ import numpy as np
 
 from crm.arrays import Floats
 from features.feature import Feature
+from features.looked_up import ValuesOf
 from models.calibration import Calibration
 from models.scale import POINTS, Scale
 
@@ -138,7 +139,11 @@ class Reasoner:
         return Parts(self.start, of_features, np.add.reduceat(in_order, self._first, axis=1))
 
     def reasons(
-        self, features: Floats, at_most: int, contributions: Floats | None = None
+        self,
+        features: Floats,
+        at_most: int,
+        contributions: Floats | None = None,
+        values_of: ValuesOf | None = None,
     ) -> list[list[Reason]]:
         """Return the strongest reasons of each lead.
 
@@ -150,6 +155,9 @@ class Reasoner:
             out, unless `at_most` is at least the number of signals.
         contributions : ndarray of float64, shape (n, k), optional
             The estimator's contributions, if they are already computed.
+        values_of : callable, optional
+            Of `FeaturePipeline.values_of` for these leads. Without it, reasons do not name the
+            values by which features were looked up.
 
         Returns
         -------
@@ -165,17 +173,27 @@ class Reasoner:
         rows = zip(strongest, parts.of_signals, parts.of_features, features, strict=True)
         return [
             [
-                self._reason(signal, points, of_features, values)
+                self._reason(row, signal, points, of_features, values, values_of)
                 for signal, points in zip(chosen.tolist(), of_signals[chosen].tolist(), strict=True)
                 if abs(points) >= least
             ]
-            for chosen, of_signals, of_features, values in rows
+            for row, (chosen, of_signals, of_features, values) in enumerate(rows)
         ]
 
-    def _reason(self, signal: int, points: float, of_features: Floats, values: Floats) -> Reason:
+    def _reason(
+        self,
+        row: int,
+        signal: int,
+        points: float,
+        of_features: Floats,
+        values: Floats,
+        values_of: ValuesOf | None,
+    ) -> Reason:
         """Describe a signal by the feature that moved it most in the signal's own direction."""
         direction = -1.0 if points < 0 else 1.0
         mover, *others = self.members[signal]
         if others:
             mover = max(self.members[signal], key=lambda j: direction * float(of_features[j]))
-        return Reason(self.signals[signal], points, self.features[mover].say(float(values[mover])))
+        feature = self.features[mover]
+        named = values_of(row, mover) if values_of is not None and feature.unseen else None
+        return Reason(self.signals[signal], points, feature.say(float(values[mover]), named))

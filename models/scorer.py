@@ -19,6 +19,7 @@ from crm.times import NOT_A_TIME, microseconds
 from crm.totals import EventTotals
 from features.cell_warnings import CellWarning, cell_warning
 from features.history import EventLogs
+from features.looked_up import CellOf, cells_of_table
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
 from models.attribute_changes import AttributeShare, read_shares
@@ -203,11 +204,14 @@ class LeadScorer:
         if counts is not None:
             counts.add(self.cell_checks.of_table(leads, features, as_of))
             counts.attributes.add(features, leads)
-        scored = self.score_features(features, n_reasons=n_reasons).set_axis(leads.index)
+        scored = self.score_features(features, n_reasons=n_reasons, leads=leads)
+        scored = scored.set_axis(leads.index)
         scored.insert(0, "lead_id", leads[id_column] if id_column in leads.columns else None)
         return scored
 
-    def score_features(self, features: Floats, *, n_reasons: int = 0) -> pd.DataFrame:
+    def score_features(
+        self, features: Floats, *, n_reasons: int = 0, leads: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
         """Score the rows of a feature matrix, such as that of moments.
 
         Parameters
@@ -216,13 +220,17 @@ class LeadScorer:
             As `FeaturePipeline.transform` of this scorer's pipeline returns them.
         n_reasons : int
             The number of columns with reasons.
+        leads : DataFrame, n rows, optional
+            The lead of each row. Without them, reasons of rates of wins and of counts name the
+            columns that these are about, but not the lead's values.
 
         Returns
         -------
         DataFrame, n rows
             As `score_table` returns it, without `lead_id`.
         """
-        probability, reasons = self._probability_and_reasons(features, n_reasons)
+        cell_of = None if leads is None else cells_of_table(leads)
+        probability, reasons = self._probability_and_reasons(features, n_reasons, cell_of)
         score = self.scale.score(probability)
         columns: dict[str, Any] = {
             "probability": probability,
@@ -274,7 +282,9 @@ class LeadScorer:
             for lead, warnings in zip(leads, names, strict=True)
         ]
         features = self.features_of(leads, as_of)
-        probability, reasons = self._probability_and_reasons(features, n_reasons)
+        probability, reasons = self._probability_and_reasons(
+            features, n_reasons, lambda row, column: leads[row].cells.get(column)
+        )
         moments = np.full(len(leads), as_of)
         of_cells = self.cell_checks.of_leads([lead.cells for lead in leads], features, moments)
         warnings = [[*of_lead, *of_cell] for of_lead, of_cell in zip(names, of_cells, strict=True)]
@@ -311,14 +321,15 @@ class LeadScorer:
         ]
 
     def _probability_and_reasons(
-        self, features: Floats, n_reasons: int
+        self, features: Floats, n_reasons: int, cell_of: CellOf | None
     ) -> tuple[Floats, list[list[Reason]]]:
         """Compute probabilities and reasons together, so that nothing is computed twice."""
         if not n_reasons or len(features) == 0:
             return self.probability(features), [[]] * len(features)
         raw, contributions = self.estimator.explained(features)
         probability = np.asarray(expit(self.calibration.log_odds_of(raw)))
-        return probability, self.reasoner.reasons(features, n_reasons, contributions)
+        values_of = None if cell_of is None else self.pipeline.values_of(cell_of)
+        return probability, self.reasoner.reasons(features, n_reasons, contributions, values_of)
 
     def features_of(self, leads: Sequence[LeadCells], as_of: int | Ints = NOT_A_TIME) -> Floats:
         """Compute the feature matrix of leads as a caller sends them, shape (n, k)."""

@@ -110,6 +110,7 @@ def yield_checks(*, has_history: bool) -> Iterator[Check]:
     yield check_row_order_does_not_matter
     yield check_column_order_does_not_matter
     yield check_one_lead_equals_the_same_lead_in_a_batch
+    yield check_one_lead_has_its_reasons_of_a_batch
     yield check_inputs_are_not_modified
     yield check_probabilities_are_between_0_and_1
     yield check_an_unseen_category_has_a_finite_probability
@@ -217,6 +218,18 @@ def check_one_lead_equals_the_same_lead_in_a_batch(subject: Subject, leads: pd.D
         assert rows_of(subject.score_cells([cells[i]])) == [batch[i]]
     for i in range(0, len(leads), 1 + len(leads) // 2):  # a table of one lead takes longer
         assert rows_of(subject.score_table(leads.iloc[[i]])) == [batch[i]]
+
+
+@on_real_and_odd_leads
+def check_one_lead_has_its_reasons_of_a_batch(subject: Subject, leads: pd.DataFrame) -> None:
+    """One lead gets the reasons that it gets in a batch, from a table and from a request."""
+    batch = subject.score_table(leads, n_reasons=6).filter(like="reason_").to_numpy().tolist()
+    cells = subject.cells(leads)
+    together = subject.score_cells(cells, n_reasons=6)
+    for i, score in enumerate(together):
+        assert [*map(str, score.reasons)] == [text for text in batch[i] if text]
+    for i in range(0, len(leads), 1 + len(leads) // 20):
+        assert subject.score_cells([cells[i]], n_reasons=6) == [together[i]]
 
 
 @on_real_and_odd_leads

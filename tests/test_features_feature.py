@@ -101,7 +101,6 @@ def test_missing_value_in_words(unit: str) -> None:
     ("unit", "words"),
     [
         ("count", "none yet"),
-        ("log-count", "none yet"),
         ("share", "none yet"),
         ("number", "it is 0"),
         ("ratio", "it is 0.0"),

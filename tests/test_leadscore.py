@@ -264,9 +264,10 @@ def test_scored_features_equal_the_scored_table(work: Work) -> None:
     moments = make_moments(records, work.project.learn)
     newest = moments.take(np.arange(len(moments) - 40, len(moments)))
     features = scorer.pipeline.transform(records, newest.lead, newest.as_of)
-    scored = scorer.score_features(features, n_reasons=2)
+    leads = records.leads.iloc[newest.lead]
+    scored = scorer.score_features(features, n_reasons=2, leads=leads)
     table = scorer.score_table(
-        records.leads.iloc[newest.lead],
+        leads,
         activities=records.activities,
         stages=records.stages,
         as_of=newest.as_of,
@@ -275,3 +276,8 @@ def test_scored_features_equal_the_scored_table(work: Work) -> None:
     pd.testing.assert_frame_equal(
         scored, table.drop(columns="lead_id").reset_index(drop=True), check_exact=True
     )
+    without_leads = scorer.score_features(features, n_reasons=2)
+    pd.testing.assert_frame_equal(without_leads[["score"]], scored[["score"]], check_exact=True)
+    named = scored["reason_2"].str.startswith("job_title is ")
+    assert named.any()
+    assert without_leads.loc[named, "reason_2"].str.startswith("this job_title: such leads ").all()

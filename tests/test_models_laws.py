@@ -27,7 +27,7 @@ from models.fitting.logistic import LogisticSettings
 from models.pyfunc import PyfuncScorer
 from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
-from tests.checks import Check, Subject, yield_checks
+from tests.checks import ALL_REASONS, Check, Subject, yield_checks
 from tests.made_cards import made_card
 from training.golden import golden_leads
 
@@ -167,14 +167,39 @@ def test_mlflows_script_scores_pairs_as_a_request(
         scorer, golden_leads(scorer.pipeline, subject.leads, NOT_A_TIME, 0), tmp_path / "x"
     )
     script = PyfuncScorer()
-    script.load_context(SimpleNamespace(artifacts={"scorer": str(tmp_path / "x")}))
-    table = script.predict(None, subject.leads)
+    logged = SimpleNamespace(artifacts={"scorer": str(tmp_path / "x")}, model_config=None)
+    script.load_context(logged)
+    table = script.predict(None, subject.leads, {"reasons": 3})
     cells: Any = subject.leads.astype(object).to_dict("records")
-    scores = scorer.score_leads([LeadCells(lead) for lead in cells])
+    scores = scorer.score_leads([LeadCells(lead) for lead in cells], n_reasons=3)
     assert table["probability"].tolist() == [score.probability for score in scores]
+    reasons = table[["reason_1", "reason_2", "reason_3"]].to_numpy().tolist()
+    expected = [[str(reason) for reason in score.reasons] for score in scores]
+    assert [[text for text in texts if text] for texts in reasons] == expected
+    assert any(" is not known and " in text for texts in reasons for text in texts)
+
+
+def test_reasons_name_the_values_of_the_lead(make_subject: MakeSubject) -> None:
+    """A reason of a feature that is looked up begins with the lead's own values."""
+    subject = make_subject("simulated with pairs", True, "blend")
+    features = subject.scorer.pipeline.features
+    columns = {feature.signal_name: feature.attributes for feature in features if feature.unseen}
+    assert len(columns) > len(PAIRS.pairs)
+    attributes = subject.scorer.pipeline.word_attributes
+    cells = subject.cells(subject.leads)
+    for lead, score in zip(cells, subject.score_cells(cells, ALL_REASONS), strict=True):
+        named = [reason for reason in score.reasons if reason.signal in columns]
+        assert {reason.signal for reason in named} == set(columns)
+        for reason in named:
+            clauses = [
+                f'{column} is "{text}"' if text else f"{column} is not known"
+                for column in columns[reason.signal]
+                for text in [attributes[column].text(lead.cells[column])]
+            ]
+            assert reason.text.startswith(f"{' and '.join(clauses)}: such leads ")
 
 
 def test_no_case_is_missing() -> None:
-    """Four kinds of scorer, 10 laws on each source, and one more where there is a history."""
-    assert len(CASES) == 4 * (11 + 10 + 11 + 10)
+    """Four kinds of scorer, 11 laws on each source, and one more where there is a history."""
+    assert len(CASES) == 4 * (12 + 11 + 12 + 11)
     assert len({case.id for case in CASES}) == len(CASES)

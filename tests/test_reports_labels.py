@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from features.attributes.category import CategoryAttribute
+from features.feature import LeadValues
 from features.interactions import AttributePair, ValueCount
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration
@@ -47,11 +48,10 @@ def test_a_pair_is_named_by_both_labels() -> None:
     assert REASONER.signals == ("deal_type", "crm_region", PAIR)
     rate, count = (REASONER.features[j] for j in REASONER.members[2])
     assert rate.say(math.log(0.25 / 0.75)) == (
-        "leads with this Deal type and this CRM region are won in 25% of cases"
+        "this Deal type and this CRM region: such leads are won in 25% of cases"
     )
-    assert count.say(0.0) == "this Deal type with this CRM region was not seen in training"
-    assert (
-        count.say(math.log(8)) == "this Deal type with this CRM region was seen 7 times in training"
+    assert count.say(math.log(8), LeadValues(("a", "b"), is_seen=True)) == (
+        'Deal type is "a" and CRM region is "b": such leads were seen 7 times in training'
     )
     assert rate.measure == "how often leads with the same Deal type and CRM region are won"
     assert [feature.name for feature in REASONER.features] == PIPELINE.names
@@ -60,7 +60,8 @@ def test_a_pair_is_named_by_both_labels() -> None:
 def test_a_count_is_of_the_signal_of_its_column() -> None:
     count = REASONER.features[-1]
     assert REASONER.members[0] == [0, 4]
-    assert count.say(math.log(2)) == "this Deal type was seen once in training"
+    assert count.say(math.log(2)) == "this Deal type: such leads were seen once in training"
+    assert count.signal_name == "deal_type"
     assert count.measure == "how often leads with the same Deal type were seen"
 
 
@@ -75,7 +76,7 @@ def test_points_of_a_count_are_shown_by_counts() -> None:
     features[:, 4] = np.log1p(np.repeat([0, 1, 9, 30], 100))
     (figure,) = curve_figures(REASONER, features, REASONER.parts(features), ["deal_type"], "all")
     names = [row["name"] for row in figure.rows]
-    assert names == ["this Deal type was not seen in training", "once", "9 times", "30 times"]
+    assert names == ["0 times", "once", "9 times", "30 times"]
 
 
 def test_a_pair_with_a_column_that_is_filled_on_closing_is_not_shown() -> None:

@@ -198,6 +198,11 @@ class WordAttribute(Attribute):
         text = (cell_text(cell) or "").casefold()
         return "" if text in self.nothing else text
 
+    def text(self, cell: Any) -> str:
+        """Return the value of a cell in the lead's own spelling; its case-folded form is `word`."""
+        text = cell_text(cell) or ""
+        return "" if text.casefold() in self.nothing else text
+
 
 def spellings(column: pd.Series, nothing: frozenset[str]) -> Objects:
     """Read texts, and replace spellings that differ in case or white space by the most frequent.

@@ -61,6 +61,10 @@ class FlagAttribute(WordAttribute):
         word = super().word(cell)
         return "yes" if word in YES else "no" if word in NO else ""
 
+    def text(self, cell: Any) -> str:
+        """Return "yes", "no", or an empty text if a cell is neither."""
+        return self.word(cell)
+
     def warning(self, cell: Any) -> CellWarning | None:
         """Return the warning about a cell, or None."""
         word = (cell_text(cell) or "").casefold()

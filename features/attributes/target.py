@@ -19,7 +19,8 @@ from features.attributes.attribute import (
 )
 from features.attributes.category import MANY_VALUES
 from features.cell_warnings import CellWarning, cell_warning
-from features.feature import Feature, braced, shortened
+from features.feature import Feature
+from features.looked_up import looked_up_features
 
 PRIOR_ROWS = 20.0  # leads of the average rate that are added to each value
 
@@ -78,19 +79,16 @@ class TargetAttribute(WordAttribute):
     @property
     def feature(self) -> Feature:
         """The description of the column of the matrix."""
-        return Feature(
-            name=f"{self.column}.win_log_odds",
-            table="leads",
-            column=self.column,
-            unit="log-odds",
-            sentence=f"leads with this {braced(self.column)} are won in {{value}} of cases",
-            signal=self.column,
-            measure=f"how often leads with the same {shortened(self.column)} are won",
-        )
+        rate, _ = looked_up_features(self.column)
+        return rate
 
     def encode(self, cell: Any) -> float:
         """Read one cell as the log-odds of its value."""
         return self.log_odds.get(self.word(cell), self.average)
+
+    def has_seen(self, words: Sequence[str]) -> bool:
+        """Check whether the word of a cell was seen in training."""
+        return words[0] in self.log_odds
 
     def warning(self, cell: Any) -> CellWarning | None:
         """Return the warning about a cell, or None."""

@@ -167,7 +167,7 @@ def _ranges(
     for i in range(len(names)):
         inside = values[group == i]
         name = range_words(feature, float(inside.min()), float(inside.max()))
-        if feature.unit in ("count", "log-count", "share") and not inside.any():
+        if feature.unit in ("count", "share") and not inside.any():
             name = feature.say(0.0)
         ranges.append((name, float(np.median(inside)), points[group == i]))
     return ranges

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 from features.feature import Feature, braced, shortened
-from features.interactions import pair_features
+from features.looked_up import looked_up_features
 from models.reasons import Reasoner
 from reports.text import column_label
 
@@ -35,8 +35,8 @@ def with_label(feature: Feature) -> Feature:
     >>> with_label(size).say(12.0)
     'Company size is 12'
     """
-    if feature.pair:
-        return _pair_with_labels(feature)
+    if feature.unseen:
+        return _looked_up_with_labels(feature)
     if feature.table != "leads":
         return feature
     label = column_label(feature.column)
@@ -55,7 +55,8 @@ def with_label(feature: Feature) -> Feature:
     )
 
 
-def _pair_with_labels(feature: Feature) -> Feature:
-    first, second = map(column_label, feature.pair)
-    (labelled,) = (new for new in pair_features(first, second) if new.unit == feature.unit)
-    return replace(labelled, name=feature.name)
+def _looked_up_with_labels(feature: Feature) -> Feature:
+    described = looked_up_features(*map(column_label, feature.attributes))
+    (labelled,) = (new for new in described if new.unit == feature.unit)
+    signal = labelled.signal if feature.pair else feature.signal
+    return replace(labelled, name=feature.name, signal=signal)
