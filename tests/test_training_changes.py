@@ -10,8 +10,12 @@ import pytest
 from crm.project import load_project
 from crm.reading import read_records
 from crm.records import Records
+from features.fitting import fit_pipeline
+from features.interactions import Interactions
+from features.times import cell_time
+from models.estimator.blend import BaseRate
 from models.scale import Scale
-from training.changes import MOST, Changes, find_changes
+from training.changes import MOST, Changes, _OpenLeads, find_changes
 from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -127,3 +131,20 @@ def test_changes_without_open_leads_are_none(trained: Trained, records: Records)
         "largest": [],
         "warnings": [],
     }
+
+
+def test_reasons_of_changes_name_the_values_of_pairs(
+    trained: Trained, records: Records, simulated_crm: Path
+) -> None:
+    project = load_project(simulated_crm)
+    pair = Interactions(pairs=(("industry", "region"),))
+    pipeline = fit_pipeline(records, trained.moments, project, None, pair)
+    scorer = replace(trained.scorer, pipeline=pipeline, estimator=BaseRate(0.0))
+    lead = np.flatnonzero((records.leads["industry"] != "unknown").to_numpy())[:2]
+    leads = _OpenLeads(scorer, records, lead, np.full(2, cell_time(NOW)))
+    for row, position in enumerate(lead):
+        _, words = leads.points(row)["industry with region"]
+        cells = records.leads.iloc[position]
+        assert words.startswith(
+            f'industry is "{cells["industry"]}" and region is "{cells["region"]}": '
+        )

@@ -10,6 +10,7 @@ import numpy as np
 from crm.arrays import Ints
 from crm.records import Records
 from crm.times import NOT_A_TIME
+from features.looked_up import cells_of_table
 from features.times import cell_time
 from models.card import question_in_words, same_question
 from models.scorer import LeadScorer
@@ -164,6 +165,8 @@ class _OpenLeads:
 
     def __init__(self, scorer: LeadScorer, records: Records, lead: Ints, as_of: Ints) -> None:
         self._reasoner = scorer.reasoner
+        self._pipeline, self._lead = scorer.pipeline, lead
+        self._cell_of = cells_of_table(records.leads)
         self._features = scorer.pipeline.transform(records, lead, as_of)
         probability = scorer.probability(self._features)
         self.score: Ints = scorer.scale.score(probability)
@@ -173,7 +176,9 @@ class _OpenLeads:
     def points(self, row: int) -> Mapping[str, tuple[float, str]]:
         """Return the points and words of each signal of a lead, and of its start."""
         n = len(self._reasoner.signals)
-        (reasons,) = self._reasoner.reasons(self._features[[row]], n)
+        lead = int(self._lead[row])
+        values_of = self._pipeline.values_of(lambda _, column: self._cell_of(lead, column))
+        (reasons,) = self._reasoner.reasons(self._features[[row]], n, values_of=values_of)
         points = {reason.signal: (reason.points, reason.text) for reason in reasons}
         return points | {START: (self._reasoner.start, "the points that every lead starts with")}
 
