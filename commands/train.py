@@ -61,7 +61,10 @@ def train(
     tune: Annotated[
         float | None,
         typer.Option(
-            help="Minutes to search for better settings of the trees.", min=0.01, max=1440
+            help="Minutes to search for better settings of the trees: half for the model that is "
+            "evaluated, half for the final one.",
+            min=0.01,
+            max=1440,
         ),
     ] = None,
     with_report: Annotated[

@@ -399,7 +399,7 @@ def scorers(simulated_crm: Path, trained: Any) -> Any:
     logistic = LogisticSettings(strength=0.3, step_strength=0.1, reach=4.0)
     scorers = {}
     for weight in (0.0, 0.3, 0.5, 1.0):
-        by_hand = BlendSettings(weight, logistic, 30, "set by hand", ())
+        by_hand = BlendSettings(weight, logistic, 80, "set by hand", ())
         fitted = fit(learning_set, project, settings_from=by_hand)
         scorers[f"blend {weight}"] = replace(
             trained.scorer,

@@ -54,7 +54,7 @@ def test_refused_challenger_prints_every_gate_and_exits_1(run: Run, crm: Path) -
     (crm / "leadscore.toml").write_text(declared)
     code, out, err = run("models", "promote", "2", "-p", crm, "--json")
     assert code == 1
-    assert "error: Version 2 of `demo` did not pass 1 of 7 gates: LG104 free of leaks." in err
+    assert "error: Version 2 of `demo` did not pass 1 of 8 gates: LG104 free of leaks." in err
     facts = json.loads(out)
     assert facts["event"] is None
     assert [gate["number"] for gate in facts["gates"] if not gate["passed"]] == ["LG104"]

@@ -21,7 +21,13 @@ from models.estimator.logistic import Logistic, LogisticTerms
 from models.estimator.steps import MANY_ROWS
 from models.fitting import steps as steps_module
 from models.fitting.logistic import STEP_STRENGTHS, LogisticSettings, fit_bending, fit_logistic
-from models.fitting.steps import N_BINS, StepDesign, fit_steps, mean_of_line_and_steps
+from models.fitting.steps import (
+    N_BINS,
+    StepDesign,
+    fit_steps,
+    fit_steps_out_of_fold,
+    mean_of_line_and_steps,
+)
 
 NUMBERS = 4  # columns of `draw` that contain numbers; the last column contains codes
 UNSEEN = 99.0
@@ -251,6 +257,36 @@ def test_fit_accepts_any_mix_of_columns(columns: list[int], categorical: list[in
     assert np.isfinite(log_odds).all()
     assert len(np.unique(log_odds)) > 2
     assert log_loss(label, expit(log_odds)) < log_loss(label, np.full(500, label.mean()))
+
+
+@pytest.mark.usefixtures("exact")
+def test_fits_out_of_fold_are_those_to_the_other_rows() -> None:
+    features, label, weight = draw(600)
+    design = StepDesign.of(terms_of(features), features)
+    held_outs = [np.arange(600) % 3 == fold for fold in range(3)]
+    models, start = fit_steps_out_of_fold(design, label, weight, held_outs, 0.3)
+    assert len(models) == 3
+    for model, out in zip(models, held_outs, strict=True):
+        alone, parameters = fit_steps(design.take(~out), label[~out], weight[~out], 0.3)
+        assert model.log_odds_of(features) == pytest.approx(alone.log_odds_of(features), abs=1e-4)
+    assert start == pytest.approx(parameters, abs=1e-4)  # of the last fold
+
+
+def test_fit_near_a_start_hardly_knows_the_rows_of_the_start() -> None:
+    # The label is noise, so what is known of held-out rows would reduce the loss.
+    features, label, weight = draw(3_000)
+    label = np.random.default_rng(1).permutation(label)
+    design = StepDesign.of(terms_of(features), features)
+    _, start = fit_steps(design, label, weight, 1.0)
+    held_outs = [np.arange(3_000) % 5 == fold for fold in range(5)]
+    losses = []
+    for begin in (None, start):
+        models, _ = fit_steps_out_of_fold(design, label, weight, held_outs, 1.0, begin)
+        log_odds = np.empty(3_000)
+        for model, out in zip(models, held_outs, strict=True):
+            log_odds[out] = model.log_odds_of(features[out])
+        losses.append(log_loss(label, expit(log_odds), sample_weight=weight))
+    assert losses[1] > losses[0] - 1e-4
 
 
 def test_codes_have_levels_and_unseen_codes_have_none() -> None:

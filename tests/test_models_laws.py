@@ -138,6 +138,7 @@ def fit_scorer(
             losses=(),
         ),
         growing=pipeline.growing,
+        trees_only=pipeline.of_interactions,
     ).fit(
         training_matrix(pipeline, records, moments, seed),
         moments.label,

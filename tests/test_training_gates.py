@@ -161,7 +161,7 @@ def test_damaged_champion_fails_the_gates_and_can_be_replaced(
     assert [gate.number for gate in results.failed] == list(RELATIVE)
     assert "The champion cannot be evaluated: " in results.failed[0].evidence
     assert evidence in results.failed[0].evidence
-    with pytest.raises(GateError, match="did not pass 4 of 7 gates"):
+    with pytest.raises(GateError, match="did not pass 4 of 8 gates"):
         promote(own_registry, results, who="ann", at=NOW + MINUTE)
     at = NOW + 2 * MINUTE
     promote(own_registry, results, who="ann", at=at, because="1 is damaged", forced=True)

@@ -20,7 +20,9 @@ from crm.simulation.world import Simulation
 from features.moments import make_moments
 from models.card import ModelCard
 from models.estimator.blend import BaseRate
+from models.estimator.logistic import DRIFT
 from models.evaluation.metrics import MODEL_METRICS
+from models.fitting.blend import NEWEST_SHARE
 from models.fitting.split import split_newest
 from models.scorer import LeadCells
 from tests.made_trainings import NOW, blend_of, evaluated, save
@@ -178,6 +180,7 @@ def test_progress_rises_to_one(session: Session) -> None:
     assert shares[-1] == 1.0
     assert list(dict.fromkeys(step for step, _ in session.progress)) == [
         "Auditing for leaks",
+        "Choosing attributes",
         "Learning",
         "Evaluating on the newest leads",
         "Learning from all leads",
@@ -280,14 +283,45 @@ def test_card_describes_the_estimator(session: Session) -> None:
     assert blend.logistic is not None
     assert estimator["logistic_weight"] == blend.logistic_weight
     loss_by_weight = dict(estimator["weights_tried"])
-    assert loss_by_weight[blend.logistic_weight] <= loss_by_weight[0.5]
+    assert list(loss_by_weight) == pytest.approx(np.arange(11) / 10)
+    nearest = min(loss_by_weight, key=lambda weight: abs(weight - blend.logistic_weight))
+    assert loss_by_weight[nearest] < np.mean(list(loss_by_weight.values()))
     assert estimator["why"].startswith("chosen on the newest ")
     assert estimator["logistic_reach"] == blend.logistic.terms.reach
     assert estimator["logistic_strength"] > 0
+    assert (estimator["logistic_step_strength"] is None) == (blend.logistic.steps is None)
+    assert estimator["logistic_drift"] in (0.0, DRIFT)
+    assert estimator["interactions"] == []
     assert estimator["parameters"]["seed"] == session.project.learn.seed
     assert "settings_tried" not in estimator
     assert estimator["calibration_slope"] == calibration.slope
     assert estimator["calibration_intercept"] == calibration.intercept
+
+
+def test_card_describes_the_evaluated_model_and_the_newest_leads(session: Session) -> None:
+    estimator, trained = session.card.estimator, session.trained
+    judged = evaluated(trained)
+    assert judged.fitted.settings is not None
+    of_judged = estimator["judged"]
+    assert of_judged["logistic_weight"] == judged.fitted.settings.logistic_weight
+    assert of_judged["rounds"] == judged.fitted.settings.rounds
+    assert of_judged["calibration_slope"] == judged.fitted.calibration.slope
+    assert of_judged.keys() <= estimator.keys()
+    assert any(of_judged[name] != estimator[name] for name in of_judged)
+
+    test, scorer = trained.split.test, trained.scorer
+    features = scorer.pipeline.transform(session.records, test.lead, test.as_of)
+    points = scorer.scale.unrounded(scorer.log_odds_of(features))
+    of_test = scorer.scale.unrounded(trained.test_margin)
+    difference = np.average(np.abs(points - of_test), weights=test.weight)
+    assert estimator["points_from_judged"] == pytest.approx(difference)
+    assert 0 < difference < 20
+
+    newest = estimator["newest"]
+    leads = np.unique(trained.moments.lead)
+    assert newest["n_leads"] == pytest.approx(NEWEST_SHARE * len(leads), abs=1)
+    gained = newest["less_base_rate"]
+    assert gained["low"] < gained["value"] < gained["high"]
 
 
 def test_card_describes_the_scale(session: Session) -> None:

@@ -38,6 +38,7 @@ Progress = Callable[[str, float], None]  # the present step, and the share of th
 TEST_SHARE = 0.5  # of the whole progress, to fit on the older leads and evaluate on the newest
 TEST_FIT_SHARE = 0.85  # of the test's part, to fit
 SELECTION_SHARE = 0.1  # of a procedure, to find interactions
+LEARNING = {"test": "Learning", "fit": "Learning from all leads"}  # the step, by phase
 TUNING_SHARE = 0.7  # of a procedure that is tuned, up to the end of tuning
 
 
@@ -284,7 +285,7 @@ class Procedure:
         phase: str = "fit",
         progress: Progress = lambda what, share: None,
     ) -> Learned:
-        """Learn from moments; `phase` is the name of fitting them.
+        """Learn from moments; `phase`, "test" or "fit", is the name of fitting them.
 
         Raises
         ------
@@ -309,7 +310,7 @@ class Procedure:
             project,
             settings_from=(selection.older, selection.newer),
             tree_parameters=parameters,
-            on_share=lambda share: rest("Learning", share),
+            on_share=lambda share: rest(LEARNING[phase], share),
         )
         return Learned(learning_set, fitted, trials)
 
