@@ -29,7 +29,7 @@ def test_challenger_is_promoted_and_rolled_back(run: Run, crm: Path) -> None:
     assert (code, err) == (0, "")
     facts = json.loads(out)
     assert facts["event"]["version"] == "2"
-    assert [gate["number"] for gate in facts["gates"]] == [f"LG10{i}" for i in range(1, 8)]
+    assert [gate["number"] for gate in facts["gates"]] == [f"LG10{i}" for i in range(1, 9)]
     assert facts["store_tag"].startswith("leadscore:demo-v2-")
 
     code, out, err = run("models", "rollback", "-p", crm, "--because", "sales [complained]")

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import lightgbm
 import numpy as np
 
 from features.fitting import N_FOLDS, folds
 from models.evaluation.metrics import log_losses
 from models.fitting.blend import Examples
-from models.fitting.trees import MAX_ROUNDS, PATIENCE, dataset, tree_settings
+from models.fitting.trees import dataset, fit_without, tree_settings
 
 OnTrial = Callable[["Trial", float], None]
 
@@ -60,7 +59,7 @@ def tune(
     Parameters
     ----------
     older, newer : Examples
-        The selection sets of `training.fit.selection_sets`.
+        The selection sets of `training.selection.selection_sets`.
     minutes : float
         After this time no further fold is fitted, except those of trial 0.
     seed : int
@@ -138,15 +137,9 @@ def _fold(
     seed: int,
 ) -> tuple[float, Any]:
     settings = tree_settings(len(older.label), seed, parameters, older.directions)
-    seen, unseen = older.take(~held_out), older.take(held_out)
-    training = dataset(*seen.columns[:3], list(seen.categorical), settings)
-    booster = lightgbm.train(
-        settings,
-        training,
-        num_boost_round=MAX_ROUNDS,
-        valid_sets=[training.create_valid(unseen.features, unseen.label, unseen.weight)],
-        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
-    )
+    rows = dataset(*older.columns[:3], list(older.categorical), settings).construct()
+    booster = fit_without(held_out, rows, settings)
+    unseen = older.take(held_out)
     loss = log_losses(np.asarray(booster.predict(unseen.features, raw_score=True)), unseen.label)
     margin = np.asarray(booster.predict(newer.features, raw_score=True))
     return float(np.average(loss, weights=unseen.weight)), margin

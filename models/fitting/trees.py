@@ -115,19 +115,12 @@ def fit_trees(
     boosters = []
     for fold in range(n_folds):
         held_out = fold_of == fold
-        training = rows.subset(np.flatnonzero(~held_out).tolist())
-        stop_early: dict[str, Any] = {}
-        if rounds is None:
-            stop_early = {"valid_sets": [rows.subset(np.flatnonzero(held_out).tolist())]}
-        booster = lightgbm.train(
+        booster = fit_without(
+            held_out,
+            rows,
             settings | {"seed": seed + fold},
-            training,
-            num_boost_round=most,
-            callbacks=[
-                *([lightgbm.early_stopping(PATIENCE, verbose=False)] if rounds is None else []),
-                _progress(on_share, fold, n_folds, most),
-            ],
-            **stop_early,
+            rounds,
+            [_progress(on_share, fold, n_folds, most)],
         )
         asked = held_out if predicted is None else held_out & predicted
         if asked.any():
@@ -140,6 +133,41 @@ def fit_trees(
         for booster, n in zip(boosters, n_trees, strict=True)
     ]
     return TreesFit(BoostedTrees(mean_of_texts(texts)), n_trees, out_of_fold)
+
+
+def fit_without(
+    held_out: Bools,
+    rows: lightgbm.Dataset,
+    settings: Mapping[str, Any],
+    rounds: int | None = None,
+    callbacks: Sequence[Callable[..., Any]] = (),
+) -> lightgbm.Booster:
+    """Fit a booster to the rows outside a fold.
+
+    Parameters
+    ----------
+    held_out : ndarray of bool, shape (n,)
+        The fold.
+    rows : lightgbm.Dataset
+        All n rows, constructed.
+    settings : mapping
+        The result of `tree_settings`.
+    rounds : int, optional
+        The number of trees; without it the booster stops early on the fold.
+    callbacks : sequence of callable
+        LightGBM's callbacks.
+    """
+    stop_early: dict[str, Any] = {}
+    if rounds is None:
+        stop_early = {"valid_sets": [rows.subset(np.flatnonzero(held_out).tolist())]}
+        callbacks = [lightgbm.early_stopping(PATIENCE, verbose=False), *callbacks]
+    return lightgbm.train(
+        dict(settings),
+        rows.subset(np.flatnonzero(~held_out).tolist()),
+        num_boost_round=rounds or MAX_ROUNDS,
+        callbacks=list(callbacks),
+        **stop_early,
+    )
 
 
 def find_rounds(
