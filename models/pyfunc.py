@@ -34,7 +34,7 @@ def _advice() -> str:
             f"Python. Install {needed} in the environment that loads the model."
         )
     command = importlib.util.find_spec("leadscore")
-    home = Path(command.origin).parent if command and command.origin else None
+    home = Path(command.origin).parents[1] if command and command.origin else None
     for name in FOLDERS:
         found = importlib.util.find_spec(name)
         places = list(found.submodule_search_locations or ()) if found else []

@@ -1,6 +1,7 @@
 """A report about a part of the leads recomputes each statement, or does not show it."""
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -213,7 +214,7 @@ def test_stages_of_a_segment_are_those_of_all_leads(crm: tuple[Project, Records]
     is_offer = records.activities["type"].str.casefold() == "offer"
     kept = ~(is_offer & records.activities["lead_id"].isin(without))
     activities = records.activities[kept].reset_index(drop=True)
-    records = Records(**{**vars(records), "activities": activities})
+    records = replace(records, activities=activities)
     rows = make_rows(project, records, NOW, segment=("employees", "2"))
     assert rows.funnel is not None
     assert rows.funnel.stages == ("Demo", "Offer")
