@@ -72,6 +72,14 @@ def test_selection_needs_a_column_of_the_older_leads(tmp_path: Path) -> None:
     assert selection_sets(*made(tmp_path, leads), {}) is NO_SELECTION_SETS
 
 
+def test_sets_that_were_not_selected_have_no_rows() -> None:
+    for rows in (NO_SELECTION_SETS.older, NO_SELECTION_SETS.newer):
+        assert rows.features.shape == (0, 0)
+        assert [len(column) for column in rows.columns] == [0, 0, 0, 0]
+        assert rows.rarer == 0
+    assert NO_SELECTION_SETS.interactions == NO_INTERACTIONS
+
+
 def test_selection_sets_obey_the_embargo(tmp_path: Path) -> None:
     records, moments, project = made(tmp_path, daily_leads(400))
     older, newer, _ = selection_sets(records, moments, project, {})
