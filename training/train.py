@@ -25,12 +25,12 @@ from models.fitting.logistic import fit_logistic
 from models.fitting.split import Split, hold_out, without_test
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
-from training.autologging import autologging_disabled
 from training.describe import EvaluatedModel, Findings, describe
 from training.fit import Fitted, LearningSet, check_directions, fit
 from training.golden import golden_leads
 from training.phases import OnPhase
 from training.selection import NO_SELECTION_SETS, SelectionSets, selection_sets
+from training.tracking.autologging import autologging_disabled
 from training.tuning import Trial, tune
 
 Progress = Callable[[str, float], None]  # the present step, and the share of the whole, 0 … 1

@@ -15,7 +15,7 @@ from crm.errors import LearningError
 from crm.project import Project, load_project
 from crm.reading import read_records
 from crm.records import Records
-from training.autologging import autologging_disabled
+from training.tracking.autologging import autologging_disabled
 from training.train import train
 
 with warnings.catch_warnings(action="ignore"):  # mlflow, at import
@@ -99,7 +99,7 @@ def test_autologging_that_the_caller_disabled_stays_disabled() -> None:
 
 def test_training_does_not_import_mlflow() -> None:
     code = (
-        "import sys; from training.autologging import autologging_disabled\n"
+        "import sys; from training.tracking.autologging import autologging_disabled\n"
         "with autologging_disabled(): import training.train\n"
         "assert 'mlflow' not in sys.modules"
     )
