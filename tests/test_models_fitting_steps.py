@@ -1,11 +1,7 @@
 """The logistic regression on steps: what it learns, compared with scikit-learn, and its limits."""
 
 import itertools
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +24,7 @@ from models.fitting.steps import (
     fit_steps_out_of_fold,
     mean_of_line_and_steps,
 )
+from tests.made_processes import output_of
 
 NUMBERS = 4  # columns of `draw` that contain numbers; the last column contains codes
 UNSEEN = 99.0
@@ -464,17 +461,6 @@ print(fit_calibration(log_odds, label, weight))
 
 
 def test_number_of_threads_does_not_change_a_bit() -> None:
-    outputs = set()
-    for threads in ("1", "2"):
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).parent.parent),
-            "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", FIT], env=environment, capture_output=True, text=True, check=True
-        )
-        outputs.add(done.stdout)
+    outputs = {output_of(FIT, threads=threads) for threads in (1, 2)}
     assert len(outputs) == 1
     assert "Calibration(slope=" in outputs.pop()

@@ -1,10 +1,7 @@
 """Fits of a training: the same model each time, its own settings, no pipeline twice, tuning."""
 
 import datetime
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +23,7 @@ from models.estimator.blend import BaseRate
 from models.estimator.trees import BoostedTrees
 from models.fitting.blend import NEWEST_SHARE, BlendClassifier
 from models.fitting.trees import TREE_PARAMETERS
+from tests.made_processes import output_of
 from tests.made_trainings import (
     NOW,
     blend_of,
@@ -79,22 +77,7 @@ print(save(trained, folder / "model"), trained.test_margin.tobytes().hex())
 
 
 def test_number_of_threads_does_not_change_the_digest(tmp_path: Path) -> None:
-    outputs = set()
-    for threads in ("1", "2"):
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).parent.parent),
-            "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", TRAINING, str(tmp_path / threads)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        outputs.add(done.stdout)
+    outputs = {output_of(TRAINING, str(tmp_path / f"{n}"), threads=n) for n in (1, 2)}
     assert len(outputs) == 1
     assert len(outputs.pop()) > 2 * 8 * 300
 
