@@ -95,12 +95,12 @@ class Records:
 
     @cached_property
     def activity_events(self) -> EventArrays | None:
-        """The activities as arrays by `lead_position`; None if there is no such table."""
+        """The activities as arrays by `lead_position`; None without a table of activities."""
         return self._events("activities", self.activities)
 
     @cached_property
     def stage_events(self) -> EventArrays | None:
-        """The stages as arrays by `lead_position`; None if there is no such table."""
+        """The stages as arrays by `lead_position`; None without a table of stages."""
         return self._events("stages", self.stages)
 
     def _events(self, name: str, table: pd.DataFrame | None) -> EventArrays | None:

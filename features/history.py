@@ -75,14 +75,14 @@ class EventLogs:
     stages : StageFeatures or None
     tables : iterable of (str, DataFrame or None)
         "activities" and "stages", with `lead_id` as `crm.lead_ids.id_key` returns it. The rows may
-        be in any order. The second table is asked for when the first is no longer needed.
+        be in any order. The second table is read only after the first is no longer needed.
 
     Attributes
     ----------
     ids : KeyIndex
         The ids of the leads with events, also of those that the pipeline does not read.
     example : str or None
-        The smallest id of the first table with events; None if there are no events.
+        The smallest id of the first table with events; None without events.
     """
 
     def __init__(

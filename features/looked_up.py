@@ -21,7 +21,7 @@ ValuesOf = Callable[[int, int], LeadValues]  # of a lead, by the positions of it
 
 @dataclass(frozen=True)
 class Lookup:
-    """What a feature is looked up by.
+    """The attributes whose values a feature is looked up with.
 
     Attributes
     ----------

@@ -219,7 +219,7 @@ class FeaturePipeline:
 
     @cached_property
     def _lookups(self) -> dict[int, Lookup]:
-        """What features are looked up by, by their positions in the matrix."""
+        """The lookup of each feature that has one, by its position in the matrix."""
         lookups = {
             i: Lookup((attribute,), attribute.has_seen)
             for i, attribute in enumerate(self.attributes)

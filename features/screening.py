@@ -85,7 +85,7 @@ def screen_interactions(
     -------
     list of Candidate
         The largest gain first; at most `MOST_PAIRS` pairs. Empty if the older moments have a
-        single outcome, or if there are no newer ones.
+        single outcome, or without newer moments.
     """
     if len(newer) == 0 or len(older) == 0 or older.label.min() == older.label.max():
         return []
@@ -183,7 +183,7 @@ def _rate(won: Floats, seen: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Data:
-    """What the tests read.
+    """The data of both tests.
 
     Attributes
     ----------

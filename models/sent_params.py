@@ -1,4 +1,4 @@
-"""What a caller of MLflow may send besides the leads, and how a model answers.
+"""Reads the params that a caller of MLflow sends with the leads, and the form of the answer.
 
 Registered models import this module, so its path never changes.
 """

@@ -281,7 +281,7 @@ def leaks_of(world: str) -> dict[str, Draw]:
 
     Without times, an open lead counts as lost, so a column that is filled on closing for won and
     lost leads alike looks like one that a form ceased to ask, and a duration like any number.
-    Without times of closing, one that is no longer filled on closing looks like that, too.
+    Without times of closing, a field that is no longer filled on closing looks the same.
     """
     if world == "rows":
         return FILLED_LATE

@@ -133,7 +133,8 @@ class Logistic:
         The mean of each term over the training rows: the average lead.
     intercept : float
     steps : Steps or None
-        What each number adds in steps, besides its line; None in models that only have lines.
+        The log-odds that each number adds in steps, besides its line; None in models that have
+        only lines.
     """
 
     terms: LogisticTerms

@@ -14,7 +14,7 @@ MOST_CUTS = 255  # of a column, because `bins_of` counts in bytes
 
 @dataclass(frozen=True)
 class Steps:
-    """What each number adds to the log-odds, as a function that is constant between cuts.
+    """Step functions: the log-odds that each number adds, constant between cuts.
 
     Attributes
     ----------

@@ -89,7 +89,7 @@ class Version:
 
 
 class RegisteredModel(Protocol):
-    """What a registry is opened for: a `Project`, or what has a project's name and folder."""
+    """The name and the folder that a registry is opened with. A `Project` has both."""
 
     @property
     def name(self) -> str:
