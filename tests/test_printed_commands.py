@@ -37,6 +37,7 @@ NOT_RUN = {
     "make check": "CI runs it, and it takes minutes",
     "make coverage": "it runs this test",
     "make bench": "a benchmark",
+    "make bench-batch": "a benchmark",
     "make bench-quality": "a benchmark, and it installs packages",
     "make bench-report": "a benchmark",
     "make bench-long-history": "a benchmark",
