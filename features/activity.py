@@ -206,6 +206,7 @@ class ActivityFeatures:
         as_of: Ints,
         created: Ints,
         totals: Mapping[int, ActivityTotals] = NO_TOTALS,
+        out: Floats | None = None,
     ) -> Floats:
         """Compute the features of moments.
 
@@ -224,6 +225,8 @@ class ActivityFeatures:
             The creation of each moment's lead; `NOT_A_TIME` if it is not known.
         totals : mapping of int to ActivityTotals
             Activities that count besides those of the log, by the position of their lead.
+        out : ndarray of float64, shape (n, len(features)), optional
+            The array to write to, and to return; without it a new one.
 
         Returns
         -------
@@ -244,7 +247,7 @@ class ActivityFeatures:
         >>> row["activity[call].count_7d"], row["activity[call].days_since_last"]
         (1.0, 2.0)
         """
-        values = np.empty((len(lead), len(self.features)))
+        values = np.empty((len(lead), len(self.features))) if out is None else out
         if len(log) == 0 and not totals:
             values[:] = self._of_nothing
             return values

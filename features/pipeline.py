@@ -165,9 +165,10 @@ class FeaturePipeline:
             history = replace(history, activities=log)
         if self.stages and records.stage_events is not None:
             history = replace(history, stages=self.stages.log_of_events(records.stage_events))
-        cells = self._attributes_of_table(records.leads)[lead]
-        last = self._interactions_of_table(records.leads)[lead]
-        return np.asfortranarray(self._complete(cells, last, history, lead, as_of))
+        # The matrix is the largest array of a training. Each column is written in its place.
+        values = np.empty((len(lead), len(self.features)), order="F")
+        self._write_table(values, records.leads, lead)
+        return self._complete(values, history, lead, as_of)
 
     def matrix(
         self, leads: pd.DataFrame, history: History | None = None, as_of: int | Ints = NOT_A_TIME
@@ -178,9 +179,9 @@ class FeaturePipeline:
         absent column count as missing. Without a history the leads have no activities and stages.
         """
         lead = np.arange(len(leads))
-        cells = self._attributes_of_table(leads)
-        last = self._interactions_of_table(leads)
-        return self._complete(cells, last, history, lead, np.full(len(leads), as_of))
+        values = np.empty((len(leads), len(self.features)))
+        self._write_table(values, leads, slice(None))
+        return self._complete(values, history, lead, np.full(len(leads), as_of))
 
     def rows(
         self,
@@ -192,16 +193,19 @@ class FeaturePipeline:
 
         `as_of` is one time for all leads, or an array with the time of each.
         """
-        cells = np.empty((len(leads), len(self.attributes)))
+        values = np.empty((len(leads), len(self.features)))
         if 0 < len(leads) < MANY_LEADS:
-            for row, lead in zip(cells, leads, strict=True):
+            for row, lead in zip(values[:, : len(self.attributes)], leads, strict=True):
                 row[:] = [read(lead.get(column)) for column, read in self._readers]
         else:
             for i, attribute in enumerate(self.attributes):
-                cells[:, i] = attribute.encode_cells([lead.get(attribute.column) for lead in leads])
-        last = self._interactions_of_cells(leads)
+                values[:, i] = attribute.encode_cells(
+                    [lead.get(attribute.column) for lead in leads]
+                )
+        if self.interactions:
+            values[:, self.of_interactions] = self._interactions_of_cells(leads)
         lead_of_row = np.arange(len(leads))
-        return self._complete(cells, last, history, lead_of_row, np.full(len(leads), as_of))
+        return self._complete(values, history, lead_of_row, np.full(len(leads), as_of))
 
     def to_frame(self, matrix: Floats, index: pd.Index | None = None) -> pd.DataFrame:
         """Return a matrix of this pipeline as a table, with words instead of category codes.
@@ -298,28 +302,22 @@ class FeaturePipeline:
             totals or {},
         )
 
-    def _attributes_of_table(self, leads: pd.DataFrame) -> Floats:
-        values = np.empty((len(leads), len(self.attributes)), order="F")
+    def _write_table(self, values: Floats, leads: pd.DataFrame, rows: Ints | slice) -> None:
+        """Write the attributes and the interactions of the leads at `rows` into a matrix."""
         for i, attribute in enumerate(self.attributes):
             if attribute.column in leads.columns:
-                values[:, i] = attribute.encode_column(leads[attribute.column])
+                values[:, i] = attribute.encode_column(leads[attribute.column])[rows]
             else:
                 values[:, i] = attribute.encode(None)
-        return values
-
-    def _interactions_of_table(self, leads: pd.DataFrame) -> Floats:
         words = self.words_of_table(leads, self.interaction_columns)
-        blocks = [
-            interaction.of_words([words[column] for column in interaction.columns])
-            for interaction in self.interactions
-        ]
-        return np.hstack(blocks) if blocks else np.empty((len(leads), 0))
+        end = len(self.features) - len(self.of_interactions)
+        for interaction in self.interactions:
+            begin, end = end, end + interaction.n_features
+            of_leads = interaction.of_words([words[column] for column in interaction.columns])
+            values[:, begin:end] = of_leads[rows]
 
     def _interactions_of_cells(self, leads: Sequence[Mapping[str, Any]]) -> Floats:
-        if not self.interactions:
-            return np.empty((len(leads), 0))
-        n_features = sum(interaction.n_features for interaction in self.interactions)
-        values = np.empty((len(leads), n_features))
+        values = np.empty((len(leads), len(self.of_interactions)))
         for row, lead in zip(values, leads, strict=True):
             words = {column: word(lead.get(column)) for column, word in self._word_readers}
             row[:] = [
@@ -333,38 +331,39 @@ class FeaturePipeline:
     def _word_readers(self) -> list[tuple[str, Callable[[Any], str]]]:
         return [(column, self.word_attributes[column].word) for column in self.interaction_columns]
 
-    def _complete(
-        self, cells: Floats, last: Floats, history: History | None, lead: Ints, as_of: Ints
-    ) -> Floats:
-        """Compute what depends on the moment, and join it with the cells, shape (n, n_features).
+    def _complete(self, values: Floats, history: History | None, lead: Ints, as_of: Ints) -> Floats:
+        """Write what depends on the moment into a matrix, shape (n, n_features), and return it.
 
-        `last` are the features of the interactions.
+        The attributes and the interactions are already in it.
         """
-        if not self._dependent_on_moment and not self.sees_history and not self.interactions:
-            return cells
+        if not self._dependent_on_moment and not self.sees_history:
+            return values
         days = np.where(as_of != NOT_A_TIME, as_of / DAY, np.nan)
         for i, attribute in self._dependent_on_moment:
-            cells[:, i] = attribute.as_of(cells[:, i], days)
-        blocks = [cells]
-        history = history or self.no_history(len(cells))
+            values[:, i] = attribute.as_of(values[:, i], days)
+        history = history or self.no_history(len(values))
         created = history.created_at[lead]
+        end = len(self.attributes)
         if self.has_times:
-            blocks.append(_lead_times(created, days))
+            begin, end = end, end + len(LEAD_TIMES)
+            values[:, begin:end] = _lead_times(created, days)
         if self.activities:
-            position = history.position[lead]
-            activity_totals = {lead: total.activities for lead, total in history.totals.items()}
-            blocks.append(
-                self.activities.compute(
-                    history.activities, position, as_of, created, activity_totals
-                )
+            begin, end = end, end + len(self.activities.features)
+            self.activities.compute(
+                history.activities,
+                history.position[lead],
+                as_of,
+                created,
+                {lead: total.activities for lead, total in history.totals.items()},
+                out=values[:, begin:end],
             )
         if self.stages:
-            position = history.position[lead]
+            begin, end = end, end + len(self.stages.features)
             older = {lead: total.n_stages for lead, total in history.totals.items()}
-            blocks.append(self.stages.compute(history.stages, position, as_of, older))
-        if self.interactions:
-            blocks.append(last)
-        return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
+            values[:, begin:end] = self.stages.compute(
+                history.stages, history.position[lead], as_of, older
+            )
+        return values
 
     def to_json(self) -> dict[str, Any]:
         """Return the fitted state as plain data."""

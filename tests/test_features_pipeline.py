@@ -1,6 +1,7 @@
 """Features of a moment: what they do not depend on, and that files and requests give the same."""
 
 import datetime
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +19,10 @@ from crm.arrays import Floats
 from crm.project import load_project
 from crm.reading import read_records
 from crm.records import Records
-from crm.times import DAY
+from crm.times import DAY, NOT_A_TIME
 from features import events
 from features.attributes.attribute import MISSING
+from features.attributes.number import NumberAttribute
 from features.fitting import fit_pipeline
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
@@ -332,6 +334,25 @@ def test_files_give_features_at_every_moment(fitted: Fitted) -> None:
     columns = dict(zip(fitted.pipeline.names, fitted.features.T, strict=True))
     for name in ("activity.count", "activity[call].count_1d", "stage.days_in", "asked_at.age_days"):
         assert len(np.unique(columns[name])) > 3
+
+
+def test_transform_needs_the_memory_of_one_matrix() -> None:
+    names = [f"number_{i}" for i in range(60)]
+    attributes = tuple(
+        NumberAttribute(column=name, nothing=frozenset(), median=0.0) for name in names
+    )
+    pipeline = FeaturePipeline(attributes, left_out=())
+    leads = pd.DataFrame({name: np.arange(10_000.0) for name in names})
+    leads["lead_id"] = leads.index.astype(str)
+    records = Records(leads, pd.DataFrame())
+    lead = np.repeat(np.arange(10_000), 3)  # three moments of each lead
+    tracemalloc.start()
+    matrix = pipeline.transform(records, lead, np.full(len(lead), NOT_A_TIME))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert matrix.flags.f_contiguous
+    assert matrix[:, 7].tolist() == lead.tolist()
+    assert peak < 1.3 * matrix.nbytes
 
 
 def test_times_of_an_export_may_have_any_zone(
