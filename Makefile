@@ -8,7 +8,7 @@ PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Run benchmarks on a machine that does nothing else.
-.PHONY: demo test coverage bench bench-batch bench-quality bench-report bench-serving bench-long-history fuzz check serve docs lock help
+.PHONY: demo test coverage bench bench-batch bench-quality bench-training bench-report bench-serving bench-long-history fuzz check serve docs lock help
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -55,6 +55,9 @@ fuzz: $(READY)  ## 10,000 generated requests against the contract, 100,000 malfo
 
 bench-batch: $(READY)  ## scoring a file of a million leads, compared with LightGBM alone
 	$(BIN)/python benchmarks/bench_batch.py
+
+bench-training: $(READY)  ## training on a million leads, compared with LightGBM alone
+	$(BIN)/python benchmarks/bench_training.py
 
 bench-report: $(READY)  ## a report of a million leads: time, memory and size within their limits
 	$(BIN)/python benchmarks/bench_report.py

@@ -15,17 +15,14 @@ LightGBM alone. On a machine that does other work too, only the ratio of CPU tim
 import argparse
 import datetime
 import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pyarrow.parquet
+from own_process import run_in_own_process, used, used_since
 
 from crm.project import Project, load_project
 from crm.reading_events import read_closings, read_events
@@ -97,28 +94,17 @@ def predict(matrix: Path, loaded: LoadedModel, threads: int) -> None:
 
     booster = lightgbm.Booster(model_str=loaded.scorer.estimator.trees.text)
     features = np.load(matrix)
-    start, cpu_start = time.perf_counter(), time.process_time()
+    start = used()
     n_rows = len(booster.predict(features, raw_score=True, num_threads=threads))
-    print_measurement(n_rows, start, cpu_start)
-
-
-def print_measurement(rows: int, start: float, cpu_start: float) -> None:
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    measured = {"rows": rows, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_gb": peak / 1e9}
-    print(json.dumps(measured))
+    print(json.dumps({"rows": n_rows} | used_since(start)))
 
 
 def run_method(method: str, options: argparse.Namespace) -> dict[str, float]:
     """Run one method in its own process; return rows, seconds, CPU seconds and peak memory."""
-    command = [sys.executable, __file__, "--method", method, "--folder", str(options.folder)]
-    command += ["--model", str(options.model), "--threads", str(options.threads)]
-    command += ["--reasons", str(options.reasons)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(options.threads)}
-    finished = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env=environment
-    )
-    return json.loads(finished.stdout) if finished.stdout else {}
+    arguments = ["--method", method, "--folder", str(options.folder)]
+    arguments += ["--model", str(options.model), "--threads", str(options.threads)]
+    arguments += ["--reasons", str(options.reasons)]
+    return run_in_own_process(__file__, arguments, options.threads)
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -130,9 +116,9 @@ def measure(options: argparse.Namespace) -> None:
         predict(folder / "matrix.npy", loaded, options.threads)
     else:
         n_reasons = options.reasons if options.method == "with reasons" else 0
-        start, cpu_start = time.perf_counter(), time.process_time()
+        start = used()
         rows = score(folder, loaded, n_reasons, folder / "scores.parquet")
-        print_measurement(rows, start, cpu_start)
+        print(json.dumps({"rows": rows} | used_since(start)))
 
 
 def print_row(method: str, run: dict[str, float], alone: dict[str, float]) -> None:

@@ -40,6 +40,7 @@ NOT_RUN = {
     "make bench-batch": "a benchmark",
     "make bench-quality": "a benchmark, and it installs packages",
     "make bench-report": "a benchmark",
+    "make bench-training": "a benchmark",
     "make bench-long-history": "a benchmark",
     "make bench-serving": "a benchmark",
     "make fuzz": "it takes minutes",
