@@ -19,7 +19,7 @@ from models.fitting.blend import (
     Examples,
 )
 from models.fitting.blend_weight import EVEN, WEIGHTS, choose_weight
-from models.fitting.logistic import LogisticSettings
+from models.fitting.logistic import LogisticSettings, fit_bending
 from tests.made_examples import draw
 
 LOGISTIC = LogisticSettings(strength=1.0, step_strength=1.0, reach=4.0)
@@ -219,6 +219,22 @@ def test_settings_are_chosen_on_the_given_rows() -> None:
     assert model.settings_.logistic_weight < EVEN
     assert model.n_features_in_ == 3
     assert len(model.out_of_fold_) == 400
+
+
+def test_choice_of_the_weight_fits_lines_to_a_sample_of_many_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features, label = draw(600)
+    sizes = []
+
+    def record_rows(features: Floats, *arguments: Any, **named: Any) -> Any:
+        sizes.append(len(features))
+        return fit_bending(features, *arguments, **named)
+
+    monkeypatch.setattr(blend_module, "fit_bending", record_rows)
+    monkeypatch.setattr(blend_module, "MOST_LINEAR_ROWS", 300)
+    choose_settings(features, label)
+    assert sizes == [300, 300]  # to choose the weight, and for the blend
 
 
 def test_newest_rows_contain_whole_leads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The logistic regression: its terms, what it learns, its directions, and its settings."""
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,8 +14,10 @@ from sklearn.linear_model import LogisticRegression
 
 from crm.arrays import Floats, Ints, Labels
 from features.fitting import folds
+from models.estimator import logistic as estimator_module
 from models.estimator.logistic import DRIFT, LARGEST, Logistic, LogisticTerms
 from models.estimator.steps import Steps
+from models.evaluation.metrics import log_losses
 from models.fitting import logistic as logistic_module
 from models.fitting.logistic import (
     FEW_OUTCOMES,
@@ -511,3 +514,35 @@ def test_choice_uses_a_sample_of_leads_if_there_are_many_rows(
     leads, rows_of_leads = np.unique(sample, return_counts=True)
     assert len(leads) == 50  # a quarter
     assert rows_of_leads.tolist() == [2] * 50
+
+
+def test_choice_uses_a_sample_of_many_newer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, label = draw(400)
+    older = features[:80], label[:80], np.ones(80), np.arange(80)
+    newer = features[80:], label[80:], np.ones(320), np.arange(80, 400)
+    sizes: list[int] = []
+
+    def record_rows(log_odds: Floats, label: Labels) -> Floats:
+        sizes.append(len(label))
+        return log_losses(log_odds, label)
+
+    monkeypatch.setattr(logistic_module, "log_losses", record_rows)
+    monkeypatch.setattr(logistic_module, "MANY_ROWS", 100)
+    choose_logistic(older, newer, [2], 0)
+    assert set(sizes) == {16, 100}  # a fold of the older rows, and a sample of the newer ones
+
+
+def test_log_odds_of_many_rows_equal_those_of_each_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, (features, _) = learn(200), draw(70)
+    together = model.explained(features)[0]
+    monkeypatch.setattr(estimator_module, "BLOCK_ROWS", 32)
+    assert model.log_odds_of(features).tolist() == together.tolist()
+
+
+def test_log_odds_of_many_rows_need_little_memory() -> None:
+    model, features = learn(200), np.tile(draw(1_000)[0], (200, 1))
+    tracemalloc.start()
+    model.log_odds_of(features)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * features.nbytes  # all contributions at once need several times as much

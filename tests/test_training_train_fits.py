@@ -15,6 +15,7 @@ from sklearn.metrics import log_loss
 
 import training.selection
 import training.train
+from crm.arrays import Floats
 from crm.records import Records
 from features.fitting import fit_pipeline
 from features.moments import Moments
@@ -22,6 +23,7 @@ from features.pipeline import FeaturePipeline
 from models.estimator.blend import BaseRate
 from models.estimator.trees import BoostedTrees
 from models.fitting.blend import NEWEST_SHARE, BlendClassifier
+from models.fitting.logistic import fit_logistic
 from models.fitting.trees import TREE_PARAMETERS
 from tests.made_processes import output_of
 from tests.made_trainings import (
@@ -327,3 +329,19 @@ def test_base_rate_is_not_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert isinstance(trained.scorer.estimator, BaseRate)
     (note,) = [note for note in trained.scorer.card.notes if "Tuning" in note]
     assert note.startswith("Tuning was requested but not possible: with fewer than 20 leads")
+
+
+def test_baseline_is_fitted_to_a_sample_of_many_moments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def record_rows(features: Floats, *arguments: Any, **named: Any) -> Any:
+        sizes.append(len(features))
+        return fit_logistic(features, *arguments, **named)
+
+    monkeypatch.setattr(training.train, "fit_logistic", record_rows)
+    monkeypatch.setattr(training.train, "MOST_LINEAR_ROWS", 100)
+    trained = train_on(tmp_path, small_leads())
+    assert len(trained.split.train) > 100
+    assert sizes == [100]

@@ -21,7 +21,8 @@ from models.artifact import save_artifact
 from models.card import NOT_PINNED
 from models.estimator.blend import BaseRate
 from models.evaluation.metrics import Evaluation, evaluate, loss_difference
-from models.fitting.logistic import fit_logistic
+from models.fitting.blend import MOST_LINEAR_ROWS
+from models.fitting.logistic import fit_logistic, sample_of_leads
 from models.fitting.split import Split, hold_out, without_test
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
@@ -370,7 +371,7 @@ def _evaluate_on_newest(procedure: Procedure, split: Split, progress: Progress) 
     progress("Evaluating on the newest leads", TEST_FIT_SHARE)
     features = fitted.pipeline.transform(procedure.records, split.test.lead, split.test.as_of)
     log_odds = fitted.log_odds_of(features)
-    baselines = _baselines(learned.learning_set, features)
+    baselines = _baselines(learned.learning_set, features, seed)
     truth = (split.test.label, split.test.weight, split.test.lead, seed)
     return EvaluatedModel(
         fitted=fitted,
@@ -384,13 +385,18 @@ def _evaluate_on_newest(procedure: Procedure, split: Split, progress: Progress) 
     )
 
 
-def _baselines(learning_set: LearningSet, test_features: Floats) -> dict[str, Floats]:
-    """Fit simpler models to the learning set, and compute their log-odds of the test moments."""
+def _baselines(learning_set: LearningSet, test_features: Floats, seed: int) -> dict[str, Floats]:
+    """Fit simpler models to the learning set, and compute their log-odds of the test moments.
+
+    Of more than `MOST_LINEAR_ROWS` moments, the logistic regression uses a sample, as that of the
+    model does.
+    """
     pipeline, moments = learning_set.pipeline, learning_set.moments
+    sampled = sample_of_leads(moments.lead, MOST_LINEAR_ROWS, seed)
     logistic = fit_logistic(
-        learning_set.matrix,
-        moments.label,
-        moments.weight,
+        learning_set.matrix[sampled],
+        moments.label[sampled],
+        moments.weight[sampled],
         pipeline.categorical,
         growing=pipeline.growing,
     )

@@ -13,6 +13,7 @@ from models.contributions.value_classes import placed
 from models.estimator.steps import Steps
 
 DRIFT = 6.0  # standard deviations within which a line may leave the training range
+BLOCK_ROWS = 20_000  # rows at a time, so that the contributions of many rows need little memory
 LARGEST = 1e100  # larger numbers are clipped here, so that their squares are finite
 
 
@@ -246,7 +247,11 @@ class Logistic:
 
     def log_odds_of(self, features: Floats) -> Floats:
         """Compute the log-odds, shape (n,), of a feature matrix, shape (n, k)."""
-        return self.explained(features)[0]
+        log_odds = np.empty(len(features))
+        for start in range(0, len(features), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            log_odds[rows] = self.explained(features[rows])[0]
+        return log_odds
 
     def explained(self, features: Floats) -> tuple[Floats, Floats]:
         """Compute log-odds and contributions together."""

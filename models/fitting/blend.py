@@ -295,7 +295,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "choose the weight",
                 losses=(),
             )
-        linear = self._logistic(older, logistic).log_odds_of(newer.features)
+        sample = older.take(sample_of_leads(older.lead, MOST_LINEAR_ROWS, self.seed))
+        linear = self._logistic(sample, logistic).log_odds_of(newer.features)
         rounds = None
         if newer.rarer >= ENOUGH_TO_STOP:
             rounds, grown = find_rounds(

@@ -237,7 +237,7 @@ def choose_logistic(
     Each setting is fitted to folds of whole leads of the older rows. Its loss is the loss on the
     held-out folds plus the loss on the newer rows: the first shows how complex a model so few
     rows allow, the second what stays valid when the data change. With more than `MANY_ROWS`
-    older rows a sample of leads is used: the choice then matters little.
+    older or newer rows a sample of their leads is used: the choice then matters little.
 
     With fewer than `FEW_OUTCOMES` leads of the rarer class, there are only lines, and numbers are
     clipped to the training range, at the smaller reach: few rows cannot show where a line stops
@@ -259,10 +259,8 @@ def choose_logistic(
     """
     has_few = leads_of_rarer(older[1], older[3]) < FEW_OUTCOMES
     drift, reaches = (0.0, REACHES[:1]) if has_few else (DRIFT, REACHES)
-    sampled = sample_of_leads(older[3], MANY_ROWS, seed)
-    features, label, weight, lead = older
-    rows = features[sampled], label[sampled], weight[sampled], lead[sampled]
-    trial = _Trial.of(rows, newer, seed)
+    rows = _sample(older, seed)
+    trial = _Trial.of(rows, None if newer is None else _sample(newer, seed), seed)
     columns = (categorical, growing, trees_only)
     tried = [
         fits
@@ -364,6 +362,13 @@ def _steps(trial: _Trial, terms: LogisticTerms, lines: LogisticSettings) -> Iter
             design, label, weight, trial.held_outs, strength, start
         )
         yield trial.fits(replace(lines, step_strength=strength), models)
+
+
+def _sample(rows: FittingRows, seed: int) -> FittingRows:
+    """Return the rows of a sample of leads, about `MANY_ROWS`, or all if they are fewer."""
+    features, label, weight, lead = rows
+    sampled = sample_of_leads(lead, MANY_ROWS, seed)
+    return features[sampled], label[sampled], weight[sampled], lead[sampled]
 
 
 def sample_of_leads(lead: Ints, most: int, seed: int) -> Bools:
