@@ -15,6 +15,7 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, as_times, microseconds
 from features.coverage import outcomes_from
+from features.first_closings import FirstClosings
 
 FEWEST_OUTCOMES = 20  # with fewer leads of the rarer outcome, the estimator is the base rate
 
@@ -212,41 +213,46 @@ def _timeless(records: Records) -> Moments:
     )
 
 
+def possible_moments(created: Ints, learn: LearnKeys) -> tuple[Ints, Ints]:
+    """List all pairs of a lead and an age of the project, lead by lead.
+
+    Parameters
+    ----------
+    created : ndarray of int64, shape (n_leads,)
+        The creation of each lead, in microseconds since 1970 UTC.
+    learn : LearnKeys
+
+    Returns
+    -------
+    lead : ndarray of int64, shape (n_leads * n_ages,)
+        The position of the lead.
+    as_of : ndarray of int64, shape (n_leads * n_ages,)
+        Microseconds since 1970 UTC.
+    """
+    ages = np.array(sorted({int(days * DAY) for days in learn.moments_days}), dtype=np.int64)
+    lead = np.repeat(np.arange(len(created)), len(ages))
+    return lead, (created[:, None] + ages[None, :]).ravel()
+
+
 def _timed(records: Records, learn: LearnKeys) -> Moments:
     created = microseconds(records.leads["created_at"])
-    closings = records.outcomes
-    position = pd.Series(np.arange(len(created)), index=records.leads["lead_id"])
-    of_lead = closings["lead_id"].map(position).to_numpy(dtype=np.int64)
-    closed_at = microseconds(closings["closed_at"])
-    is_dated = closed_at != NOT_A_TIME
-    won = (closings["outcome"] == "won").to_numpy()
-
-    first_close = _earliest(of_lead[is_dated], closed_at[is_dated], len(created))
-    undated_win = np.zeros(len(created), dtype=bool)
-    undated_win[of_lead[~is_dated & won]] = True
-    undated_loss = np.zeros(len(created), dtype=bool)
-    undated_loss[of_lead[~is_dated & ~won]] = True
-
+    first = FirstClosings.of(records)
+    has_undated = first.undated_win | first.undated_loss
     horizon = int(learn.horizon_days * DAY)
     observed = pd.Series([records.observed_until, records.outcomes_until], dtype=TIME_DTYPE)
     observed_until, until = microseconds(observed)
     has_known_outcome = created >= outcomes_from(records, observed_until)
-    ages = np.array(sorted({int(days * DAY) for days in learn.moments_days}), dtype=np.int64)
-    lead = np.repeat(np.arange(len(created)), len(ages))
-    as_of = (created[:, None] + ages[None, :]).ravel()
-    was_open = first_close[lead] > as_of
+    lead, as_of = possible_moments(created, learn)
+    was_open = first.closed_at[lead] > as_of
     is_mature = as_of + horizon <= until
     may_count = was_open & is_mature & has_known_outcome[lead]
-    is_moment = may_count & ~(undated_win | undated_loss)[lead]
+    is_moment = may_count & ~has_undated[lead]
     # An outcome without a date counts only for the moment at creation, as if it came within the
     # horizon.
-    undated = (undated_win | undated_loss)[lead] & may_count & (as_of == created[lead])
+    undated = has_undated[lead] & may_count & (as_of == created[lead])
     is_moment |= undated
 
-    wins = is_dated & won
-    label = _won_within(of_lead[wins], closed_at[wins], lead, as_of, horizon) | (
-        undated & undated_win[lead]
-    )
+    label = (first.won_at[lead] <= as_of + horizon) | (undated & first.undated_win[lead])
     counts = {
         "leads": len(created),
         "moments": int(is_moment.sum()),
@@ -267,27 +273,6 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
         weight=np.ones(len(order)),
         counts=counts,
     )
-
-
-def _won_within(
-    win_lead: Ints,
-    win_at: Ints,
-    lead: Ints,
-    as_of: Ints,
-    horizon: int,
-) -> Bools:
-    """Check for each moment whether its lead has a win in (as_of, as_of + horizon], shape (n,)."""
-    order = np.lexsort((win_at, win_lead))
-    keys = np.rec.fromarrays([win_lead[order], win_at[order]])
-    after = np.searchsorted(keys, np.rec.fromarrays([lead, as_of]), side="right")
-    within = np.searchsorted(keys, np.rec.fromarrays([lead, as_of + horizon]), side="right")
-    return np.asarray(within > after)
-
-
-def _earliest(lead: Ints, at: Ints, n_leads: int) -> Ints:
-    first = np.full(n_leads, np.iinfo(np.int64).max)
-    np.minimum.at(first, lead, at)
-    return first
 
 
 def _nothing_mature(counts: dict[str, int], learn: LearnKeys) -> str:
