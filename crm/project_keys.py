@@ -115,6 +115,7 @@ class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
     observed_until: str | None = None
     test_share: Share = 0.2
     half_life_days: Horizon | None = None
+    remedies: bool = True
     rising: list[str] = field(default_factory=list)
     falling: list[str] = field(default_factory=list)
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0

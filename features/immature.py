@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from crm.arrays import Floats, Ints
+from crm.arrays import Bools, Floats, Ints
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY, microseconds
@@ -42,6 +42,10 @@ class ImmatureMoments:
 
     def __len__(self) -> int:
         return len(self.lead)
+
+    def take(self, rows: Bools) -> "ImmatureMoments":
+        """Return some of the moments."""
+        return ImmatureMoments(self.lead[rows], self.as_of[rows], self.age[rows], self.won[rows])
 
 
 def immature_moments(records: Records, learn: LearnKeys, at: int) -> ImmatureMoments:

@@ -17,7 +17,7 @@ from crm.errors import ConfigError
 from crm.project import Project, load_project
 from crm.reading import read_records
 from crm.records import Records
-from crm.times import DAY
+from crm.times import DAY, NOT_A_TIME
 from features.fitting import fit_pipeline
 from features.moments import FEWEST_OUTCOMES, Moments, make_moments
 from features.pipeline import FeaturePipeline
@@ -31,8 +31,8 @@ from training.fit import (
     check_directions,
     directions,
     fit,
-    learning_weight,
 )
+from training.half_life import HalfLife, declared_half_life, learning_weight
 from training.selection import NO_SELECTION_SETS, selection_sets
 
 LOGISTIC = LogisticSettings(strength=1.0, step_strength=1.0, reach=4.0)
@@ -84,13 +84,13 @@ def fitted_on(
     **options: Any,
 ) -> Fitted:
     """Fit to moments; settings are selected on their newest part, unless they are given."""
-    later = known_later or {}
+    later, half_life = known_later or {}, declared_half_life(project, moments)
     if settings_from is None:
-        selection = selection_sets(records, moments, project, later)
+        selection = selection_sets(records, moments, project, later, half_life)
         settings_from = (selection.older, selection.newer)
     pipeline = fit_pipeline(records, moments, project, later)
     learning_set = LearningSet.of(pipeline, records, moments, project)
-    return fit(learning_set, project, settings_from=settings_from, **options)
+    return fit(learning_set, project, settings_from=settings_from, half_life=half_life, **options)
 
 
 def probabilities(fitted: Fitted, records: Records, **cells: Any) -> Floats:
@@ -233,26 +233,27 @@ def moments_at(*days: float, weight: Floats | None = None) -> Moments:
     )
 
 
-def with_half_life(project: Project, days: float | None) -> Project:
-    import msgspec
-
-    return replace(project, learn=msgspec.structs.replace(project.learn, half_life_days=days))
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return crm(tmp_path, table(60))[0]
-
-
-def test_weight_halves_with_each_half_life(project: Project) -> None:
+def test_weight_halves_with_each_half_life() -> None:
     moments = moments_at(0, 50, 100, 150, 200, weight=np.array([1.0, 1, 2, 1, 1]))
-    weight = learning_weight(moments, with_half_life(project, 100.0))
+    weight = learning_weight(moments, HalfLife(100.0, in_days=True))
     assert weight == pytest.approx([0.25, 0.5**1.5, 2 * 0.5, 0.5**0.5, 1.0])
 
 
-def test_weight_without_a_half_life_is_unchanged(project: Project) -> None:
+def test_weight_without_a_half_life_is_unchanged() -> None:
     moments = moments_at(0, 50, 100, weight=np.array([1.0, 3, 2]))
-    assert learning_weight(moments, project).tolist() == [1, 3, 2]
+    assert learning_weight(moments, None).tolist() == [1, 3, 2]
+
+
+def test_half_life_without_times_counts_leads() -> None:
+    timeless = replace(moments_at(0, 1, 2), as_of=np.full(3, NOT_A_TIME))
+    weight = learning_weight(timeless, HalfLife(2.0, in_days=False))
+    assert weight == pytest.approx([0.5, 0.5**0.5, 1.0])
+
+
+def test_half_life_of_a_period_is_a_part_of_it() -> None:
+    moments = moments_at(0, 50, 200)
+    assert HalfLife.of_period(moments, 4) == HalfLife(50.0, in_days=True)
+    assert str(HalfLife.of_period(moments, 300)) == "1 day"
 
 
 def test_half_life_moves_the_model_towards_newer_leads(tmp_path: Path) -> None:

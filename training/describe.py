@@ -38,11 +38,13 @@ from models.scale import POINTS, Scale
 from training.attribute_shares import learned_shares, newest_lead_notes
 from training.fit import Fitted
 from training.readiness import Readiness, assess_readiness, unknown_readiness
+from training.remedies import Remedies
 from training.segments import evaluate_fairness, evaluate_segments
 from training.tuning import Trial, best_of
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 WEIGHTS_SHOWN = 10  # every tenth of the weights that were tried
+LARGE_SHIFT = np.log(1.5)  # log-odds: the early wins of the newest leads differ much
 SELECTED = 2  # the number of best grades that sales is expected to work first
 
 
@@ -84,6 +86,8 @@ class Findings:
         None if no leads could be held out.
     final : Fitted
         Fitted on all moments.
+    remedies : Remedies
+        Those that were chosen for it.
     trials : tuple of Trial
         Settings of the trees that were tried; empty without tuning.
     untuned : str
@@ -96,6 +100,7 @@ class Findings:
     audited: Audit
     evaluated_model: EvaluatedModel | None
     final: Fitted
+    remedies: Remedies
     trials: tuple[Trial, ...]
     untuned: str
 
@@ -254,6 +259,10 @@ def _estimator(findings: Findings, project: Project) -> dict[str, Any]:
         **tuning,
         **_judged(findings),
         **_newest(final),
+        "remedies_tried": [
+            remedy._asdict() | {"by_cut_off": list(remedy.by_cut_off)}
+            for remedy in findings.remedies.tried
+        ],
     }
 
 
@@ -269,6 +278,9 @@ def _chosen(fitted: Fitted) -> dict[str, Any]:
         "logistic_reach": settings.logistic.reach,
         "logistic_drift": settings.logistic.drift,
         "rounds": settings.rounds,
+        "half_life": None if fitted.half_life is None else str(fitted.half_life),
+        "newest_moments": fitted.for_newest or None,
+        "early_shift": fitted.early_shift,
         "interactions": [" with ".join(i.columns) for i in fitted.pipeline.interactions],
         "calibration_slope": fitted.calibration.slope,
         "calibration_intercept": fitted.calibration.intercept,
@@ -354,7 +366,27 @@ def _notes(records: Records, findings: Findings, now: datetime) -> list[str]:
         notes.append(
             f"The test leads are the {findings.split.how}: expect worse figures for newer leads."
         )
+    notes += _early_wins(findings)
     return notes + newest_lead_notes(findings.final.pipeline, records, now)
+
+
+def _early_wins(findings: Findings) -> list[str]:
+    """Warn if the newest leads have more or fewer early wins than the model expects."""
+    shift, for_newest = findings.final.early_shift, findings.final.for_newest
+    if shift is None or abs(shift) < LARGE_SHIFT:
+        return []
+    more, rose = ("more", "risen") if shift > 0 else ("fewer", "fallen")
+    if for_newest:
+        then = "The scores take this into account"
+    elif findings.remedies.tried:
+        then = "The scores do not take this into account, because it did not help earlier"
+    else:
+        then = "The scores do not take this into account"
+    return [
+        f"The newest leads, whose horizon is not over, have {more} early wins than leads like them "
+        f"had before: the odds of a win seem to have {rose} by a factor of "
+        f"{np.exp(abs(shift)):.1f}. {then}. Train again when their horizon is over."
+    ]
 
 
 def _versions() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Fits everything that makes a score to some moments: pipeline, estimator, calibration."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from crm.errors import ConfigError
 from crm.project import Project
 from crm.records import Records
 from crm.suggest import nearest
-from crm.times import DAY
 from features.fitting import training_matrix
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
@@ -19,6 +18,7 @@ from models.calibration import Calibration, fit_calibration
 from models.estimator.blend import BaseRate, Blend
 from models.evaluation.metrics import Evaluation, evaluate, loss_difference
 from models.fitting.blend import BlendClassifier, BlendSettings, Examples
+from training.half_life import HalfLife, learning_weight
 
 OnShare = Callable[[float], None]
 
@@ -80,6 +80,13 @@ class Fitted:
         The settings of the blend; None for the base rate.
     newest : NewestPart or None
         None if the settings were given, or could not be chosen on newer leads.
+    half_life : HalfLife or None
+        None if all moments counted the same.
+    for_newest : str
+        How moments counted whose horizon was not over (`training.remedies`); "" if they did not.
+    early_shift : float or None
+        The change of the log-odds that the early wins of these moments suggest. None if it is
+        unknown.
     """
 
     pipeline: FeaturePipeline
@@ -87,6 +94,14 @@ class Fitted:
     calibration: Calibration
     settings: BlendSettings | None
     newest: NewestPart | None = None
+    half_life: HalfLife | None = None
+    for_newest: str = ""
+    early_shift: float | None = None
+
+    def shifted(self, shift: float) -> "Fitted":
+        """Return the same fit with all log-odds changed by `shift`."""
+        slope, intercept = self.calibration.slope, self.calibration.intercept
+        return replace(self, calibration=Calibration(slope, intercept + shift))
 
     def log_odds_of(self, features: Floats) -> Floats:
         """Compute the calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
@@ -98,6 +113,7 @@ def fit(
     project: Project,
     *,
     settings_from: BlendSettings | tuple[Examples, Examples],
+    half_life: HalfLife | None = None,
     tree_parameters: Mapping[str, Any] | None = None,
     on_share: OnShare = lambda share: None,
 ) -> Fitted:
@@ -110,6 +126,8 @@ def fit(
     settings_from : BlendSettings or pair of Examples
         The settings of an earlier fit; or the older and the newer rows to choose settings on, as
         `training.selection` has them. Without rows the two halves of the blend get equal weights.
+    half_life : HalfLife, optional
+        Without it all moments count the same.
     tree_parameters : mapping, optional
         Parameters for LightGBM, in place of the defaults.
     on_share : callable, optional
@@ -118,14 +136,9 @@ def fit(
     Returns
     -------
     Fitted
-
-    Raises
-    ------
-    ConfigError
-        If [learn] names a half-life and there are no times.
     """
     moments, pipeline = learning_set.moments, learning_set.pipeline
-    weight = learning_weight(moments, project)
+    weight = learning_weight(moments, half_life)
     settings, selection = None, None
     if isinstance(settings_from, BlendSettings):
         settings = settings_from
@@ -157,45 +170,13 @@ def fit(
     newest = None
     if model.newer_log_odds_ is not None and selection is not None:
         newest = _newest_part(model.newer_log_odds_, *selection, project.learn.seed)
-    return Fitted(pipeline, model.blend_, calibration, model.settings_, newest)
+    return Fitted(pipeline, model.blend_, calibration, model.settings_, newest, half_life)
 
 
 def _newest_part(log_odds: Floats, older: Examples, newer: Examples, seed: int) -> NewestPart:
     base_rate = BaseRate.fit(older.label, older.weight).log_odds_of(newer.features)
     truth = (newer.label, newer.weight, newer.lead, seed)
     return NewestPart(evaluate(log_odds, *truth), loss_difference(log_odds, base_rate, *truth))
-
-
-def learning_weight(moments: Moments, project: Project) -> Floats:
-    """Compute the weight of each moment in learning: with a half-life, older ones count less.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-
-    Raises
-    ------
-    ConfigError
-        If there is a half-life and there are no times.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> moments = SimpleNamespace(as_of=np.array([0, 30 * DAY]), weight=np.ones(2), has_times=True)
-    >>> project = SimpleNamespace(learn=SimpleNamespace(half_life_days=30.0))
-    >>> learning_weight(moments, project)
-    array([0.5, 1. ])
-    """
-    half_life = project.learn.half_life_days
-    if half_life is None:
-        return moments.weight
-    if not moments.has_times:
-        raise ConfigError(
-            "[learn] half_life_days needs the creation time of each lead, but the project names "
-            "no such column. Name it in [leads] created_at, or remove half_life_days."
-        )
-    age = (moments.as_of.max() - moments.as_of) / DAY
-    return moments.weight * 0.5 ** (age / half_life)
 
 
 def directions(pipeline: FeaturePipeline, project: Project) -> tuple[int, ...]:

@@ -17,7 +17,8 @@ from models.evaluation.metrics import log_losses
 from models.fitting.blend import NEWEST_SHARE, Examples
 from models.fitting.split import split_newest
 from models.fitting.trees import fit_trees
-from training.fit import directions, learning_weight
+from training.fit import directions
+from training.half_life import HalfLife, learning_weight
 
 LEAST_GAIN = 0.005  # share of the trees' log loss by which interactions must reduce it, twice
 
@@ -51,7 +52,11 @@ NO_SELECTION_SETS = SelectionSets(_NO_ROWS, _NO_ROWS)
 
 
 def selection_sets(
-    records: Records, moments: Moments, project: Project, known_later: Mapping[str, str]
+    records: Records,
+    moments: Moments,
+    project: Project,
+    known_later: Mapping[str, str],
+    half_life: HalfLife | None = None,
 ) -> SelectionSets:
     """Split moments into older and newest leads, to select settings and interactions on.
 
@@ -70,6 +75,8 @@ def selection_sets(
     project : Project
     known_later : mapping of str to str
         Columns to leave out, with the reason.
+    half_life : HalfLife, optional
+        For the weights of the older rows.
 
     Returns
     -------
@@ -82,13 +89,15 @@ def selection_sets(
     except LearningError:
         return NO_SELECTION_SETS
     older, newer = split.train, split.test
-    plain = _sets(pipeline, records, older, newer, project)
+    plain = _sets(pipeline, records, older, newer, project, half_life)
     candidates = screen_interactions(pipeline, records, older, newer, project.learn.seed)
     if not candidates:
         return plain
     interactions = interactions_of(candidates)
     pipeline = fit_pipeline(records, older, project, known_later, interactions)
-    richer = _sets(pipeline, records, older, newer, project)._replace(interactions=interactions)
+    richer = _sets(pipeline, records, older, newer, project, half_life)._replace(
+        interactions=interactions
+    )
     parameters = project.learn.trees.parameters
     losses = [_losses_of_trees(sets, project.learn.seed, parameters) for sets in (plain, richer)]
     is_better = all(new < (1 - LEAST_GAIN) * old for old, new in zip(*losses, strict=True))
@@ -96,7 +105,12 @@ def selection_sets(
 
 
 def _sets(
-    pipeline: FeaturePipeline, records: Records, older: Moments, newer: Moments, project: Project
+    pipeline: FeaturePipeline,
+    records: Records,
+    older: Moments,
+    newer: Moments,
+    project: Project,
+    half_life: HalfLife | None,
 ) -> SelectionSets:
     columns = (
         tuple(pipeline.categorical),
@@ -108,7 +122,7 @@ def _sets(
         older=Examples(
             training_matrix(pipeline, records, older, project.learn.seed),
             older.label,
-            learning_weight(older, project),
+            learning_weight(older, half_life),
             older.lead,
             *columns,
         ),

@@ -27,9 +27,11 @@ from models.fitting.split import Split, hold_out, without_test
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 from training.describe import EvaluatedModel, Findings, describe
-from training.fit import Fitted, LearningSet, check_directions, fit
+from training.fit import Fitted, LearningSet, check_directions
 from training.golden import golden_leads
+from training.half_life import HalfLife
 from training.phases import OnPhase
+from training.remedies import Remedies, choose_remedies, fit_with_remedies
 from training.selection import NO_SELECTION_SETS, SelectionSets, selection_sets
 from training.tracking.autologging import autologging_disabled
 from training.tuning import Trial, tune
@@ -38,7 +40,8 @@ Progress = Callable[[str, float], None]  # the present step, and the share of th
 
 TEST_SHARE = 0.5  # of the whole progress, to fit on the older leads and evaluate on the newest
 TEST_FIT_SHARE = 0.85  # of the test's part, to fit
-SELECTION_SHARE = 0.1  # of a procedure, to find interactions
+REMEDIES_SHARE = 0.05  # of a procedure, to compare remedies
+SELECTION_SHARE = 0.15  # of a procedure, to find interactions
 LEARNING = {"test": "Learning", "fit": "Learning from all leads"}  # the step, by phase
 TUNING_SHARE = 0.7  # of a procedure that is tuned, up to the end of tuning
 
@@ -185,7 +188,17 @@ def train(
         card=describe(
             project,
             records,
-            Findings(records, moments, split, audited, evaluated_model, final, trials, untuned),
+            Findings(
+                records,
+                moments,
+                split,
+                audited,
+                evaluated_model,
+                final,
+                learned.remedies,
+                trials,
+                untuned,
+            ),
             scale=scale,
             pinned_by=pinned_by,
             now=now,
@@ -246,12 +259,14 @@ class Learned:
     ----------
     learning_set : LearningSet
     fitted : Fitted
+    remedies : Remedies
     trials : tuple of Trial
         The settings of the trees that were tried; empty without tuning.
     """
 
     learning_set: LearningSet
     fitted: Fitted
+    remedies: Remedies
     trials: tuple[Trial, ...]
 
 
@@ -294,9 +309,12 @@ class Procedure:
             If no column can be learned from.
         """
         project, records = self.project, self.records
+        self.on_phase("remedies")
+        progress("Comparing remedies for drift", 0.0)
+        remedies = choose_remedies(records, moments, project, self.known_later)
         self.on_phase("select")
-        progress("Choosing attributes", 0.0)
-        selection = _selection_sets(records, moments, project, self.known_later)
+        progress("Choosing attributes", REMEDIES_SHARE)
+        selection = _selection_sets(records, moments, project, self.known_later, remedies.half_life)
         if self.tune_minutes is not None:
             self.on_phase("tune")
         parameters, trials = tuned_parameters(
@@ -306,23 +324,29 @@ class Procedure:
         pipeline = fit_pipeline(records, moments, project, self.known_later, selection.interactions)
         learning_set = LearningSet.of(pipeline, records, moments, project)
         rest = _part(progress, TUNING_SHARE if trials else SELECTION_SHARE, 1.0)
-        fitted = fit(
+        fitted = fit_with_remedies(
             learning_set,
+            records,
             project,
+            remedies,
             settings_from=(selection.older, selection.newer),
             tree_parameters=parameters,
             on_share=lambda share: rest(LEARNING[phase], share),
         )
-        return Learned(learning_set, fitted, trials)
+        return Learned(learning_set, fitted, remedies, trials)
 
 
 def _selection_sets(
-    records: Records, moments: Moments, project: Project, later: Mapping[str, str]
+    records: Records,
+    moments: Moments,
+    project: Project,
+    later: Mapping[str, str],
+    half_life: HalfLife | None,
 ) -> SelectionSets:
     """Split moments to select settings on; a base rate has no settings, so it gets no sets."""
     if moments.rarer < FEWEST_OUTCOMES:
         return NO_SELECTION_SETS
-    return selection_sets(records, moments, project, later)
+    return selection_sets(records, moments, project, later, half_life)
 
 
 def tuned_parameters(

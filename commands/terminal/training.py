@@ -59,7 +59,7 @@ def _parts(card: ModelCard) -> Iterator[RenderableType]:
     yield from (f"  {escape(reason)}" for reason in card.technical_reasons)
 
 
-def _estimator(estimator: Figures) -> Iterator[str]:
+def _estimator(estimator: Figures) -> Iterator[RenderableType]:
     yield f"Model: {estimator['kind']}."
     if "logistic_weight" in estimator:
         weight = estimator["logistic_weight"]
@@ -68,6 +68,7 @@ def _estimator(estimator: Figures) -> Iterator[str]:
         yield f"{estimator['why']}."
     if interactions := estimator.get("interactions"):
         yield f"Pairs and counts of attributes: {escape(', '.join(interactions))}."
+    yield from _remedies(estimator)
     if newest := estimator.get("newest"):
         yield (
             f"On the newest {newest['n']:,} moments that the settings were chosen on, a model of "
@@ -85,6 +86,25 @@ def _estimator(estimator: Figures) -> Iterator[str]:
             f"{estimator['log_loss_of_the_best']:.4f} with the best, "
             f"{estimator['log_loss_of_the_defaults']:.4f} with those of the project file."
         )
+
+
+def _remedies(estimator: Figures) -> Iterator[RenderableType]:
+    """Say what was tried against drift, and what the model uses."""
+    if not (tried := estimator.get("remedies_tried")):
+        return
+    used = [estimator.get("half_life"), estimator.get("newest_moments")]
+    used[0] = used[0] and f"half-life of {used[0]}"
+    names = " and ".join(filter(None, used))
+    n = len(tried[0]["by_cut_off"])
+    yield (
+        f"Remedies for drift, tried at {n} earlier cut-offs: "
+        + (f"the model uses {names}." if names else "none helps, and the model uses none.")
+    )
+    table = new_table("remedy", "change of log loss", "helps", right=[1])
+    for remedy in tried:
+        change = f"{remedy['change']:+.4f} ± {2 * remedy['error']:.4f}"
+        table.add_row(remedy["name"], change, "yes" if remedy["helps"] else "no")
+    yield table
 
 
 def _less(difference: float) -> str:

@@ -1,5 +1,6 @@
 """Splits moments by time: older leads are the training set, the newest leads are the test set."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +123,7 @@ def split_newest(records: Records, moments: Moments, test_share: float, seed: in
             f"Only {len(leads)} leads have a certain outcome; at least {LEAST_LEADS} are needed "
             "to train on some and test on others. Export more leads."
         )
-    n_test = max(1, round(len(leads) * test_share))
+    n_test = _n_held_out(leads, test_share)
     if records.in_order:
         # Positions in records.leads grow with time; a lead's first moment is its creation.
         test_leads = leads[-n_test:]
@@ -146,6 +147,70 @@ def split_newest(records: Records, moments: Moments, test_share: float, seed: in
     _check_both_outcomes(train, "training", "they cannot train a model")
     _check_both_outcomes(test, "test", "they cannot evaluate a model")
     return Split(train=train, test=test, embargoed=int((~is_test & ~is_known).sum()), how=how)
+
+
+def cut_offs(moments: Moments, share: float, blocks: Iterable[int]) -> Iterator[Split]:
+    """Split moments at several cut-offs.
+
+    The leads are divided into blocks of equal size, the newest first. Each block is a test set,
+    and the leads before it are the training set. As for the test, only moments whose label was
+    known when the block begins are training moments.
+
+    Parameters
+    ----------
+    moments : Moments
+        The positions of their leads grow with time, as if `records.in_order`.
+    share : float
+        The share of leads in a block, up to 0.5.
+    blocks : iterable of int
+        The blocks to test on: 0 is the newest.
+
+    Yields
+    ------
+    Split
+        For each block that has older leads. The training set may be empty, and each side may have
+        one outcome only: see `why_unusable`.
+
+    Examples
+    --------
+    >>> n = np.arange(10)
+    >>> moments = Moments(n, n, n % 2, n + 1, np.ones(10), {})
+    >>> for split in cut_offs(moments, 0.2, [1, 2]):
+    ...     print(split.train.lead, split.test.lead, split.embargoed)
+    [0 1 2 3 4 5] [6 7] 0
+    [0 1 2 3] [4 5] 0
+    """
+    leads = np.unique(moments.lead)
+    n = _n_held_out(leads, share)
+    for end in (len(leads) - block * n for block in blocks):
+        if end <= n:
+            return
+        first, last = leads[end - n], leads[end - 1]
+        is_test = (first <= moments.lead) & (moments.lead <= last)
+        is_known = moments.known_at <= moments.as_of[is_test].min()
+        is_older = moments.lead < first
+        yield Split(
+            train=moments.take(is_older & is_known),
+            test=moments.take(is_test),
+            embargoed=int((is_older & ~is_known).sum()),
+            how=f"{n:,} leads that came before the {len(leads) - end:,} newest leads",
+        )
+
+
+def why_unusable(split: Split) -> str:
+    """Return why a model cannot be fitted and evaluated at a cut-off; otherwise ""."""
+    if split.train.rarer < FEWEST_OUTCOMES:
+        return (
+            f"only {split.train.rarer} older leads with the rarer outcome were known when they "
+            f"began; a model needs at least {FEWEST_OUTCOMES}"
+        )
+    if split.test.rarer == 0:
+        return "all of them have the same outcome"
+    return ""
+
+
+def _n_held_out(leads: Ints, test_share: float) -> int:
+    return max(1, round(len(leads) * test_share))
 
 
 def _check_both_outcomes(moments: Moments, name: str, consequence: str) -> None:

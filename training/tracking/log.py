@@ -33,6 +33,7 @@ MODEL_FIGURES = (  # of the card's `estimator`
     "rounds",
     "calibration_slope",
     "calibration_intercept",
+    "early_shift",
 )
 
 

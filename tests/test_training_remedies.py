@@ -1,0 +1,282 @@
+"""Remedies for drift: adopted where they help at rolling cut-offs, and only with what was known."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from crm.arrays import Floats
+from crm.errors import ConfigError
+from crm.project import Project
+from crm.records import Records
+from features.fitting import fit_pipeline
+from features.moments import Moments, make_moments
+from models.evaluation.metrics import log_losses
+from models.fitting.split import split_newest
+from tests.made_trainings import train_on, write_export
+from training import remedies
+from training.fit import LearningSet
+from training.half_life import HalfLife
+from training.newest import NewestMoments
+from training.quick import QuickModel
+from training.remedies import (
+    EARLY_WINS,
+    EXPECTED_LABELS,
+    TriedRemedy,
+    choose_remedies,
+)
+from training.train import Procedure
+
+DAYS = 720
+UNTIL = pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(days=DAYS)
+LogOdds = Callable[[Floats, Floats], Floats]  # of the size and of the share of time that is over
+
+
+def drifting(log_odds: LogOdds, n: int = 2_500, seed: int = 1) -> pd.DataFrame:
+    """Return leads of two years, closed after weeks; what is closed later is still open."""
+    rng = np.random.default_rng(seed)
+    over = np.sort(rng.random(n))
+    created = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(DAYS * over, unit="D")
+    size = rng.normal(size=n).round(2)
+    won = rng.random(n) < expit(log_odds(size, over))
+    closed = created + pd.to_timedelta(np.where(won, rng.exponential(25, n), 40) + 1, unit="D")
+    is_closed = closed <= UNTIL
+    return pd.DataFrame(
+        {
+            "size": size,
+            "colour": rng.choice(["red", "green"], n),
+            "created_at": created.astype(str),
+            "outcome": np.where(is_closed, np.where(won, "yes", "no"), ""),
+            "closed_at": np.where(is_closed, closed.astype(str), ""),
+        }
+    )
+
+
+def steady(size: Floats, over: Floats) -> Floats:
+    return -1 + 0.8 * size
+
+
+def turning(size: Floats, over: Floats) -> Floats:
+    """Return log-odds in which the effect of the size turns over time."""
+    return -1 + 1.5 * np.cos(np.pi * over) * size
+
+
+def rising(size: Floats, over: Floats) -> Floats:
+    return -3 + 0.8 * size + 3 * over
+
+
+def made(folder: Path, log_odds: LogOdds, **learn: Any) -> tuple[Project, Records, Moments]:
+    """Write an export; return its project, records and moments."""
+    keys = {"horizon_days": 90, "observed_until": str(UNTIL)} | learn
+    project, records = write_export(folder, drifting(log_odds), keys)
+    return project, records, make_moments(records, project.learn)
+
+
+def test_without_drift_no_remedy_is_adopted(tmp_path: Path) -> None:
+    project, records, moments = made(tmp_path, steady)
+    chosen = choose_remedies(records, moments, project, {})
+    assert (chosen.half_life, chosen.for_newest) == (None, "")
+    assert [remedy.name.split()[0] for remedy in chosen.tried] == [
+        *["half-life"] * 3,
+        "expected",
+        "early",
+    ]
+    assert all(len(remedy.by_cut_off) == 3 for remedy in chosen.tried)
+
+
+def test_half_life_is_adopted_where_relations_change(tmp_path: Path) -> None:
+    project, records, moments = made(tmp_path, turning)
+    chosen = choose_remedies(records, moments, project, {})
+    assert chosen.half_life is not None
+    assert chosen.half_life.in_days
+    helping = [remedy for remedy in chosen.tried if remedy.helps]
+    best = min(helping[:-1] or helping, key=lambda remedy: remedy.change)
+    assert best.change < -0.005
+
+
+@pytest.mark.parametrize("log_odds", [turning, rising])
+def test_remedies_lower_the_log_loss_of_the_newest_leads(tmp_path: Path, log_odds: LogOdds) -> None:
+    losses = {}
+    for is_on in (True, False):
+        project, records, moments = made(tmp_path / str(is_on), log_odds, remedies=is_on)
+        split = split_newest(records, moments, 0.2, 0)
+        learned = Procedure(project, records, {}).learn(split.train)
+        fitted, test = learned.fitted, split.test
+        margin = fitted.log_odds_of(fitted.pipeline.transform(records, test.lead, test.as_of))
+        losses[is_on] = log_losses(margin, test.label).mean()
+        assert bool(learned.remedies.tried) is is_on
+    assert losses[True] < losses[False] - 0.03
+
+
+def test_order_without_times_has_half_lives_in_leads(tmp_path: Path) -> None:
+    leads = drifting(turning).drop(columns=["created_at", "closed_at"])
+    project, records = write_export(tmp_path, leads[leads["outcome"] != ""])
+    moments = make_moments(records, project.learn)
+    chosen = choose_remedies(records, moments, project, {})
+    assert chosen.half_life is not None
+    assert str(chosen.half_life).endswith(" leads")
+    assert all(remedy.name.startswith("half-life of") for remedy in chosen.tried)
+
+
+def test_leads_without_order_have_no_remedies(tmp_path: Path) -> None:
+    project, records, moments = made(tmp_path, turning)
+    assert choose_remedies(replace(records, in_order=False), moments, project, {}).tried == ()
+
+
+def test_declared_half_life_is_kept(tmp_path: Path) -> None:
+    project, records, moments = made(tmp_path, turning, half_life_days=33)
+    chosen = choose_remedies(records, moments, project, {})
+    assert chosen.half_life == HalfLife(33.0, in_days=True)
+    assert [remedy.name for remedy in chosen.tried] == [EXPECTED_LABELS, EARLY_WINS]
+
+
+def test_declared_half_life_without_times_is_refused(tmp_path: Path) -> None:
+    leads = drifting(steady).drop(columns=["created_at", "closed_at"])
+    project, records = write_export(tmp_path, leads, {"half_life_days": 30})
+    with pytest.raises(ConfigError, match="half_life_days needs the creation time of each lead"):
+        choose_remedies(records, make_moments(records, project.learn), project, {})
+
+
+def test_nothing_after_the_moments_is_read(tmp_path: Path) -> None:
+    project, records, moments = made(tmp_path, rising)
+    split = split_newest(records, moments, 0.2, 0)
+    at = split.train.known_at.max()
+    begun = pd.Timestamp(at, unit="us", tz="UTC")
+    is_known = records.outcomes["closed_at"] <= begun
+    # All later outcomes become the opposite ones.
+    opposite = records.outcomes["outcome"].map({"won": "lost", "lost": "won"})
+    changed = records.outcomes.assign(outcome=records.outcomes["outcome"].where(is_known, opposite))
+    as_they_are, with_changes = (
+        fitted_with(replace(records, outcomes=outcomes), split.train, project)
+        for outcomes in (records.outcomes, changed)
+    )
+    assert as_they_are == with_changes
+
+
+def fitted_with(records: Records, train: Moments, project: Project) -> tuple[Any, list[float]]:
+    """Choose remedies and fit with expected labels; return the remedies and some log-odds."""
+    chosen = choose_remedies(records, train, project, {})
+    learned = Procedure(project, records, {}).learn(train)
+    features = learned.fitted.pipeline.transform(records, train.lead[:50], train.as_of[:50])
+    return chosen, learned.fitted.log_odds_of(features).tolist()
+
+
+# -- the rule --------------------------------------------------------------------------------
+
+
+def tried(changes: list[float], noise: float = 0.01, n: int = 400) -> TriedRemedy:
+    """Compare losses that change by these means at the cut-offs."""
+
+    class FakeTrial:
+        test = Moments(
+            np.arange(n), np.arange(n), np.zeros(n, dtype=np.int8), np.arange(n), np.ones(n), {}
+        )
+
+    plain = [np.ones(n)] * len(changes)
+    alternating = np.tile([noise, -noise], n // 2)
+    losses = [np.ones(n) + change + alternating for change in changes]
+    trials: Any = [FakeTrial()] * len(changes)
+    return remedies._compare("made", trials, losses, plain)
+
+
+def test_remedy_helps_if_it_is_better_beyond_chance_and_half_a_percent() -> None:
+    assert tried([-0.01, -0.01]).helps
+    assert not tried([-0.004, -0.004], noise=0.0).helps
+    assert not tried([-0.01, -0.01], noise=0.3).helps
+    assert not tried([0.01, 0.01]).helps
+
+
+def test_remedy_does_not_help_if_it_is_clearly_worse_at_one_cut_off() -> None:
+    assert tried([-0.03, 0.004]).helps
+    assert not tried([-0.03, 0.006]).helps
+
+
+def test_moments_of_a_lead_count_as_one_observation() -> None:
+    change, lead = np.repeat([0.0, 1.0], 50), np.repeat(np.arange(10), 10)
+    mean, error = remedies._mean(change, lead, np.ones(100))
+    assert mean == 0.5
+    assert error == pytest.approx(0.5 / np.sqrt(10))
+
+
+# -- the newest moments ----------------------------------------------------------------------
+
+
+def newest_of(
+    project: Project, records: Records, moments: Moments, share: float = 1.0
+) -> tuple[LearningSet, NewestMoments]:
+    pipeline = fit_pipeline(records, moments, project)
+    learning_set = LearningSet.of(pipeline, records, moments, project)
+    newest = NewestMoments.of(records, learning_set, project, share)
+    assert newest is not None
+    return learning_set, newest
+
+
+def test_expected_labels_have_the_weight_of_one_moment_each(tmp_path: Path) -> None:
+    learning_set, newest = newest_of(*made(tmp_path, steady))
+    n, added = len(learning_set.moments), len(newest.moments)
+    extended = newest.with_expected_labels(learning_set, np.zeros(added))
+    assert len(extended.moments) == len(extended.matrix)
+    assert extended.moments.weight[n:].sum() == pytest.approx(added)
+    assert (np.diff(extended.moments.as_of) >= 0).all()
+    is_won = newest.moments.won == 1
+    of_won = np.isin(extended.moments.lead, newest.moments.lead[is_won])
+    assert (extended.moments.label[of_won] == 1).all()
+    assert of_won.sum() == is_won.sum()
+
+
+def test_sample_gets_as_large_a_share_of_the_newest_leads(tmp_path: Path) -> None:
+    all_of_them = newest_of(*made(tmp_path, steady))[1]
+    half = newest_of(*made(tmp_path, steady), share=0.5)[1]
+    assert len(half.moments) == pytest.approx(len(all_of_them.moments) / 2, abs=1)
+
+
+@pytest.mark.parametrize("shift", [-1.0, 0.0, 1.0])
+def test_early_wins_tell_the_shift_of_the_log_odds(tmp_path: Path, shift: float) -> None:
+    """The chances of the newest leads, made 90 days before the end, differ from those before."""
+
+    def log_odds(size: Floats, over: Floats) -> Floats:
+        return -1 + 0.8 * size + shift * (over > 1 - 90 / DAYS)
+
+    keys = {"horizon_days": 90, "observed_until": str(UNTIL)}
+    project, records = write_export(tmp_path, drifting(log_odds, n=12_000), keys)
+    learning_set, newest = newest_of(project, records, make_moments(records, project.learn))
+    model = QuickModel.fit(learning_set, learning_set.moments.weight, project)
+    assert newest.shift(model.log_odds_of(newest.features)) == pytest.approx(shift, abs=0.25)
+
+
+def test_records_without_times_have_no_newest_moments(tmp_path: Path) -> None:
+    leads = drifting(steady).drop(columns=["created_at", "closed_at"])
+    project, records = write_export(tmp_path, leads)
+    moments = make_moments(records, project.learn)
+    pipeline = fit_pipeline(records, moments, project)
+    learning_set = LearningSet.of(pipeline, records, moments, project)
+    assert NewestMoments.of(records, learning_set, project) is None
+
+
+# -- what the card says ----------------------------------------------------------------------
+
+
+def test_card_tells_what_was_tried_and_what_the_model_uses(tmp_path: Path) -> None:
+    keys = {"horizon_days": 90, "observed_until": str(UNTIL)}
+    trained = train_on(tmp_path, drifting(turning), keys)
+    estimator = trained.scorer.card.estimator
+    assert len(estimator["remedies_tried"]) == 5
+    assert estimator["half_life"].endswith(" days")
+    assert "half_life" in estimator["judged"]
+
+
+def test_card_warns_of_early_wins_that_the_model_does_not_expect(tmp_path: Path) -> None:
+    def log_odds(size: Floats, over: Floats) -> Floats:
+        return -1 + 0.8 * size + 2 * (over > 1 - 90 / DAYS)
+
+    keys = {"horizon_days": 90, "observed_until": str(UNTIL)}
+    trained = train_on(tmp_path, drifting(log_odds), keys)
+    assert trained.scorer.card.estimator["early_shift"] > 1
+    (note,) = [note for note in trained.scorer.card.notes if "early wins" in note]
+    assert "have more early wins than leads like them had before" in note
+    assert "because it did not help earlier" in note

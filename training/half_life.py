@@ -1,0 +1,88 @@
+"""HalfLife: how much less older moments count in learning."""
+
+from dataclasses import dataclass
+
+from crm.arrays import Floats
+from crm.errors import ConfigError
+from crm.project import Project
+from crm.times import DAY
+from features.moments import Moments
+
+
+@dataclass(frozen=True)
+class HalfLife:
+    """The difference in age at which a moment counts half.
+
+    Attributes
+    ----------
+    length : float
+        In days; without times in leads, by their order in the table.
+    in_days : bool
+    """
+
+    length: float
+    in_days: bool
+
+    def __str__(self) -> str:
+        unit = "day" if self.in_days else "lead"
+        return f"{self.length:,g} {unit}{'s' * (self.length != 1)}"
+
+    @classmethod
+    def of_period(cls, moments: Moments, divisor: float) -> "HalfLife":
+        """Return a half-life that is a part of the period of some moments, in whole days or leads.
+
+        Parameters
+        ----------
+        moments : Moments, not empty
+        divisor : float
+            The number of half-lives in the period.
+        """
+        position = _positions(moments)
+        period = float(position.max() - position.min())
+        return cls(max(1.0, float(round(period / divisor))), moments.has_times)
+
+
+def declared_half_life(project: Project, moments: Moments) -> HalfLife | None:
+    """Return the half-life of the project file, if it names one.
+
+    Raises
+    ------
+    ConfigError
+        If it does, and there are no times.
+    """
+    days = project.learn.half_life_days
+    if days is None:
+        return None
+    if not moments.has_times:
+        raise ConfigError(
+            "[learn] half_life_days needs the creation time of each lead, but the project names "
+            "no such column. Name it in [leads] created_at, or remove half_life_days."
+        )
+    return HalfLife(days, in_days=True)
+
+
+def learning_weight(moments: Moments, half_life: HalfLife | None) -> Floats:
+    """Compute the weight of each moment in learning: with a half-life, older ones count less.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        The newest moment keeps its weight.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> moments = SimpleNamespace(as_of=np.array([0, 30 * DAY]), weight=np.ones(2), has_times=True)
+    >>> learning_weight(moments, HalfLife(30.0, in_days=True))
+    array([0.5, 1. ])
+    """
+    if half_life is None:
+        return moments.weight
+    position = _positions(moments)
+    return moments.weight * 0.5 ** ((position.max() - position) / half_life.length)
+
+
+def _positions(moments: Moments) -> Floats:
+    """Return the time of each moment in days, or the position of its lead."""
+    return moments.as_of / DAY if moments.has_times else moments.lead.astype(float)
