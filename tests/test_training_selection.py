@@ -21,6 +21,7 @@ from models.fitting.blend import NEWEST_SHARE
 from models.fitting.split import split_newest
 from tests.made_trainings import blend_of, check_saved_equals, dated_leads, train_on, write_export
 from training import selection
+from training.half_life import HalfLife
 from training.selection import (
     LEAST_GAIN,
     NO_SELECTION_SETS,
@@ -121,7 +122,8 @@ def test_selection_leaves_out_columns_known_later(tmp_path: Path) -> None:
 
 
 def test_half_life_applies_to_the_older_leads_only(tmp_path: Path) -> None:
-    older, newer, _ = selection_sets(*made(tmp_path, daily_leads(300), {"half_life_days": 20}), {})
+    half_life = HalfLife(20.0, in_days=True)
+    older, newer, _ = selection_sets(*made(tmp_path, daily_leads(300)), {}, half_life)
     assert newer.weight.tolist() == [1.0] * len(newer.weight)
     assert older.weight.max() == 1.0
     assert older.weight.min() < 0.01

@@ -180,6 +180,7 @@ def test_progress_rises_to_one(session: Session) -> None:
     assert shares[-1] == 1.0
     assert list(dict.fromkeys(step for step, _ in session.progress)) == [
         "Auditing for leaks",
+        "Comparing remedies for drift",
         "Choosing attributes",
         "Learning",
         "Evaluating on the newest leads",

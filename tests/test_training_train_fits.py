@@ -13,6 +13,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
+import training.remedies
 import training.selection
 import training.train
 from crm.arrays import Floats
@@ -123,14 +124,14 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Moments, Fitted]]:
         collected.append((learning_set.moments, fitted))
         return fitted
 
-    monkeypatch.setattr(training.train, "fit", collect)
+    monkeypatch.setattr(training.remedies, "fit", collect)
     return collected
 
 
 def test_each_model_has_settings_from_its_own_newest_leads(
     tmp_path: Path, fits: list[tuple[Moments, Fitted]]
 ) -> None:
-    project, records = write_export(tmp_path, small_leads(400))
+    project, records = write_export(tmp_path, small_leads(400), {"remedies": False})
     trained = train(project, records, now=NOW)
 
     (older, for_test), (everything, final) = fits

@@ -90,7 +90,7 @@ def _tables(card: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _tables_of(trained: Trained) -> dict[str, list[dict[str, Any]]]:
-    """Return the metrics with their intervals, and the losses of the weights of the blend."""
+    """Return the metrics with their intervals, the losses of the weights, and the remedies."""
     metrics = [
         {"model": "leadscore" if model == "test" else model, "metric": metric, "value": value}
         | {"low": low, "high": high}
@@ -108,7 +108,12 @@ def _tables_of(trained: Trained) -> dict[str, list[dict[str, Any]]]:
         {"logistic_weight": weight, "log_loss": loss}
         for weight, loss in trained.scorer.card.estimator.get("weights_tried", ())
     ]
-    return {name: rows for name, rows in (("metrics", metrics), ("weights", weights)) if rows}
+    remedies = [
+        {**remedy, "by_cut_off": " ".join(f"{change:.6f}" for change in remedy["by_cut_off"])}
+        for remedy in trained.scorer.card.estimator.get("remedies_tried", ())
+    ]
+    tables = {"metrics": metrics, "weights": weights, "remedies": remedies}
+    return {name: rows for name, rows in tables.items() if rows}
 
 
 def _environment() -> str:
