@@ -153,6 +153,35 @@ def test_summary_of_an_older_card_has_no_lines_about_the_final_model() -> None:
         assert absent not in summary(estimator={**older, "interactions": []})
 
 
+def tried(name: str, change: float, helps: bool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "change": change,
+        "error": 0.002,
+        "by_cut_off": [change, change, change],
+        "helps": helps,
+    }
+
+
+def test_summary_shows_the_remedies_that_the_model_uses() -> None:
+    remedies = [tried("half-life of 80 days", -0.0123, True), tried("early wins", -0.01, True)]
+    used = {"half_life": "80 days", "newest_moments": "early wins"}
+    text = summary(estimator={**BLEND, **used, "remedies_tried": remedies})
+    assert (
+        "Remedies for drift, tried at 3 earlier cut-offs: the model uses half-life of 80 days and "
+        "early wins."
+    ) in text
+    assert re.search(r"half-life of 80 days +-0\.0123 ± 0\.0040 +yes", text)
+
+
+def test_summary_says_if_no_remedy_helps() -> None:
+    remedies = [tried("early wins", 0.01, False)]
+    text = summary(estimator={**BLEND, "remedies_tried": remedies})
+    assert "tried at 3 earlier cut-offs: none helps, and the model uses none." in text
+    assert re.search(r"early wins +\+0\.0100 ± 0\.0040 +no", text)
+    assert "Remedies" not in summary(estimator={**BLEND, "remedies_tried": []})
+
+
 def test_summary_counts_leads_and_moments() -> None:
     assert (
         "Learned from 4,000 of 5,000 leads, at 12,000 moments; 20.0 % (2,400 of 12,000) of the "

@@ -366,6 +366,33 @@ def test_page_of_a_trained_model_compares_both_models(trained: Any) -> None:
     assert f"differ by {estimator['points_from_judged']:.1f} points" in reader.text
 
 
+TRIED = [
+    {
+        "name": "half-life of 80 days",
+        "change": -0.0123,
+        "error": 0.002,
+        "by_cut_off": [-0.02, -0.0046],
+        "helps": True,
+    },
+    {"name": "early wins", "change": 0.001, "error": 0.003, "by_cut_off": [0, 0.1], "helps": False},
+]
+
+
+def test_card_page_shows_the_remedies_that_were_tried() -> None:
+    reader = shown(full_card(estimator={"kind": "trees", "remedies_tried": TRIED}))
+    assert rows_of(reader, "Remedies for drift")[:12] == [
+        *("Remedy", "Change of log loss", "At each cut-off", "Helps"),
+        *("half-life of 80 days", "-0.0123 ± 0.0040", "-0.02, -0.0046", "yes"),
+        *("early wins", "+0.0010 ± 0.0060", "0, 0.1", "no"),
+    ]
+    assert "remedies_tried" not in reader.text
+
+
+def test_card_page_without_remedies_has_no_table_of_them() -> None:
+    for estimator in ({"kind": "trees"}, {"kind": "trees", "remedies_tried": []}):
+        assert "Remedies for drift" not in shown(full_card(estimator=estimator)).text
+
+
 def test_attribute_without_suspicion_is_not_shown_as_vouched_for() -> None:
     check = {"number": "LS112", "verdict": "fine", "evidence": 'It is always "no".'}
     card = full_card(audit=[{"field": "x", "verdict": "fine", "checks": [check], "line": None}])

@@ -65,6 +65,7 @@ def assess(
     gained: dict[str, Difference] | None = None,
     in_order: bool = True,
     left_out: Sequence[str] = (),
+    remedies: str = "",
 ) -> Readiness:
     return assess_readiness(
         test or evaluation(),
@@ -73,6 +74,7 @@ def assess(
         split,
         in_order=in_order,
         left_out=left_out,
+        remedies=remedies,
     )
 
 
@@ -169,6 +171,12 @@ def test_good_model_is_ready_for_three_reasons() -> None:
             "probabilities are out of date, but the ranking still holds.",
         ),
         (
+            {"split": split_of((240, 4_000), (310, 1_000)), "remedies": "It uses a half-life."},
+            "usable",
+            "The share of wins rose from 6 % (240 of 4,000) to 31 % (310 of 1,000), so its "
+            "probabilities are out of date, but the ranking still holds. It uses a half-life.",
+        ),
+        (
             {"split": split_of((400, 4_000), (60, 1_000))},
             "usable",
             "The share of wins fell from 10 % (400 of 4,000) to 6 % (60 of 1,000)",
@@ -208,6 +216,7 @@ def test_good_model_is_ready_for_three_reasons() -> None:
         "perhaps no gain",
         "simpler",
         "rise",
+        "rise with a remedy",
         "fall",
         "rise by half",
         "off",

@@ -38,7 +38,7 @@ from models.scale import POINTS, Scale
 from training.attribute_shares import learned_shares, newest_lead_notes
 from training.fit import Fitted
 from training.readiness import Readiness, assess_readiness, unknown_readiness
-from training.remedies import Remedies
+from training.remedies import Remedies, in_words
 from training.segments import evaluate_fairness, evaluate_segments
 from training.tuning import Trial, best_of
 
@@ -55,6 +55,8 @@ class EvaluatedModel:
     Attributes
     ----------
     fitted : Fitted
+    remedies : Remedies
+        Those that were chosen for it.
     margin : ndarray of float64, shape (len(split.test),)
         Calibrated log-odds of the test moments.
     test : Evaluation
@@ -65,6 +67,7 @@ class EvaluatedModel:
     """
 
     fitted: Fitted
+    remedies: Remedies
     margin: Floats
     test: Evaluation
     baselines: dict[str, Evaluation]
@@ -199,6 +202,7 @@ def _readiness(records: Records, findings: Findings) -> Readiness:
         findings.split,
         in_order=records.in_order,
         left_out=left_out,
+        remedies=in_words(findings.evaluated_model.remedies),
     )
 
 

@@ -73,6 +73,7 @@ def assess_readiness(
     *,
     in_order: bool,
     left_out: Sequence[str] = (),
+    remedies: str = "",
 ) -> Readiness:
     """Return whether a model is ready, usable or not ready, and why.
 
@@ -112,6 +113,8 @@ def assess_readiness(
         Whether the leads are in the order of time.
     left_out : sequence of str
         Columns that the leak audit left out.
+    remedies : str
+        What the model does against drift, or that nothing helps; a sentence, or empty.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def assess_readiness(
     ('not ready', 'It ranks leads no better than chance: ROC AUC 0.500 (0.420 to 0.580).')
     """
     fatal = list(_fatal(test, split))
-    reservations = list(_reservations(test, baselines, gained, split, in_order))
+    reservations = list(_reservations(test, baselines, gained, split, in_order, remedies))
     supports = list(_supports(test, baselines, gained, left_out))
     verdict: Level = "not ready" if fatal else "usable" if reservations else "ready"
     return Readiness(verdict, [*fatal, *reservations, *supports])
@@ -173,6 +176,7 @@ def _reservations(
     gained: Mapping[str, Difference],
     split: Split,
     in_order: bool,
+    remedies: str,
 ) -> Iterator[Reason]:
     """Return the reasons that make a model usable instead of ready."""
     n, outcome = _rarer(split)
@@ -197,7 +201,7 @@ def _reservations(
     shift = _shift(split)
     if shift:
         ranking = ", but the ranking still holds" if _ranks(test) else ""
-        yield _same(f"{shift}, so its probabilities are out of date{ranking}.")
+        yield _same(f"{shift}, so its probabilities are out of date{ranking}. {remedies}".strip())
     error = test.values["ece"]
     if error > CALIBRATED and error > CHANCE_TIMES * test.error_by_chance:
         yield Reason(

@@ -82,6 +82,23 @@ class Remedies:
     tried: tuple[TriedRemedy, ...] = ()
 
 
+def in_words(remedies: Remedies) -> str:
+    """Return what a model does against drift as a sentence; "" if nothing was tried.
+
+    Examples
+    --------
+    >>> in_words(Remedies(HalfLife(30.0, in_days=True), EARLY_WINS))
+    'Against this, the model uses a half-life of 30 days and early wins.'
+    """
+    used = [f"a half-life of {remedies.half_life}"] if remedies.half_life else []
+    used += [remedies.for_newest] if remedies.for_newest else []
+    if used:
+        return f"Against this, the model uses {' and '.join(used)}."
+    if remedies.tried:
+        return "The remedies that were tried against this do not help at earlier cut-offs."
+    return ""
+
+
 def choose_remedies(
     records: Records, moments: Moments, project: Project, known_later: Mapping[str, str]
 ) -> Remedies:

@@ -399,6 +399,7 @@ def _evaluate_on_newest(procedure: Procedure, split: Split, progress: Progress) 
     truth = (split.test.label, split.test.weight, split.test.lead, seed)
     return EvaluatedModel(
         fitted=fitted,
+        remedies=learned.remedies,
         margin=log_odds,
         test=evaluate(log_odds, *truth),
         baselines={name: evaluate(baseline, *truth) for name, baseline in baselines.items()},
