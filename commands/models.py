@@ -92,7 +92,7 @@ def compare_models(
     project: ProjectOption = Path(PROJECT_FILE),
     json_: JsonOption = False,
 ) -> None:
-    """Compare two versions on the same newest leads, which neither has learned from."""
+    """Compare two versions on the same leads, which neither has learned from."""
     from commands.terminal.models import comparison_table
     from crm.reading import read_records
     from models.registry.registry import Registry

@@ -92,7 +92,8 @@ class ModelCard:
         Columns that are not features: `column`, `reason`.
     test : dict
         Metrics on the newest leads, each with its interval; `how` these leads were chosen; and
-        the rows of `by_age`, `by_grade`, `reliability` and `gains`, where they were computed.
+        the rows of `by_age`, `by_cut_off`, `by_grade`, `reliability` and `gains`, where they were
+        computed. `cut_offs_left_out` has the reasons for cut-offs without an evaluation.
         If no leads could be held out, it contains only `not_judged`, the reason.
     baselines : dict of dict
         The metrics of the base rate and a logistic regression on the same leads.

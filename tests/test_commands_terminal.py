@@ -16,9 +16,11 @@ from commands.terminal.models import (
     history_table,
     versions_table,
 )
+from crm.times import DAY
 from features.moments import Moments
 from models.registry.history import Event, Gate
 from models.registry.registry import Version
+from tests.made_comparisons import one_cut_off
 from training.changes import Changes, GradeMove, LeadChange
 from training.comparison.comparison import Comparison, Difference, SharedMoments
 
@@ -53,7 +55,7 @@ def shared_moments(n_leads: int, won: int) -> SharedMoments:
     label = (lead < won).astype(np.int8)
     at = np.zeros(len(lead), dtype=np.int64)
     moments = Moments(lead, at, label, at, np.ones(len(lead)), {})
-    return SharedMoments(moments, np.zeros(len(lead)), np.zeros(len(lead)))
+    return one_cut_off(moments, np.zeros(len(lead)), np.zeros(len(lead)))
 
 
 def comparison(metric: str, low: float, high: float, *warnings: str) -> str:
@@ -99,6 +101,23 @@ def test_comparison_shows_the_moments_and_the_interval() -> None:
         "of the moments were won:"
     ) in page
     assert "+0.0500 to +0.1500" in page
+
+
+def test_comparison_shows_each_cut_off() -> None:
+    shared = shared_moments(n_leads=600, won=0)
+    number = np.repeat([0, 1], 600)
+    label = (np.arange(1_200) % 4 == 0).astype(np.int8)
+    moments = replace(shared.moments, label=label, as_of=number * 40 * DAY)
+    shared = replace(shared, moments=moments, cut_off=number, champion=shared.champion - 1)
+    difference = Difference("log_loss", challenger=0.5, champion=0.4, low=0.05, high=0.15)
+    page = shown(comparison_table(Comparison("3", "1", shared, {"log_loss": difference}, ())))
+    assert "has learned from, as the mean over 2 cut-offs; 25.0" in page
+    rows = [line.split() for line in page.splitlines() if line.startswith(("1970", " 1970"))]
+    figures = ["300", "25.0", "%", "0.6931", "0.5633", "0.5000", "0.5000"]
+    assert rows == [
+        ["1970-01-01", "to", "1970-01-01", *figures],
+        ["1970-02-10", "to", "1970-02-10", *figures],
+    ]
 
 
 def test_comparison_with_too_few_outcomes_says_what_to_do() -> None:

@@ -14,7 +14,14 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import TIME_DTYPE
 from features.moments import FEWEST_OUTCOMES, make_moments
-from models.fitting.split import LEAST_LEADS, Split, hold_out, split_newest
+from models.fitting.split import (
+    LEAST_LEADS,
+    Split,
+    cut_offs,
+    hold_out,
+    split_newest,
+    why_unusable,
+)
 
 START = pd.Timestamp("2025-01-01", tz="UTC")
 
@@ -244,3 +251,50 @@ def test_split_separates_leads_and_times(
     for moments in (parts.train, parts.test):
         assert 0 < moments.label.sum() < len(moments)
         np.testing.assert_array_equal(moments.weight, 1)
+
+
+# -- earlier cut-offs --------------------------------------------------------------------------
+
+
+def earlier(records: Records, keys: LearnKeys, share: float = 0.2) -> list[Split]:
+    return list(cut_offs(make_moments(records, keys), share, [1, 2]))
+
+
+def test_earlier_cut_offs_are_the_blocks_before_the_test() -> None:
+    first, second = earlier(crm(range(100), won=np.arange(100) % 2), learn())
+    assert set(first.test.lead) == set(range(60, 80))
+    assert set(second.test.lead) == set(range(40, 60))
+    assert first.how == "20 leads that came before the 20 newest leads"
+    assert second.how == "20 leads that came before the 40 newest leads"
+
+
+def test_earlier_cut_offs_learn_only_what_was_known() -> None:
+    first, second = earlier(crm(range(100), won=np.arange(100) % 2), learn(horizon=10.0))
+    assert set(first.train.lead) == set(range(51))
+    assert set(second.train.lead) == set(range(31))
+    assert (first.embargoed, second.embargoed) == (9, 9)
+    for cut_off in (first, second):
+        assert cut_off.train.known_at.max() <= cut_off.test.as_of.min()
+
+
+def test_earlier_cut_offs_keep_all_moments_of_a_lead_on_one_side() -> None:
+    keys = learn(horizon=1.0, ages=(0.0, 1.0, 2.0))
+    for cut_off in earlier(crm(range(100), won=np.arange(100) % 2), keys):
+        assert len(cut_off.test) == 60
+        assert not set(cut_off.test.lead) & set(cut_off.train.lead)
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.3, 2), (0.4, 1), (0.5, 0)])
+def test_earlier_cut_offs_end_with_the_leads(share: float, n: int) -> None:
+    assert len(earlier(crm(range(100), won=np.arange(100) % 2), learn(), share)) == n
+
+
+def test_cut_offs_with_too_few_outcomes_are_unusable() -> None:
+    won = np.arange(100) % 2
+    first, _ = earlier(crm(range(100), won), learn())
+    assert why_unusable(first) == ""
+    few, _ = earlier(crm(range(100), won=won & (np.arange(100) >= 20)), learn())
+    assert few.train.rarer < FEWEST_OUTCOMES
+    assert "only 15 older leads with the rarer outcome were known" in why_unusable(few)
+    lost, _ = earlier(crm(range(100), won=won & (np.arange(100) < 60)), learn())
+    assert why_unusable(lost) == "all of them have the same outcome"

@@ -142,10 +142,22 @@ def evaluated_parts(word: str) -> dict[str, Any]:
         {"age_days": 7.0, **metrics},
         {"age_days": 30.0, "n": 12, "verdict": "too few to judge"},
     ]
+    by_cut_off = [
+        {
+            "from": f"2025-0{month}-01T00:00:00+00:00",
+            "to": f"2025-0{month}-28T00:00:00+00:00",
+            "learned_from": 1_000 * month,
+            "predicted": 0.123,
+            **metrics,
+        }
+        for month in (1, 2)
+    ]
     test = {
         **metrics,
         "how": word,
         "by_age": by_age,
+        "by_cut_off": by_cut_off,
+        "cut_offs_left_out": [f"{word} were not evaluated."],
         "by_grade": by_grade(expit(margin), grade, label, weight, lead),
         "reliability": reliability(margin, label, weight),
         "gains": gains(margin, label, weight, lead),
@@ -517,9 +529,17 @@ def test_card_page_has_one_of_each_landmark(full: Reader) -> None:
 
 def test_every_section_has_a_heading_and_a_link(full: Reader) -> None:
     headings = {heading["id"] for heading in full.all("h2")}
-    assert len(headings) == len(full.all("h2")) == 13
+    assert len(headings) == len(full.all("h2")) == 14
     assert {link["href"].lstrip("#") for link in full.all("a")} == headings
     assert {part["aria-labelledby"] for part in full.all("section")} == headings
+
+
+def test_cut_offs_are_a_table_with_the_reasons_for_those_left_out(full: Reader) -> None:
+    caption, _, rest = full.text.partition("Quality at each cut-off")
+    assert "How stable it is over time" in caption
+    for text in ("2025-01-01", "2025-01-28", "1,000", "2025-02-01", "2,000", "12.3"):
+        assert text in rest
+    assert "web were not evaluated." in rest
 
 
 def test_every_table_has_a_caption_and_scopes(full: Reader) -> None:

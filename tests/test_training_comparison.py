@@ -1,5 +1,7 @@
 """Held-out log-odds, fair comparisons, and the comparison of two versions."""
 
+import io
+import json
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +12,22 @@ import pytest
 
 from crm.arrays import Floats, Ints
 from crm.records import Records
-from crm.times import NOT_A_TIME
+from crm.times import DAY, NOT_A_TIME
 from features.moments import Moments
 from models.evaluation.metrics import MODEL_METRICS, measure
 from models.fitting.split import Split
+from tests.made_comparisons import one_cut_off
 from training.comparison.comparison import Comparison, SharedMoments, differences
 from training.comparison.fairness import missing_inputs, unfair_reasons
-from training.comparison.held_out import Contender, StoredMoments, held_out_log_odds, lead_keys
+from training.comparison.held_out import (
+    SINCE_TRAINING,
+    Contender,
+    HeldOut,
+    StoredMoments,
+    held_out_log_odds,
+    lead_keys,
+)
+from training.rolling import CutOff
 
 NAMES = ["anna@example.com", "L2", "L3", "L4", "L5", "L6"]
 WON_IN_TIME = {"won": ["won"], "horizon_days": 90.0}
@@ -122,7 +133,9 @@ def test_held_out_log_odds_of_test_moments_are_stored_and_new_leads_are_scored(
 ) -> None:
     scorer = FakeScorer()
     now = moments_of([0, 2, 3, 3, 4, 5], [10, 30, 40, 50, 60, 70], [0, 0, 1, 0, 1, 1])
-    log_odds = held_out_log_odds(contender(stored, scorer), records_of(*NAMES), now, "acme")
+    log_odds = held_out_log_odds(
+        contender(stored, scorer), records_of(*NAMES), now, "acme"
+    ).log_odds
     np.testing.assert_array_equal(log_odds, [np.nan, np.nan, 0.4, 0.5, 0.6, 9.0])
     assert scorer.scored == [5]
 
@@ -130,13 +143,13 @@ def test_held_out_log_odds_of_test_moments_are_stored_and_new_leads_are_scored(
 def test_held_out_log_odds_do_not_depend_on_row_numbers(stored: StoredMoments) -> None:
     records = records_of("L5", "new", "L4")
     now = moments_of([0, 1, 2], [60, 60, 40], [1, 0, 1])
-    log_odds = held_out_log_odds(contender(stored), records, now, "acme")
+    log_odds = held_out_log_odds(contender(stored), records, now, "acme").log_odds
     np.testing.assert_array_equal(log_odds, [0.6, 9.0, 0.4])
 
 
 def test_held_out_log_odds_are_missing_at_another_time_or_label(stored: StoredMoments) -> None:
     now = moments_of([3, 3, 4], [40, 45, 60], [1, 1, 0])
-    log_odds = held_out_log_odds(contender(stored), records_of(*NAMES), now, "acme")
+    log_odds = held_out_log_odds(contender(stored), records_of(*NAMES), now, "acme").log_odds
     np.testing.assert_array_equal(log_odds, [0.4, np.nan, np.nan])
 
 
@@ -144,13 +157,14 @@ def test_held_out_log_odds_without_times_are_those_of_the_lead() -> None:
     moments = moments_of([0, 1, 2], [NOT_A_TIME] * 3, [0, 1, 1])
     split = Split(moments.take(np.array([0, 1])), moments.take(np.array([2])), 0, "newest")
     stored = StoredMoments.of_training("acme", records_of(*NAMES), moments, split, np.array([0.3]))
-    log_odds = held_out_log_odds(contender(stored), records_of(*NAMES), moments, "acme")
+    log_odds = held_out_log_odds(contender(stored), records_of(*NAMES), moments, "acme").log_odds
     np.testing.assert_array_equal(log_odds, [np.nan, np.nan, 0.3])
 
 
 def test_held_out_log_odds_without_stored_moments_are_missing() -> None:
     now = moments_of([0], [10], [0])
-    assert np.isnan(held_out_log_odds(contender(None), records_of(*NAMES), now, "acme")).all()
+    held_out = held_out_log_odds(contender(None), records_of(*NAMES), now, "acme")
+    assert np.isnan(held_out.log_odds).all()
 
 
 def test_held_out_log_odds_without_ids_exist_for_the_same_table_only(
@@ -161,9 +175,82 @@ def test_held_out_log_odds_without_ids_exist_for_the_same_table_only(
     later_table = replace(records_of(*NAMES[1:], "L7"), has_ids=False)
     version = contender(stored, FakeScorer(digests=dict(same_table.digests)))
     np.testing.assert_array_equal(
-        held_out_log_odds(version, same_table, now, "acme"), [0.4, 0.6, 9.0]
+        held_out_log_odds(version, same_table, now, "acme").log_odds, [0.4, 0.6, 9.0]
     )
-    assert np.isnan(held_out_log_odds(version, later_table, now, "acme")).all()
+    assert np.isnan(held_out_log_odds(version, later_table, now, "acme").log_odds).all()
+
+
+# -- cut-offs ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_cut_offs() -> StoredMoments:
+    """Return stored moments: leads 0 and 1 before a cut-off, 2 and 3 after it, test lead 4."""
+    moments = moments_of([0, 1, 2, 3, 4], [10, 20, 30, 40, 50], [0, 1, 0, 1, 0])
+    split = Split(moments.take(np.arange(3)), moments.take(np.array([4])), 1, "newest")
+    earlier = Split(moments.take(np.arange(2)), moments.take(np.array([2, 3])), 0, "before")
+    cut_offs = [CutOff(earlier, np.array([0.2, 0.3]))]
+    return StoredMoments.of_training(
+        "acme", records_of(*NAMES), moments, split, np.array([0.4]), cut_offs
+    )
+
+
+def test_stored_moments_have_the_log_odds_of_each_cut_off(with_cut_offs: StoredMoments) -> None:
+    assert with_cut_offs.role.tolist() == ["train", "train", "train", "embargoed", "test"]
+    np.testing.assert_array_equal(with_cut_offs.margin, [np.nan, np.nan, 0.2, 0.3, 0.4])
+    assert with_cut_offs.cutoff.tolist() == [NOT_A_TIME, NOT_A_TIME, 30, 30, 50]
+
+
+def test_stored_moments_with_cut_offs_survive_parquet(with_cut_offs: StoredMoments) -> None:
+    loaded = StoredMoments.from_parquet(with_cut_offs.to_parquet())
+    for name, values in vars(with_cut_offs).items():
+        np.testing.assert_array_equal(getattr(loaded, name), values)
+
+
+def without_cutoff_column(stored: StoredMoments) -> bytes:
+    """Return the table as it was written before there were cut-offs."""
+    file = io.BytesIO()
+    stored.table().drop(columns="cutoff").to_parquet(file, index=False)
+    return file.getvalue()
+
+
+def test_stored_moments_without_cut_offs_are_read_as_those_of_the_test(
+    stored: StoredMoments,
+) -> None:
+    loaded = StoredMoments.from_parquet(without_cutoff_column(stored))
+    np.testing.assert_array_equal(loaded.margin, stored.margin)
+    assert loaded.cutoff.tolist() == stored.cutoff.tolist() == [NOT_A_TIME] * 3 + [40] * 3
+
+
+def test_stored_moments_without_cut_offs_and_test_have_none(stored: StoredMoments) -> None:
+    untested = replace(stored, margin=np.full(6, np.nan))
+    loaded = StoredMoments.from_parquet(without_cutoff_column(untested))
+    assert loaded.cutoff.tolist() == [NOT_A_TIME] * 6
+
+
+def test_held_out_log_odds_have_the_cut_off_of_their_model(with_cut_offs: StoredMoments) -> None:
+    now = moments_of([1, 2, 3, 4, 5], [20, 30, 40, 50, 60], [1, 0, 1, 0, 1])
+    held_out = held_out_log_odds(contender(with_cut_offs), records_of(*NAMES), now, "acme")
+    np.testing.assert_array_equal(held_out.log_odds, [np.nan, 0.2, 0.3, 0.4, 9.0])
+    assert held_out.cutoff.tolist() == [NOT_A_TIME, 30, 30, 50, SINCE_TRAINING]
+    assert held_out.test_begins == 50
+
+
+def test_newest_log_odds_are_those_of_the_test_and_of_later_leads(
+    with_cut_offs: StoredMoments,
+) -> None:
+    now = moments_of([1, 2, 3, 4, 5], [20, 30, 40, 50, 60], [1, 0, 1, 0, 1])
+    held_out = held_out_log_odds(contender(with_cut_offs), records_of(*NAMES), now, "acme")
+    np.testing.assert_array_equal(held_out.newest.log_odds, [np.nan, np.nan, np.nan, 0.4, 9.0])
+
+
+def test_newest_log_odds_without_times_are_all() -> None:
+    moments = moments_of([0, 1, 2], [NOT_A_TIME] * 3, [0, 1, 1])
+    split = Split(moments.take(np.array([0, 1])), moments.take(np.array([2])), 0, "newest")
+    stored = StoredMoments.of_training("acme", records_of(*NAMES), moments, split, np.array([0.3]))
+    now = moments_of([0, 1, 2, 3], [NOT_A_TIME] * 4, [0, 1, 1, 0])
+    held_out = held_out_log_odds(contender(stored), records_of(*NAMES), now, "acme")
+    np.testing.assert_array_equal(held_out.newest.log_odds, [np.nan, np.nan, 0.3, 9.0])
 
 
 # -- fairness ------------------------------------------------------------------------------
@@ -246,24 +333,25 @@ def shared_moments(
     noisy = truth + generator.normal(0, noise, n)
     lead = np.repeat(np.arange(n), per_lead)
     moments = moments_of(lead.tolist(), (lead * 0).tolist(), np.repeat(label, per_lead).tolist())
-    return SharedMoments(moments, np.repeat(truth, per_lead), np.repeat(noisy, per_lead))
+    return one_cut_off(moments, np.repeat(truth, per_lead), np.repeat(noisy, per_lead))
 
 
 def test_shared_moments_are_those_with_log_odds_of_both() -> None:
     moments = moments_of([0, 1, 2, 3], [1, 2, 3, 4], [0, 1, 1, 0])
     shared = SharedMoments.of(
         moments,
-        challenger=np.array([np.nan, 1, 2, 3]),
-        champion=np.array([1, 2, np.nan, 4]),
+        challenger=HeldOut(np.array([np.nan, 1, 2, 3]), np.full(4, 7), 7),
+        champion=HeldOut(np.array([1, 2, np.nan, 4]), np.full(4, 5), 5),
     )
     assert shared.moments.lead.tolist() == [1, 3]
     assert (shared.challenger.tolist(), shared.champion.tolist()) == ([1, 3], [2, 4])
+    assert shared.cut_off.tolist() == [0, 0]
     assert (shared.rarer, shared.n_leads) == (1, 2)
 
 
 def test_shared_moments_count_the_rarer_outcome_in_leads() -> None:
     moments = moments_of([0, 0, 0, 1, 2], [1, 2, 3, 4, 5], [1, 1, 1, 0, 0])
-    shared = SharedMoments(moments, np.zeros(5), np.zeros(5))
+    shared = one_cut_off(moments, np.zeros(5), np.zeros(5))
     assert (shared.rarer, shared.n_leads) == (1, 3)
 
 
@@ -300,7 +388,7 @@ def test_differences_show_that_noise_is_worse_beyond_chance() -> None:
 def test_differences_change_sign_when_the_versions_change_places() -> None:
     shared = shared_moments(noise=2)
     by_metric = differences(shared, seed=0)
-    swapped = differences(SharedMoments(shared.moments, shared.champion, shared.challenger), seed=0)
+    swapped = differences(one_cut_off(shared.moments, shared.champion, shared.challenger), seed=0)
     for metric in MODEL_METRICS:
         assert swapped[metric].low == pytest.approx(-by_metric[metric].high)
         assert swapped[metric].high == pytest.approx(-by_metric[metric].low)
@@ -318,6 +406,73 @@ def test_intervals_depend_on_the_number_of_leads_not_of_moments() -> None:
     once = differences(shared_moments(per_lead=1), seed=0)["log_loss"]
     five_times = differences(shared_moments(per_lead=5), seed=0)["log_loss"]
     assert five_times.high - five_times.low == pytest.approx(once.high - once.low, rel=1e-6)
+
+
+# -- within cut-offs -----------------------------------------------------------------------
+
+
+def two_cut_offs(shift: float = 4.0) -> SharedMoments:
+    """Return shared moments of two cut-offs; both models of the second give `shift` more."""
+    shared = shared_moments(noise=2)
+    number = np.repeat([0, 1], 200)
+    return replace(
+        shared,
+        moments=replace(shared.moments, as_of=number * 40 * DAY),
+        challenger=shared.challenger + shift * number,
+        champion=shared.champion + shift * number,
+        cut_off=number,
+    )
+
+
+def test_moments_are_grouped_by_the_cut_offs_of_both_versions() -> None:
+    moments = moments_of([0, 1, 2, 3, 4], [1, 2, 3, 4, 5], [0, 1, 1, 0, 1])
+    challenger = HeldOut(np.arange(5.0), np.array([1, 1, 3, 3, SINCE_TRAINING]), 3)
+    champion = HeldOut(np.arange(5.0), np.array([1, 2, 2, 4, 4]), 4)
+    shared = SharedMoments.of(moments, challenger, champion)
+    assert shared.cut_off.tolist() == [0, 1, 2, 3, 4]
+    assert [of_one.moments.lead.tolist() for of_one in shared.by_cut_off] == [
+        [0],
+        [1],
+        [2],
+        [3],
+        [4],
+    ]
+
+
+def test_the_rarer_outcome_is_counted_within_cut_offs() -> None:
+    moments = moments_of([0, 1, 2, 3, 4], [1, 2, 3, 4, 5], [0, 1, 1, 0, 1])
+    shared = replace(one_cut_off(moments, np.zeros(5), np.zeros(5)), cut_off=np.arange(5) // 3)
+    assert shared.rarer == 2
+    assert replace(shared, cut_off=np.arange(5)).rarer == 0
+
+
+def test_differences_do_not_rank_log_odds_of_two_cut_offs_together() -> None:
+    shifted, level = differences(two_cut_offs(), seed=0), differences(two_cut_offs(0.0), seed=0)
+    for metric in ("roc_auc", "pr_auc", "lift_at_10"):
+        assert shifted[metric].challenger == pytest.approx(level[metric].challenger)
+        assert shifted[metric].low == pytest.approx(level[metric].low)
+        assert shifted[metric].high == pytest.approx(level[metric].high)
+
+
+def test_comparison_has_a_row_for_each_cut_off() -> None:
+    shared = two_cut_offs()
+    facts = Comparison("3", "1", shared, differences(shared, seed=0), ()).to_json()
+    assert facts["n_cut_offs"] == 2
+    first, second = facts["cut_offs"]
+    assert (first["from"], first["to"]) == ("1970-01-01", "1970-01-01")
+    assert (second["from"], second["to"]) == ("1970-02-10", "1970-02-10")
+    assert (second["n"], second["n_leads"]) == (200, 200)
+    label = shared.moments.label[200:]
+    assert second["base_rate"] == label.mean()
+    assert second["one"] == measure(shared.challenger[200:], label, np.ones(200))
+    assert second["other"] == measure(shared.champion[200:], label, np.ones(200))
+    json.dumps(facts)
+
+
+def test_cut_off_with_few_outcomes_has_no_metrics() -> None:
+    shared = replace(two_cut_offs(), cut_off=(np.arange(400) >= 395).astype(np.int64))
+    few = Comparison("3", "1", shared, {}, ()).to_json()["cut_offs"][1]
+    assert (few["n"], few["one"], few["other"]) == (5, None, None)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from scipy.special import logit
 from crm.errors import ConfigError, GateError
 from crm.project import Project, load_project
 from crm.reading import read_records
+from crm.times import NOT_A_TIME
 from models.artifact import save_artifact
 from models.registry.history import history
 from models.registry.promotion import promote
@@ -204,10 +205,60 @@ def test_versions_are_compared_on_leads_unseen_by_both(
     comparison = compare(registry, project, read_records(project), "1", "2").to_json()
     assert (comparison["one"], comparison["other"]) == ("1", "2")
     assert comparison["verdict"] == "judged"
+    cut_offs = trained.rolling.cut_offs[::-1]
+    assert comparison["n_cut_offs"] == len(cut_offs) == 3
+    assert comparison["n"] == sum(len(cut_off.split.test) for cut_off in cut_offs)
+    log_loss = next(row for row in comparison["metrics"] if row["metric"] == "log_loss")
+    assert log_loss["one"] == pytest.approx(trained.rolling.means["log_loss"])
+    assert log_loss["difference"] == 0
+    for row, cut_off in zip(comparison["cut_offs"], cut_offs, strict=True):
+        assert row["n"] == len(cut_off.split.test)
+        assert row["one"] == row["other"] == pytest.approx(cut_off.values)
+    newest = comparison["cut_offs"][-1]
+    assert newest["n"] == len(trained.split.test)
+    assert newest["one"]["log_loss"] == pytest.approx(evaluated(trained).test.values["log_loss"])
+
+
+def without_cut_offs(registry: Registry, version: str) -> None:
+    """Replace the stored moments of a version by those that earlier versions stored."""
+    file = run_folder(registry, version) / MOMENTS_FILE
+    table = pd.read_parquet(file)
+    table.loc[table["role"] != "test", "margin"] = np.nan
+    table.drop(columns="cutoff").to_parquet(file, index=False)
+
+
+def test_version_without_cut_offs_is_compared_on_its_test_leads(
+    own_registry: Registry, own_project: Project, trained: Trained
+) -> None:
+    without_cut_offs(own_registry, "1")
+    comparison = compare(own_registry, own_project, read_records(own_project), "2", "1").to_json()
+    assert comparison["verdict"] == "judged"
     assert comparison["n"] == len(trained.split.test)
+    assert comparison["n_cut_offs"] == 1
     log_loss = next(row for row in comparison["metrics"] if row["metric"] == "log_loss")
     assert log_loss["one"] == pytest.approx(evaluated(trained).test.values["log_loss"])
-    assert log_loss["difference"] == 0
+    evidence = run_gates(own_registry, own_project, inputs_of(own_project, trained), "2").gates[0]
+    assert "cut-offs" not in evidence.evidence
+
+
+def test_gates_compare_with_the_champion_over_all_cut_offs(
+    registry: Registry, project: Project, trained: Trained
+) -> None:
+    gates = run_gates(registry, project, inputs_of(project, trained), "2").gates
+    n = sum(len(cut_off.split.test) for cut_off in trained.rolling.cut_offs)
+    for gate in gates[:2]:
+        assert f"on {n:,} moments of" in gate.evidence
+        assert "as the mean over 3 cut-offs. On the newest leads alone: " in gate.evidence
+        assert f"on {len(trained.split.test):,} moments of" in gate.evidence
+
+
+def test_gates_compare_with_the_base_rate_on_the_newest_leads_alone(
+    registry: Registry, project: Project, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "find_champion", lambda: None)
+    evidence = run_gates(registry, project, inputs_of(project, trained), "2").gates[0].evidence
+    assert f"on {len(trained.split.test):,} moments of" in evidence
+    assert "cut-offs" not in evidence
 
 
 @pytest.mark.parametrize("change", ["dropped", "emptied"])
@@ -257,6 +308,7 @@ def test_base_rate_comes_from_the_training_moments() -> None:
         role=np.array(["train"] * 99 + ["test", "embargoed"]),
         label=np.array([1] * 24 + [0] * 75 + [1, 1], dtype=np.int8),
         margin=np.full(101, np.nan),
+        cutoff=np.full(101, NOT_A_TIME),
     )
     assert base_rate(stored).log_odds == pytest.approx(logit(24.5 / 100))
 

@@ -14,12 +14,14 @@ from models.estimator.blend import BaseRate
 from models.evaluation.metrics import measure
 from models.registry.history import Gate
 from models.scale import Scale
-from training.comparison.comparison import Difference, SharedMoments
+from tests.made_comparisons import one_cut_off
+from training.comparison.comparison import Difference
 from training.gates import checks
 from training.gates.checks import (
     COLLAPSE,
     GATES,
     TINY,
+    Compared,
     Segment,
     chance_error,
     has_same_scale,
@@ -52,7 +54,7 @@ def world(n: int = 2_000, seed: int = 0) -> tuple[Floats, Moments]:
     return truth, moments_of(generator.random(n) < 1 / (1 + np.exp(-truth)))
 
 
-EMPTY = SharedMoments(moments_of(np.zeros(0)), np.zeros(0), np.zeros(0))
+EMPTY = one_cut_off(moments_of(np.zeros(0)), np.zeros(0), np.zeros(0))
 
 
 # -- LG101, LG102 --------------------------------------------------------------------------
@@ -74,9 +76,23 @@ NOT_WORSE = {
 def test_metric_gate_fails_only_for_a_clear_and_certain_loss(case: str) -> None:
     number, challenger, champion, low, high, passed = NOT_WORSE[case]
     check = log_loss_is_not_worse if number == "LG101" else pr_auc_is_not_worse
-    gate = check(Difference("", challenger, champion, low, high), EMPTY, "version 1")
+    compared = Compared(Difference("", challenger, champion, low, high), EMPTY)
+    gate = check(compared, "version 1")
     assert (gate.number, gate.passed) == (number, passed)
     assert f"{challenger:.4f}, against {champion:.4f} for version 1" in gate.evidence
+
+
+@pytest.mark.parametrize("number", ["LG101", "LG102"])
+def test_metric_gate_fails_if_the_newest_leads_alone_are_worse(number: str) -> None:
+    sign, check = (1, log_loss_is_not_worse) if number == "LG101" else (-1, pr_auc_is_not_worse)
+    low, high = sorted([0.01 * sign, 0.09 * sign])
+    better = Compared(Difference("", 0.4 - 0.05 * sign, 0.4, -high, -low), EMPTY)
+    worse = Compared(Difference("", 0.4 + 0.05 * sign, 0.4, low, high), EMPTY)
+    assert check(better, "version 1", newest=better).passed
+    assert not check(better, "version 1", newest=worse).passed
+    gate = check(worse, "version 1", newest=better)
+    assert not gate.passed
+    assert "On the newest leads alone: " in gate.evidence
 
 
 # -- LG103 ---------------------------------------------------------------------------------
@@ -84,7 +100,7 @@ def test_metric_gate_fails_only_for_a_clear_and_certain_loss(case: str) -> None:
 
 def calibration_gate(margin: Floats, moments: Moments, champion_error: float, low: float) -> Gate:
     """Check the calibration of a challenger; `low` is the lower end of the difference."""
-    shared = SharedMoments(moments, margin, margin)
+    shared = one_cut_off(moments, margin, margin)
     error = measure(margin, moments.label, moments.weight)["ece"]
     difference = Difference("ece", error, champion_error, low, low + 0.1)
     return is_calibrated(difference, shared, "version 1", seed=0)
@@ -208,7 +224,7 @@ def web_and_fair(rows: Bools) -> list[Segment]:
 
 def test_good_model_passes_the_segment_gate() -> None:
     truth, moments = world()
-    shared = SharedMoments(moments, truth, truth)
+    shared = one_cut_off(moments, truth, truth)
     rows = np.arange(len(truth)) % 4 == 0
     gate = no_segment_collapses(shared, iter(web_and_fair(rows)), BaseRate(-1.0), "version 1")
     assert gate.passed
@@ -219,7 +235,7 @@ def test_reversed_segment_fails_although_the_challenger_is_better_overall() -> N
     truth, moments = world()
     rows = np.arange(len(truth)) % 10 == 0
     challenger = np.where(rows, -truth, truth)
-    shared = SharedMoments(moments, challenger, 0.5 * truth - 2)
+    shared = one_cut_off(moments, challenger, 0.5 * truth - 2)
     gate = no_segment_collapses(shared, iter(web_and_fair(rows)), BaseRate(-1.0), "version 1")
     assert not gate.passed
     assert "source = 'Web'" in gate.evidence
@@ -230,7 +246,7 @@ def test_reversed_segment_fails_although_the_challenger_is_better_overall() -> N
 
 def test_small_loss_in_a_segment_passes() -> None:
     truth, moments = world()
-    shared = SharedMoments(moments, truth - COLLAPSE / 100, truth)
+    shared = one_cut_off(moments, truth - COLLAPSE / 100, truth)
     rows = np.ones(len(truth), dtype=bool)
     assert no_segment_collapses(
         shared, iter(web_and_fair(rows)), BaseRate(-1.0), "version 1"
@@ -240,7 +256,7 @@ def test_small_loss_in_a_segment_passes() -> None:
 def test_segments_with_few_outcomes_are_skipped() -> None:
     truth, moments = world(400)
     rows = np.arange(400) < 12
-    shared = SharedMoments(moments, np.where(rows, -9.0 * truth, truth), truth)
+    shared = one_cut_off(moments, np.where(rows, -9.0 * truth, truth), truth)
     gate = no_segment_collapses(shared, iter(web_and_fair(rows)[:1]), BaseRate(-1.0), "version 1")
     assert gate.passed
     assert "No segment has enough outcomes" in gate.evidence
@@ -250,7 +266,7 @@ def test_many_random_segments_raise_no_alarm() -> None:
     truth, moments = world(4_000, seed=3)
     generator = np.random.default_rng(1)
     challenger, champion = (truth + generator.normal(0, 0.3, 4_000) for _ in range(2))
-    shared = SharedMoments(moments, challenger, champion)
+    shared = one_cut_off(moments, challenger, champion)
     city = generator.integers(0, 40, 4_000)
     cities = [Segment("city", str(i), city == i) for i in range(40)]
     gate = no_segment_collapses(shared, iter(cities), BaseRate(-1.0), "version 1")

@@ -184,10 +184,22 @@ def test_run_has_every_metric(tracked_run: Run, work: Work) -> None:
         if name.startswith(("logistic_", "calibration_", "rounds")) and value is not None
     }
     assert len(fitted) >= 5
+    rolling = work.trained.rolling
+    assert len(rolling.cut_offs) == 3
+    of_cut_offs = {
+        f"{name}.{metric}": value
+        for name, values in (
+            ("test_rolling", rolling.means),
+            ("test_rolling_1", rolling.cut_offs[1].values),
+            ("test_rolling_2", rolling.cut_offs[2].values),
+        )
+        for metric, value in values.items()
+    }
+    assert len(of_cut_offs) == 3 * len(MODEL_METRICS)
     found = {
         name: value for name, value in metrics.items() if not name.startswith("train_seconds.")
     }
-    assert found == pytest.approx(of_the_test | counts | differences | fitted)
+    assert found == pytest.approx(of_the_test | of_cut_offs | counts | differences | fitted)
     assert metrics["train_seconds.read"] >= 0
 
 
@@ -206,7 +218,7 @@ def test_metrics_of_the_test_belong_to_the_model_and_the_test_moments(
     assert of_models.keys() >= {"test.log_loss", "test_logistic.roc_auc", "train_data.leads"}
     for name, metric in of_models.items():
         dataset = (metric.dataset_name, metric.dataset_digest)
-        is_of_test = name.startswith(("test.", "test_"))
+        is_of_test = name.startswith(("test.", "test_base_rate.", "test_logistic."))
         assert dataset == ((test.name, test.digest) if is_of_test else (None, None)), name
     assert model.params["half_life_days"] == "none"
 
@@ -299,7 +311,12 @@ def test_run_has_moments_and_their_test_margins(tracked_run: Run, work: Work) ->
     is_test = table.role == "test"
     np.testing.assert_array_equal(table.margin[is_test], work.trained.test_margin)
     np.testing.assert_array_equal(table.label, work.trained.moments.label)
-    assert np.isnan(table.margin[~is_test]).all()
+    earlier = work.trained.rolling.cut_offs[1:]
+    for cut_off in earlier:
+        np.testing.assert_array_equal(table.margin[table.cutoff == cut_off.begins], cut_off.margin)
+    is_earlier = np.isin(table.cutoff, [cut_off.begins for cut_off in earlier])
+    assert is_earlier.sum() == sum(len(cut_off.margin) for cut_off in earlier) > 0
+    assert np.isnan(table.margin[~is_test & ~is_earlier]).all()
 
 
 def test_tables_of_the_card_are_csv_files_without_formulas(

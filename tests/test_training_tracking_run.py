@@ -26,7 +26,8 @@ with warnings.catch_warnings(action="ignore"):  # mlflow, at import
     import mlflow
 
 ROWS = 200
-PHASES = ["read", "check", "audit", "select", "test", "fit", "describe", "log", "promote"]
+PHASES = ["read", "check", "audit", "remedies", "select", "test", "roll", "fit"]
+PHASES += ["describe", "log", "promote"]
 
 
 @pytest.fixture

@@ -25,10 +25,11 @@ from models.evaluation.metrics import MODEL_METRICS
 from models.fitting.blend import NEWEST_SHARE
 from models.fitting.split import split_newest
 from models.scorer import LeadCells
+from tests.made_comparisons import one_cut_off
 from tests.made_trainings import NOW, blend_of, evaluated, save
-from training.comparison.comparison import SharedMoments, differences
+from training.comparison.comparison import differences
 from training.golden import N_GOLDEN
-from training.train import Trained, train
+from training.train import Procedure, Trained, known_later, train
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def test_model_beats_the_base_rate_beyond_chance(session: Session) -> None:
 def test_card_compares_losses_like_the_gates(session: Session) -> None:
     trained, split = session.trained, session.trained.split
     base = BaseRate.fit(split.train.label, split.train.weight).log_odds
-    shared = SharedMoments(split.test, trained.test_margin, np.full(len(split.test), base))
+    shared = one_cut_off(split.test, trained.test_margin, np.full(len(split.test), base))
 
     difference = differences(shared, session.project.learn.seed)["log_loss"]
 
@@ -144,6 +145,32 @@ def test_card_compares_losses_like_the_gates(session: Session) -> None:
         f"a difference of {difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
     )
     assert any(sentence in reason for reason in session.card.readiness["reasons"])
+
+
+def test_card_has_a_row_for_each_cut_off(session: Session) -> None:
+    test, cut_offs = session.card.test, session.trained.rolling.cut_offs
+    rows = test["by_cut_off"]
+    assert rows == [cut_off.to_json() for cut_off in cut_offs[::-1]]
+    assert [row["n_leads"] for row in rows] == [test["n_leads"]] * 3
+    assert [row["from"] for row in rows] == sorted(row["from"] for row in rows)
+    assert rows[-1]["log_loss"] == test["log_loss"]
+    assert rows[-1]["learned_from"] == session.card.learned_from["train_moments"]
+    assert rows[0]["learned_from"] < rows[1]["learned_from"] < rows[2]["learned_from"]
+    for row in rows:  # without drift, no cut-off is much worse
+        assert row["roc_auc"] > 0.65
+        assert row["predicted"] == pytest.approx(row["base_rate"], abs=0.04)
+    assert test["cut_offs_left_out"] == []
+
+
+def test_models_of_cut_offs_have_the_settings_of_the_evaluated_model(session: Session) -> None:
+    trained = session.trained
+    procedure = Procedure(session.project, session.records, known_later(trained.audit))
+    learned = procedure.learn(trained.split.train)
+    earlier = trained.rolling.cut_offs[1].split
+    fitted = procedure.learn_alike(learned, earlier.train)
+    assert fitted.settings == learned.fitted.settings == evaluated(trained).fitted.settings
+    features = fitted.pipeline.transform(session.records, earlier.test.lead, earlier.test.as_of)
+    np.testing.assert_array_equal(fitted.log_odds_of(features), trained.rolling.cut_offs[1].margin)
 
 
 def test_final_model_is_fitted_to_the_newest_leads(session: Session) -> None:
@@ -184,6 +211,7 @@ def test_progress_rises_to_one(session: Session) -> None:
         "Choosing attributes",
         "Learning",
         "Evaluating on the newest leads",
+        "Evaluating at earlier cut-offs",
         "Learning from all leads",
     ]
 
@@ -237,7 +265,8 @@ def test_card_names_the_project_and_its_columns(session: Session) -> None:
 def test_card_agrees_with_the_evaluation(session: Session) -> None:
     card, model = session.card, evaluated(session.trained)
     assert [row["age_days"] for row in card.test["by_age"]] == session.project.learn.moments_days
-    tables = {name: card.test[name] for name in ("by_age", "by_grade", "reliability", "gains")}
+    names = ("by_age", "by_cut_off", "cut_offs_left_out", "by_grade", "reliability", "gains")
+    tables = {name: card.test[name] for name in names}
     assert card.test == {**model.test.to_json(), "how": "newest 20% of leads", **tables}
     assert card.baselines == {
         name: baseline.to_json() for name, baseline in model.baselines.items()

@@ -39,6 +39,7 @@ from training.attribute_shares import learned_shares, newest_lead_notes
 from training.fit import Fitted
 from training.readiness import Readiness, assess_readiness, unknown_readiness
 from training.remedies import Remedies, in_words
+from training.rolling import Rolling
 from training.segments import evaluate_fairness, evaluate_segments
 from training.tuning import Trial, best_of
 
@@ -64,6 +65,8 @@ class EvaluatedModel:
         The evaluations of `base_rate` and `logistic` on the same moments.
     gained : dict of str to (float, float, float)
         The model's log loss minus the baseline's, with its interval, by baseline.
+    rolling : Rolling
+        The same procedure, evaluated at earlier cut-offs too.
     """
 
     fitted: Fitted
@@ -72,6 +75,7 @@ class EvaluatedModel:
     test: Evaluation
     baselines: dict[str, Evaluation]
     gained: dict[str, tuple[float, float, float]]
+    rolling: Rolling
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,8 @@ def _test(
         **evaluated_model.test.to_json(),
         "how": split.how,
         "by_age": _by_age(margin, records, test, seed),
+        "by_cut_off": [cut_off.to_json() for cut_off in reversed(evaluated_model.rolling.cut_offs)],
+        "cut_offs_left_out": list(evaluated_model.rolling.left_out),
         "by_grade": by_grade(probability, grade, label, weight, lead),
         "reliability": reliability(margin, label, weight, lead),
         "gains": gains(margin, label, weight, lead, seed),

@@ -1,7 +1,7 @@
 """Trains a model: fits on older leads, evaluates on the newest, then fits on all."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from crm.errors import LearningError
 from crm.project import Project, role_columns
 from crm.records import Records
 from features.fitting import fit_pipeline
+from features.interactions import Interactions
 from features.leaks.audit import Audit, audit
 from features.leaks.check import Verdict
 from features.moments import FEWEST_OUTCOMES, Moments, make_moments
@@ -32,6 +33,7 @@ from training.golden import golden_leads
 from training.half_life import HalfLife
 from training.phases import OnPhase
 from training.remedies import Remedies, choose_remedies, fit_with_remedies
+from training.rolling import CutOff, Rolling, roll
 from training.selection import NO_SELECTION_SETS, SelectionSets, selection_sets
 from training.tracking.autologging import autologging_disabled
 from training.tuning import Trial, tune
@@ -39,7 +41,8 @@ from training.tuning import Trial, tune
 Progress = Callable[[str, float], None]  # the present step, and the share of the whole, 0 … 1
 
 TEST_SHARE = 0.5  # of the whole progress, to fit on the older leads and evaluate on the newest
-TEST_FIT_SHARE = 0.85  # of the test's part, to fit
+TEST_FIT_SHARE = 0.75  # of the test's part, to fit
+ROLL_FROM = 0.8  # of the test's part, from which the earlier cut-offs are evaluated
 REMEDIES_SHARE = 0.05  # of a procedure, to compare remedies
 SELECTION_SHARE = 0.15  # of a procedure, to find interactions
 LEARNING = {"test": "Learning", "fit": "Learning from all leads"}  # the step, by phase
@@ -101,6 +104,11 @@ class Trained:
         return self.evaluated_model.margin if self.evaluated_model else np.empty(0)
 
     @property
+    def rolling(self) -> Rolling:
+        """The evaluation at several cut-offs; empty if no leads could be held out."""
+        return self.evaluated_model.rolling if self.evaluated_model else Rolling()
+
+    @property
     def evaluations(self) -> dict[str, Evaluation]:
         """Evaluations on the test moments: the model as `test`, then the baselines."""
         if self.evaluated_model is None:
@@ -134,9 +142,9 @@ def train(
     progress : callable, optional
         Called with the present step and the share of the whole that is done, 0 … 1.
     on_phase : callable, optional
-        Called with the name of each phase when it begins: "audit", "select" (settings), "tune",
-        "test" (fit on the older leads and evaluate on the newest), "fit" (on all leads) and
-        "describe".
+        Called with the name of each phase when it begins: "audit", "remedies", "select" (settings),
+        "tune", "test" (fit on the older leads and evaluate on the newest), "roll" (the same at
+        earlier cut-offs), "fit" (on all leads) and "describe".
 
     Returns
     -------
@@ -165,9 +173,7 @@ def train(
     evaluated_model = None
     if split.has_test:
         try:
-            evaluated_model = _evaluate_on_newest(
-                procedure, split, _part(progress, 0.0, TEST_SHARE)
-            )
+            evaluated_model = _evaluate(procedure, moments, split, _part(progress, 0.0, TEST_SHARE))
         except LearningError as error:
             split = without_test(moments, f"The training leads alone teach nothing: {error}")
     learned = procedure.learn(
@@ -260,6 +266,10 @@ class Learned:
     learning_set : LearningSet
     fitted : Fitted
     remedies : Remedies
+    interactions : Interactions
+        The interactions that were selected.
+    tree_parameters : mapping of str to number
+        LightGBM's parameters that were declared or found by tuning.
     trials : tuple of Trial
         The settings of the trees that were tried; empty without tuning.
     """
@@ -267,6 +277,8 @@ class Learned:
     learning_set: LearningSet
     fitted: Fitted
     remedies: Remedies
+    interactions: Interactions
+    tree_parameters: Mapping[str, Any]
     trials: tuple[Trial, ...]
 
 
@@ -333,7 +345,35 @@ class Procedure:
             tree_parameters=parameters,
             on_share=lambda share: rest(LEARNING[phase], share),
         )
-        return Learned(learning_set, fitted, remedies, trials)
+        return Learned(learning_set, fitted, remedies, selection.interactions, parameters, trials)
+
+    def learn_alike(self, learned: Learned, moments: Moments, share: float = 1.0) -> Fitted:
+        """Learn from other moments, with all that an earlier `learn` has chosen.
+
+        These are the remedies, the interactions, the settings and the parameters of the trees.
+        `share` is the share of the leads that these moments have, if they are a sample.
+
+        Raises
+        ------
+        LearningError
+            If no column can be learned from, or the earlier `learn` had too few outcomes for
+            settings.
+        """
+        settings = learned.fitted.settings
+        if settings is None:
+            raise LearningError("There are too few outcomes for a model.")
+        pipeline = fit_pipeline(
+            self.records, moments, self.project, self.known_later, learned.interactions
+        )
+        return fit_with_remedies(
+            LearningSet.of(pipeline, self.records, moments, self.project),
+            self.records,
+            self.project,
+            learned.remedies,
+            share=share,
+            settings_from=settings,
+            tree_parameters=learned.tree_parameters,
+        )
 
 
 def _selection_sets(
@@ -387,17 +427,22 @@ def _why_untuned(moments: Moments) -> str:
     return f"Tuning was requested but not possible: {why}."
 
 
-def _evaluate_on_newest(procedure: Procedure, split: Split, progress: Progress) -> EvaluatedModel:
-    """Learn from the training moments; evaluate the model and the baselines on the test moments."""
-    seed = procedure.project.learn.seed
+def _evaluate(
+    procedure: Procedure, moments: Moments, split: Split, progress: Progress
+) -> EvaluatedModel:
+    """Learn from the training moments; evaluate the model and the baselines on the test moments.
+
+    Then evaluate the same procedure at earlier cut-offs.
+    """
+    project, records = procedure.project, procedure.records
     learned = procedure.learn(split.train, "test", _part(progress, 0.0, TEST_FIT_SHARE))
     fitted = learned.fitted
     progress("Evaluating on the newest leads", TEST_FIT_SHARE)
-    features = fitted.pipeline.transform(procedure.records, split.test.lead, split.test.as_of)
+    features = fitted.pipeline.transform(records, split.test.lead, split.test.as_of)
     log_odds = fitted.log_odds_of(features)
-    baselines = _baselines(learned.learning_set, features, seed)
-    truth = (split.test.label, split.test.weight, split.test.lead, seed)
-    return EvaluatedModel(
+    baselines = _baselines(learned.learning_set, features, project.learn.seed)
+    truth = (split.test.label, split.test.weight, split.test.lead, project.learn.seed)
+    evaluated_model = EvaluatedModel(
         fitted=fitted,
         remedies=learned.remedies,
         margin=log_odds,
@@ -407,7 +452,19 @@ def _evaluate_on_newest(procedure: Procedure, split: Split, progress: Progress) 
             name: loss_difference(log_odds, baseline, *truth)
             for name, baseline in baselines.items()
         },
+        rolling=Rolling(),
     )
+    procedure.on_phase("roll")
+    rest = _part(progress, ROLL_FROM, 1.0)
+    rolling = roll(
+        CutOff(split, log_odds),
+        lambda older, share: procedure.learn_alike(learned, older, share),
+        records,
+        moments,
+        project.learn,
+        lambda share: rest("Evaluating at earlier cut-offs", share),
+    )
+    return replace(evaluated_model, rolling=rolling)
 
 
 def _baselines(learning_set: LearningSet, test_features: Floats, seed: int) -> dict[str, Floats]:

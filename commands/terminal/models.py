@@ -13,11 +13,12 @@ from models.card import ModelCard
 from models.evaluation.metrics import FEWEST_TO_JUDGE, MODEL_METRICS
 from models.registry.history import REFUSED, Event, Gate
 from models.registry.registry import Version
-from reports.numbers import counted_share
+from reports.numbers import counted_share, percent
 from training.changes import Changes
 from training.comparison.comparison import Comparison, Difference
 
 IN_THE_LIST = ("log_loss", "pr_auc", "ece")
+AT_A_CUT_OFF = ("log_loss", "roc_auc")
 SIMULATED = "[bold]SIMULATED records:[/] the figures describe no real business."
 SHORT_DIGEST = 12
 DRIVERS = 8
@@ -111,12 +112,39 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         )
     label = shared.moments.label
     won = counted_share(float(label.mean()), int(label.sum()), len(label))
+    cut_offs = comparison.cut_offs
+    over = f", as the mean over {len(cut_offs)} cut-offs" if len(cut_offs) > 1 else ""
     return Group(
         *warnings,
-        f"On moments of {shared.n_leads:,} leads that neither version has learned from; {won} of "
-        "the moments were won:",
+        f"On moments of {shared.n_leads:,} leads that neither version has learned from{over}; "
+        f"{won} of the moments were won:",
         table,
+        *([_cut_offs_table(comparison)] if len(cut_offs) > 1 else []),
     )
+
+
+def _cut_offs_table(comparison: Comparison) -> RenderableType:
+    """Format both versions at each cut-off; each was evaluated with what was known then."""
+    challenger, champion = comparison.challenger, comparison.champion
+    labels = (
+        f"{MODEL_METRICS[metric].short_label}, version {version}"
+        for metric in AT_A_CUT_OFF
+        for version in (challenger, champion)
+    )
+    table = new_table("moments", "leads", "won", *labels, right=range(1, 7))
+    for cut_off in comparison.cut_offs:
+        values = (
+            "too few" if figures is None else f"{figures[metric]:.4f}"
+            for metric in AT_A_CUT_OFF
+            for figures in (cut_off.challenger, cut_off.champion)
+        )
+        table.add_row(
+            "without times" if cut_off.period is None else " to ".join(cut_off.period),
+            f"{cut_off.n_leads:,}",
+            percent(cut_off.base_rate),
+            *values,
+        )
+    return table
 
 
 def _better(metric: str, difference: Difference, challenger: str, champion: str) -> str:

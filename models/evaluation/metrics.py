@@ -166,7 +166,7 @@ def evaluate(log_odds: Floats, label: Labels, weight: Floats, lead: Ints, seed: 
     >>> float(evaluation.values["roc_auc"]), round(evaluation.values["brier"], 3)
     (1.0, 0.043)
     """
-    order, ranked = _rank(log_odds, label)
+    order, ranked = rank(log_odds, label)
     weight, lead = weight[order], lead[order]
     draws = [
         ranked.metrics(drawn)
@@ -229,17 +229,24 @@ def log_losses(log_odds: Floats, label: NDArray[Any]) -> Floats:
 
 def measure(log_odds: Floats, label: Labels, weight: Floats) -> dict[str, float]:
     """Compute the metrics without intervals; the parameters are those of `evaluate`."""
-    order, ranked = _rank(log_odds, label)
+    order, ranked = rank(log_odds, label)
     return ranked.metrics(weight[order])
 
 
-def _rank(log_odds: Floats, label: Labels) -> tuple[Ints, "_Ranked"]:
+def rank(log_odds: Floats, label: Labels) -> tuple[Ints, "Ranked"]:
+    """Sort moments by their log-odds; return the order, shape (n,), and the sorted moments."""
     order = np.argsort(-log_odds, kind="stable")
-    return order, _Ranked(log_odds[order], label[order].astype(np.float64))
+    return order, Ranked(log_odds[order], label[order].astype(np.float64))
 
 
-class _Ranked:
-    """Moments sorted from the highest log-odds to the lowest, for many sets of weights."""
+class Ranked:
+    """Moments sorted from the highest log-odds to the lowest, for many sets of weights.
+
+    Parameters
+    ----------
+    log_odds, label : ndarray of float64, shape (n,)
+        As for `evaluate`, in this order.
+    """
 
     def __init__(self, log_odds: Floats, label: Floats) -> None:
         self.label = label
@@ -250,24 +257,29 @@ class _Ranked:
         self._first_of_tie = np.append(0, self._last_of_tie[:-1] + 1)
 
     def metrics(self, weight: Floats) -> dict[str, float]:
+        """Compute the metrics; those of the ranking need both outcomes, else they are left out."""
         mass = np.cumsum(weight)
         seen, wins = mass[self._last_of_tie], self._wins(weight)
         new_seen, new_wins = np.diff(seen, prepend=0.0), np.diff(wins, prepend=0.0)
-        new_losses = new_seen - new_wins
-        precision = np.divide(wins, seen, out=np.zeros_like(wins), where=seen > 0)
         # The mean gap between probability and share of wins, in bins of equal mass.
         gap = new_seen * self.probability[self._last_of_tie] - new_wins
         gaps = np.bincount(self._bin_of_tie(mass, weight), gap, N_BINS)
-        return {
-            "roc_auc": float(
-                (new_losses * (wins - new_wins / 2)).sum() / (wins[-1] * new_losses.sum())
-            ),
-            "pr_auc": float((new_wins * precision).sum() / wins[-1]),
-            "log_loss": float((weight * self._loss).sum() / mass[-1]),
-            "brier": float((weight * self._squared).sum() / mass[-1]),
-            "ece": float(np.abs(gaps).sum() / mass[-1]),
-            "lift_at_10": float(_gain(seen, wins, np.array([0.1]))[0] / 0.1),
+        of_ranking = {}
+        if 0 < wins[-1] < mass[-1]:
+            new_losses = new_seen - new_wins
+            precision = np.divide(wins, seen, out=np.zeros_like(wins), where=seen > 0)
+            of_ranking = {
+                "roc_auc": (new_losses * (wins - new_wins / 2)).sum()
+                / (wins[-1] * new_losses.sum()),
+                "pr_auc": (new_wins * precision).sum() / wins[-1],
+                "lift_at_10": _gain(seen, wins, np.array([0.1]))[0] / 0.1,
+            }
+        values = of_ranking | {
+            "log_loss": (weight * self._loss).sum() / mass[-1],
+            "brier": (weight * self._squared).sum() / mass[-1],
+            "ece": np.abs(gaps).sum() / mass[-1],
         }
+        return {name: float(values[name]) for name in MODEL_METRICS if name in values}
 
     def gain(self, weight: Floats, share: Floats) -> Floats:
         """Compute the shares of all wins among the best-scored shares; ties count in proportion."""
@@ -314,7 +326,7 @@ def reliability(
         `bin` (1 … 10), `n` (the weight of its moments), `wins` (that of its wins), `stated` (mean
         probability), `won` (share of wins) and the 95 % interval of `won`: `low`, `high`.
     """
-    order, ranked = _rank(log_odds, label)
+    order, ranked = rank(log_odds, label)
     weight = weight[order]
     lead = np.arange(len(label)) if lead is None else lead[order]
     bins = ranked.bins(weight)
@@ -358,7 +370,7 @@ def gains(
         `high`, `lift` (gain over share) with `lift_low`, `lift_high`, and the weights behind
         them: `n` of `n_all` leads, `wins` of `all_wins`.
     """
-    order, ranked = _rank(log_odds, label)
+    order, ranked = rank(log_odds, label)
     weight = weight[order]
     lead = np.arange(len(label)) if lead is None else lead[order]
     share = np.arange(1, 11) / 10

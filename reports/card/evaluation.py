@@ -11,6 +11,7 @@ from reports.card.pictures import by_gap, evaluated_models, subject_of
 from reports.forms.html_page import (
     Picture,
     Section,
+    bullets,
     drawn,
     fold,
     join,
@@ -35,6 +36,7 @@ from reports.text import printable
 Row = Mapping[str, Any]
 Pictures = Mapping[str, Picture]
 INTERVAL = "95\u00a0% interval"
+MOST_OF_A_REASON = 300  # characters
 TOO_FEW = "too few to tell"
 DIFFERENCE = "Predicted minus won, points"
 
@@ -209,6 +211,45 @@ def ages(card: ModelCard, pictures: Pictures) -> Section:
         ),
     )
     return section("ages", title, drawn(pictures, "ages"), by_age)
+
+
+def cut_offs(card: ModelCard) -> Section:
+    """Show whether the model is as good over time, in a table of cut-offs."""
+    title, rows = "How stable it is over time", card.test.get("by_cut_off", ())
+    if not rows:
+        reason = "Nothing to compare: the leads have no time of creation, or the card is old."
+        return section("cut-offs", title, paragraph(reason))
+    left_out = [
+        printable(reason, MOST_OF_A_REASON) for reason in card.test.get("cut_offs_left_out", ())
+    ]
+    by_cut_off = table(
+        "Quality at each cut-off",
+        ["Moments from", "To", "Learned from", "Leads", "Predicted", "Won", "ROC AUC", "Log loss"],
+        (
+            [
+                printable(r["from"])[:10],
+                printable(r["to"])[:10],
+                count(r["learned_from"]),
+                count(r["n_leads"]),
+                percent(r["predicted"]),
+                counted_share(r["base_rate"], round(r["base_rate"] * r["n"]), r["n"]),
+                _metric_cell("roc_auc", r),
+                _metric_cell("log_loss", r),
+            ]
+            for r in rows
+        ),
+    )
+    return section(
+        "cut-offs",
+        title,
+        paragraph(
+            "Each row is a model that learned only from what was known when its leads came. The "
+            "last row is the evaluated model. The earlier models have its settings, so their "
+            "figures are a little too good."
+        ),
+        by_cut_off,
+        bullets(left_out) if left_out else "",
+    )
 
 
 def segments(card: ModelCard, pictures: Pictures) -> Section:

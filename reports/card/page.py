@@ -109,6 +109,7 @@ def _evaluation(card: ModelCard, pictures: Mapping[str, Picture]) -> dict[str, S
         "Probabilities": evaluation.probabilities(card, pictures),
         "Whom to call first": evaluation.gains(card, pictures),
         "Grades": evaluation.grades(card, pictures),
+        "Over time": evaluation.cut_offs(card),
         "Age of the lead": evaluation.ages(card, pictures),
         "Segments": evaluation.segments(card, pictures),
         "Fairness": evaluation.fairness(card, pictures),

@@ -1,20 +1,23 @@
-"""Compares two versions on the same newest leads, which neither of them has learned from."""
+"""Compares two versions on the same leads, which neither of them has learned from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from crm.arrays import Floats
+from crm.arrays import Bools, Floats, Ints
 from crm.project import Project
 from crm.records import Records
+from crm.times import NOT_A_TIME
 from features.moments import Moments, make_moments
+from models.evaluation.cut_offs import CutOffMetrics
 from models.evaluation.intervals import percentiles, resamples
 from models.evaluation.metrics import FEWEST_TO_JUDGE, MODEL_METRICS, measure
 from models.registry.registry import Registry
 from training.comparison.fairness import unfair_reasons
-from training.comparison.held_out import Contender, held_out_log_odds
+from training.comparison.held_out import Contender, HeldOut, held_out_log_odds
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,25 @@ class SharedMoments:
     moments : Moments, length n
     challenger, champion : ndarray of float64, shape (n,)
         Calibrated log-odds, without gaps.
+    cut_off : ndarray of int64, shape (n,)
+        A number for each pair of cut-offs, in the order of time: moments with the same number
+        have log-odds from the same two models.
     """
 
     moments: Moments
     challenger: Floats
     champion: Floats
+    cut_off: Ints
 
     @classmethod
-    def of(cls, moments: Moments, challenger: Floats, champion: Floats) -> "SharedMoments":
+    def of(cls, moments: Moments, challenger: HeldOut, champion: HeldOut) -> "SharedMoments":
         """Keep the moments for which both versions have held-out log-odds."""
-        both = ~np.isnan(challenger) & ~np.isnan(champion)
-        return cls(moments.take(both), challenger[both], champion[both])
+        both = ~np.isnan(challenger.log_odds) & ~np.isnan(champion.log_odds)
+        pairs = np.column_stack([challenger.cutoff[both], champion.cutoff[both]])
+        _, cut_off = np.unique(pairs, axis=0, return_inverse=True)
+        return cls(
+            moments.take(both), challenger.log_odds[both], champion.log_odds[both], cut_off.ravel()
+        )
 
     @property
     def n_leads(self) -> int:
@@ -45,8 +56,21 @@ class SharedMoments:
 
     @property
     def rarer(self) -> int:
-        """The number of leads with the rarer outcome; a lead may have moments of both."""
-        return self.moments.rarer
+        """The number of leads with the rarer outcome of their cut-off.
+
+        A lead may have moments of both outcomes.
+        """
+        return sum(of_one.moments.rarer for of_one in self.by_cut_off)
+
+    @property
+    def by_cut_off(self) -> "list[SharedMoments]":
+        """The moments of each cut-off, in the order of time."""
+        return [self._take(self.cut_off == number) for number in np.unique(self.cut_off)]
+
+    def _take(self, rows: Bools) -> "SharedMoments":
+        return SharedMoments(
+            self.moments.take(rows), self.challenger[rows], self.champion[rows], self.cut_off[rows]
+        )
 
 
 @dataclass(frozen=True)
@@ -75,12 +99,15 @@ class Difference:
 
 
 def differences(shared: SharedMoments, seed: int) -> dict[str, Difference]:
-    """Compute the paired difference in every metric.
+    """Compute the paired difference in every metric, within each cut-off.
+
+    A metric is the mean over the cut-offs, each with the weight of its moments
+    (`models.evaluation.cut_offs`).
 
     Parameters
     ----------
     shared : SharedMoments
-        Moments with both outcomes.
+        Moments with both outcomes in at least one cut-off.
     seed : int
 
     Returns
@@ -95,15 +122,15 @@ def differences(shared: SharedMoments, seed: int) -> dict[str, Difference]:
     cancel out.
     """
     label, weight = shared.moments.label, shared.moments.weight
-    challenger = measure(shared.challenger, label, weight)
-    champion = measure(shared.champion, label, weight)
+    of_challenger = CutOffMetrics(shared.challenger, label, shared.cut_off)
+    of_champion = CutOffMetrics(shared.champion, label, shared.cut_off)
+    challenger, champion = of_challenger.means(weight), of_champion.means(weight)
     draws: dict[str, list[float]] = {name: [] for name in MODEL_METRICS}
     for times_drawn in resamples(shared.moments.lead, seed):
-        drawn = weight * times_drawn
-        if not 0 < drawn @ label < drawn.sum():
+        drawn_challenger = of_challenger.means(weight * times_drawn)
+        drawn_champion = of_champion.means(weight * times_drawn)
+        if len(drawn_challenger) < len(MODEL_METRICS):
             continue
-        drawn_challenger = measure(shared.challenger, label, drawn)
-        drawn_champion = measure(shared.champion, label, drawn)
         for name in MODEL_METRICS:
             draws[name].append(drawn_challenger[name] - drawn_champion[name])
     intervals = {name: percentiles(draws[name]) for name in MODEL_METRICS}
@@ -120,8 +147,73 @@ def differences(shared: SharedMoments, seed: int) -> dict[str, Difference]:
 
 
 @dataclass(frozen=True)
+class ComparedCutOff:
+    """The moments of one cut-off, with the metrics of both versions.
+
+    Attributes
+    ----------
+    first, last : int
+        The first and the last moment, in microseconds since 1970 UTC; `NOT_A_TIME` without times.
+    n, n_leads : int
+        The numbers of moments and leads.
+    base_rate : float
+        The share of the moments that were won.
+    challenger, champion : dict of str to float, or None
+        By the names in `MODEL_METRICS`; None with fewer than `FEWEST_TO_JUDGE` leads of the rarer
+        outcome.
+    """
+
+    first: int
+    last: int
+    n: int
+    n_leads: int
+    base_rate: float
+    challenger: Mapping[str, float] | None
+    champion: Mapping[str, float] | None
+
+    @classmethod
+    def of(cls, shared: SharedMoments) -> "ComparedCutOff":
+        """Compute the figures of the moments of one cut-off."""
+        moments = shared.moments
+        has_enough = moments.rarer >= FEWEST_TO_JUDGE
+        of_both = [
+            measure(log_odds, moments.label, moments.weight) if has_enough else None
+            for log_odds in (shared.challenger, shared.champion)
+        ]
+        return cls(
+            int(moments.as_of.min()),
+            int(moments.as_of.max()),
+            len(moments),
+            shared.n_leads,
+            float(moments.label.mean()),
+            *of_both,
+        )
+
+    @property
+    def period(self) -> tuple[str, str] | None:
+        """The days of the first and the last moment, such as "2026-03-01"; None without times."""
+        if self.first == NOT_A_TIME:
+            return None
+        first, last = pd.to_datetime([self.first, self.last], unit="us", utc=True)
+        return f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain data; `one` is the challenger, `other` the champion."""
+        first, last = self.period or (None, None)
+        return {
+            "from": first,
+            "to": last,
+            "n": self.n,
+            "n_leads": self.n_leads,
+            "base_rate": self.base_rate,
+            "one": self.challenger and dict(self.challenger),
+            "other": self.champion and dict(self.champion),
+        }
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """Two versions, compared on the same newest leads.
+    """Two versions, compared on the same leads, which neither of them has learned from.
 
     Attributes
     ----------
@@ -153,6 +245,11 @@ class Comparison:
         label = self.shared.moments.label
         return float(label.mean()) if len(label) else None
 
+    @property
+    def cut_offs(self) -> list[ComparedCutOff]:
+        """The figures of each cut-off, in the order of time."""
+        return [ComparedCutOff.of(of_one) for of_one in self.shared.by_cut_off]
+
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as plain data; `one` is the challenger, `other` the champion."""
         return {
@@ -165,6 +262,8 @@ class Comparison:
             "base_rate": self.base_rate,
             "verdict": self.verdict,
             "warnings": list(self.warnings),
+            "n_cut_offs": len(self.cut_offs),
+            "cut_offs": [cut_off.to_json() for cut_off in self.cut_offs],
             "metrics": [
                 {
                     "metric": difference.metric,

@@ -2,13 +2,15 @@
 
 A registered model was refitted on all mature moments, its own test leads among them, so its
 scores of these leads today would look too good. Each training therefore stores a table of its
-moments, with the log-odds of the model that was fitted without the test leads. Leads that are
-not in this table are scored by the registered model itself.
+moments, with the log-odds of models that were fitted without them: the test moments have those of
+the model that was fitted without the test leads, and earlier cut-offs have models of their own
+(`training.rolling`). Leads that are not in this table are scored by the registered model itself.
 """
 
 import hashlib
 import io
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,13 +18,16 @@ import pandas as pd
 from crm.arrays import Floats, Hashes, Ints, Labels, Strings
 from crm.errors import TrackingError
 from crm.records import Records
+from crm.times import NOT_A_TIME
 from features.moments import Moments
 from models.artifact import LoadedModel
 from models.fitting.split import Split
 from models.registry.registry import Registry
 from models.scorer import LeadScorer
+from training.rolling import CutOff
 
 MOMENTS_FILE = "moments.parquet"
+SINCE_TRAINING = np.iinfo(np.int64).max  # the cut-off of leads that came after the training
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,11 @@ class StoredMoments:
         "train", "test" or "embargoed".
     label : ndarray of int8, shape (n,)
     margin : ndarray of float64, shape (n,)
-        Calibrated log-odds of the test moments, from a model that was fitted on the training
-        moments only; nan for the other moments.
+        Calibrated log-odds from a model that was fitted without the moment; nan if there are none.
+        Moments of earlier cut-offs have log-odds, and the role that they have for the test.
+    cutoff : ndarray of int64, shape (n,)
+        The cut-off of these log-odds, in microseconds since 1970 UTC: their model learned from
+        what was known then. `NOT_A_TIME` without log-odds or times.
     """
 
     lead: Hashes
@@ -48,10 +56,17 @@ class StoredMoments:
     role: Strings
     label: Labels
     margin: Floats
+    cutoff: Ints
 
     @classmethod
     def of_training(
-        cls, name: str, records: Records, moments: Moments, split: Split, test_log_odds: Floats
+        cls,
+        name: str,
+        records: Records,
+        moments: Moments,
+        split: Split,
+        test_log_odds: Floats,
+        earlier: Iterable[CutOff] = (),
     ) -> "StoredMoments":
         """List the moments of a training with their roles and held-out log-odds.
 
@@ -65,6 +80,8 @@ class StoredMoments:
         split : Split
             The split of these moments.
         test_log_odds : ndarray of float64, shape (len(split.test),)
+        earlier : iterable of CutOff
+            Cut-offs before that of the test.
 
         Returns
         -------
@@ -73,12 +90,22 @@ class StoredMoments:
         position = _lead_and_time(moments)
         role = np.full(len(moments), "embargoed")
         role[position.get_indexer(_lead_and_time(split.train))] = "train"
-        at_test = position.get_indexer(_lead_and_time(split.test))
-        role[at_test] = "test"
+        role[position.get_indexer(_lead_and_time(split.test))] = "test"
         log_odds = np.full(len(moments), np.nan)
-        log_odds[at_test] = test_log_odds
-        keys = lead_keys(records.leads["lead_id"], name)[moments.lead]
-        return cls(lead=keys, as_of=moments.as_of, role=role, label=moments.label, margin=log_odds)
+        cutoff = np.full(len(moments), NOT_A_TIME)
+        held_out = [(cut_off.split.test, cut_off.margin) for cut_off in earlier]
+        for test, margin in [*held_out, (split.test, test_log_odds)] if split.has_test else ():
+            rows = position.get_indexer(_lead_and_time(test))
+            log_odds[rows] = margin
+            cutoff[rows] = test.as_of.min()
+        return cls(
+            lead=lead_keys(records.leads["lead_id"], name)[moments.lead],
+            as_of=moments.as_of,
+            role=role,
+            label=moments.label,
+            margin=log_odds,
+            cutoff=cutoff,
+        )
 
     def to_parquet(self) -> bytes:
         """Return the table as a Parquet file."""
@@ -93,14 +120,26 @@ class StoredMoments:
 
     @classmethod
     def from_parquet(cls, content: bytes) -> "StoredMoments":
-        """Read a table that `to_parquet` wrote."""
+        """Read a table that `to_parquet` wrote.
+
+        Before there were cut-offs, tables had no column for them, and log-odds of the test only.
+        """
         table = pd.read_parquet(io.BytesIO(content))
+        as_of = table["as_of"].to_numpy(np.int64)
+        margin = table["margin"].to_numpy(np.float64)
+        if "cutoff" in table:
+            cutoff = table["cutoff"].to_numpy(np.int64)
+        else:
+            is_test = ~np.isnan(margin)
+            test_begins = as_of[is_test].min() if is_test.any() else NOT_A_TIME
+            cutoff = np.where(is_test, test_begins, NOT_A_TIME)
         return cls(
             lead=table["lead"].to_numpy(np.uint64),
-            as_of=table["as_of"].to_numpy(np.int64),
+            as_of=as_of,
             role=table["role"].to_numpy(np.str_),
             label=table["label"].to_numpy(np.int8),
-            margin=table["margin"].to_numpy(np.float64),
+            margin=margin,
+            cutoff=cutoff,
         )
 
 
@@ -178,14 +217,45 @@ class Contender:
         return records.has_ids or self.scorer.card.digests.get("leads") == records.digests["leads"]
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Log-odds that a version gives to moments it has not learned from.
+
+    Attributes
+    ----------
+    log_odds : ndarray of float64, shape (n,)
+        Calibrated log-odds; nan for moments that the version learned from or may have.
+    cutoff : ndarray of int64, shape (n,)
+        The cut-off of each moment's model, in microseconds since 1970 UTC: the registered model
+        has `SINCE_TRAINING`. `NOT_A_TIME` without log-odds or times.
+    test_begins : int
+        The cut-off of the test.
+    """
+
+    log_odds: Floats
+    cutoff: Ints
+    test_begins: int
+
+    @classmethod
+    def constant(cls, n: int, log_odds: float) -> "HeldOut":
+        """Return the same log-odds for n moments, as one cut-off."""
+        return cls(np.full(n, log_odds), np.full(n, NOT_A_TIME), NOT_A_TIME)
+
+    @property
+    def newest(self) -> "HeldOut":
+        """Only the log-odds of the test, and of leads that came after the training."""
+        is_newest = self.cutoff >= self.test_begins
+        return replace(self, log_odds=np.where(is_newest, self.log_odds, np.nan))
+
+
 def held_out_log_odds(
     contender: Contender, records: Records, moments: Moments, name: str
-) -> Floats:
+) -> HeldOut:
     """Compute the log-odds that a version gives to moments it has not learned from.
 
-    A test moment of its training gets the stored log-odds, if its label has not changed since.
-    A lead that was not in its training is scored by the registered model. All other moments get
-    nan, because the version learned from them or may have.
+    A moment of the test or of an earlier cut-off gets the stored log-odds, if its label has not
+    changed since. A lead that was not in the training is scored by the registered model. All other
+    moments get nan, because the version learned from them or may have.
 
     Parameters
     ----------
@@ -199,24 +269,26 @@ def held_out_log_odds(
 
     Returns
     -------
-    ndarray of float64, shape (n,)
-        Calibrated log-odds; nan for moments that the version learned from or may have.
+    HeldOut, length n
     """
-    log_odds, stored, scorer = np.full(len(moments), np.nan), contender.stored, contender.scorer
+    log_odds, cutoff = np.full(len(moments), np.nan), np.full(len(moments), NOT_A_TIME)
+    stored, scorer = contender.stored, contender.scorer
     if stored is None or not contender.recognises_leads(records):
-        return log_odds
+        return HeldOut(log_odds, cutoff, NOT_A_TIME)
     keys = lead_keys(records.leads["lead_id"], name)[moments.lead]
-    is_test = stored.role == "test"
-    test_moments = pd.MultiIndex.from_arrays([stored.lead[is_test], stored.as_of[is_test]])
-    position = test_moments.get_indexer(pd.MultiIndex.from_arrays([keys, moments.as_of]))
+    held_out = np.flatnonzero(~np.isnan(stored.margin))
+    held_out_moments = pd.MultiIndex.from_arrays([stored.lead[held_out], stored.as_of[held_out]])
+    position = held_out_moments.get_indexer(pd.MultiIndex.from_arrays([keys, moments.as_of]))
     rows = np.flatnonzero(position >= 0)
-    rows = rows[stored.label[is_test][position[rows]] == moments.label[rows]]
-    log_odds[rows] = stored.margin[is_test][position[rows]]
+    rows = rows[stored.label[held_out[position[rows]]] == moments.label[rows]]
+    log_odds[rows] = stored.margin[held_out[position[rows]]]
+    cutoff[rows] = stored.cutoff[held_out[position[rows]]]
     is_new = ~np.isin(keys, stored.lead)
     if is_new.any():
         features = scorer.pipeline.transform(records, moments.lead[is_new], moments.as_of[is_new])
         log_odds[is_new] = scorer.log_odds_of(features)
-    return log_odds
+        cutoff[is_new] = SINCE_TRAINING
+    return HeldOut(log_odds, cutoff, int(stored.cutoff.max()))
 
 
 def _lead_and_time(moments: Moments) -> pd.MultiIndex:

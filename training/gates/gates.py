@@ -1,11 +1,12 @@
 """Runs the gates of `training.gates.checks` for a version.
 
-LG101, LG102, LG103 and LG105 compare the challenger with the champion on the same newest leads,
-which neither has learned from (`training.comparison`). Without a champion, the base rate of the
-challenger's training moments takes the champion's place. If fewer than ten leads have the rarer
-outcome, these four gates fail; without a champion they pass. They also fail if the comparison
-would not be fair: a version predicts something else, the leads that it has seen cannot be
-recognised, a column that it learned from is gone, or the champion is damaged.
+LG101, LG102, LG103 and LG105 compare the challenger with the champion on the same leads, which
+neither has learned from (`training.comparison`). LG101 and LG102 use all cut-offs, and the newest
+leads alone; LG103 and LG105 use the newest leads alone. Without a champion, the base rate of the
+challenger's training moments takes the champion's place, on the newest leads alone. If fewer than
+ten of these have the rarer outcome, these four gates fail; without a champion they pass. They also
+fail if the comparison would not be fair: a version predicts something else, the leads that it has
+seen cannot be recognised, a column that it learned from is gone, or the champion is damaged.
 """
 
 import datetime
@@ -27,9 +28,10 @@ from models.registry.history import Gate, GateResults
 from models.registry.registry import Registry
 from training.comparison.comparison import SharedMoments, differences
 from training.comparison.fairness import unfair_reasons
-from training.comparison.held_out import Contender, StoredMoments, held_out_log_odds
+from training.comparison.held_out import Contender, HeldOut, StoredMoments, held_out_log_odds
 from training.gates.checks import (
     GATES,
+    Compared,
     has_same_scale,
     holds_on_its_newest_leads,
     is_calibrated,
@@ -191,24 +193,33 @@ def _relative_gates(
     """Compare the challenger with the champion or, without one, the base rate."""
     is_first = champion is None
     base = base_rate(challenger.stored)
-    shared = _shared_moments(challenger, champion, base, inputs, project)
-    if shared.rarer < FEWEST_TO_JUDGE:
-        return _too_few_outcomes(shared, opponent, is_first=is_first)
+    newest, rolling = _shared_moments(challenger, champion, base, inputs, project)
+    if newest.rarer < FEWEST_TO_JUDGE:
+        return _too_few_outcomes(newest, opponent, is_first=is_first)
     seed = project.learn.seed
-    by_metric = differences(shared, seed)
+    on_newest = differences(newest, seed)
+    over_cut_offs = None if rolling is None else differences(rolling, seed)
+
+    def compared(metric: str) -> tuple[Compared, str, Compared | None]:
+        """Return the arguments of a gate that compares a metric."""
+        of_newest = Compared(on_newest[metric], newest)
+        if rolling is None or over_cut_offs is None:
+            return of_newest, opponent, None
+        return Compared(over_cut_offs[metric], rolling), opponent, of_newest
+
     return [
-        log_loss_is_not_worse(by_metric["log_loss"], shared, opponent),
-        pr_auc_is_not_worse(by_metric["pr_auc"], shared, opponent),
+        log_loss_is_not_worse(*compared("log_loss")),
+        pr_auc_is_not_worse(*compared("pr_auc")),
         is_calibrated(
-            by_metric["ece"],
-            shared,
+            on_newest["ece"],
+            newest,
             opponent,
             seed,
-            beats_base_rate=is_first and by_metric["log_loss"].high < 0,
+            beats_base_rate=is_first and on_newest["log_loss"].high < 0,
         ),
         no_segment_collapses(
-            shared,
-            segments(challenger.scorer, inputs.records, shared.moments),
+            newest,
+            segments(challenger.scorer, inputs.records, newest.moments),
             base,
             opponent,
         ),
@@ -221,17 +232,20 @@ def _shared_moments(
     base: BaseRate,
     inputs: GateInputs,
     project: Project,
-) -> SharedMoments:
+) -> tuple[SharedMoments, SharedMoments | None]:
+    """Return the newest moments, and those of all cut-offs if there are earlier ones.
+
+    The base rate has no earlier cut-offs: it is that of all training moments.
+    """
     records, moments = inputs.records, inputs.moments
+    own = held_out_log_odds(challenger, records, moments, project.name)
     if champion is None:
-        opponent_log_odds = np.full(len(moments), base.log_odds)
-    else:
-        opponent_log_odds = held_out_log_odds(champion, records, moments, project.name)
-    return SharedMoments.of(
-        moments,
-        held_out_log_odds(challenger, records, moments, project.name),
-        opponent_log_odds,
-    )
+        alternative = HeldOut.constant(len(moments), base.log_odds)
+        return SharedMoments.of(moments, own.newest, alternative), None
+    other = held_out_log_odds(champion, records, moments, project.name)
+    newest = SharedMoments.of(moments, own.newest, other.newest)
+    rolling = SharedMoments.of(moments, own, other)
+    return newest, rolling if len(rolling.moments) > len(newest.moments) else None
 
 
 # -- one result for all gates that compare -------------------------------------------------

@@ -35,7 +35,12 @@ def write_facts(
         The content of the file `MOMENTS_FILE`.
     """
     stored = StoredMoments.of_training(
-        project.name, records, trained.moments, trained.split, trained.test_margin
+        project.name,
+        records,
+        trained.moments,
+        trained.split,
+        trained.test_margin,
+        trained.rolling.cut_offs[1:],
     )
     (folder / MOMENTS_FILE).write_bytes(stored.to_parquet())
     card = trained.scorer.card

@@ -132,7 +132,8 @@ def track(
         if trained.evaluations:
             test = held_out_dataset(run.run_id, moments.to_parquet(), moments.table("test"))
             mlflow.log_metrics(_test_metrics(trained), model_id=model_id, dataset=test)
-        mlflow.log_metrics(_metrics(trained), model_id=model_id)
+        figures = _metrics(trained) | _rolling_metrics(trained)
+        mlflow.log_metrics(figures, model_id=model_id)
         for trial in trained.trials:
             _log_trial(run, trial)
         version = registry.register(
@@ -225,4 +226,23 @@ def _test_metrics(trained: Trained) -> dict[str, float]:
         for metric in MODEL_METRICS
     } | {
         f"test.log_loss_minus_{baseline}": difference[0] for baseline, difference in gained.items()
+    }
+
+
+def _rolling_metrics(trained: Trained) -> dict[str, float]:
+    """Return the means over all cut-offs, and the metrics of each one before the test.
+
+    The first before the test is `test_rolling_1`. Without earlier cut-offs there are none.
+    """
+    rolling = trained.rolling
+    if len(rolling.cut_offs) < 2:
+        return {}
+    by_name = {"test_rolling": rolling.means} | {
+        f"test_rolling_{number}": cut_off.values
+        for number, cut_off in enumerate(rolling.cut_offs[1:], start=1)
+    }
+    return {
+        f"{name}.{metric}": value
+        for name, values in by_name.items()
+        for metric, value in values.items()
     }

@@ -1,0 +1,161 @@
+"""Evaluates a procedure at earlier cut-offs too, to see whether it is as good over time.
+
+The test evaluates the newest leads once. How much older leads should count, or how long a relation
+stays valid, shows only at several cut-offs: each has a model of its own, which knows what was
+known at that time.
+
+The earlier models are fitted with the remedies, interactions and settings of the model that the
+test evaluates, because to choose them anew at each cut-off would take as long as the test. These
+choices, and the leak audit, are from later data. So the figures of earlier cut-offs are a little
+too good, for each version in the same way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from crm.arrays import Floats
+from crm.errors import LearningError
+from crm.project import LearnKeys
+from crm.records import Records
+from features.moments import Moments
+from models.evaluation.metrics import MODEL_METRICS, measure
+from models.fitting.logistic import sample_of_leads
+from models.fitting.split import Split, cut_offs, why_unusable
+from training.fit import Fitted
+
+MOST_EARLIER = 2  # cut-offs before that of the test
+MOST_ROWS = 100_000  # of more training moments, a model of an earlier cut-off uses a sample
+
+Learn = Callable[[Moments, float], Fitted]
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """A model that learned before a cut-off, with its log-odds of the leads that come after it.
+
+    Attributes
+    ----------
+    split : Split
+        The model learned from its training set. The test set contains the leads after the cut-off.
+    margin : ndarray of float64, shape (len(split.test),)
+        Calibrated log-odds of the test set.
+    """
+
+    split: Split
+    margin: Floats
+
+    @property
+    def begins(self) -> int:
+        """The time of the cut-off, in microseconds since 1970 UTC: its first test moment."""
+        return int(self.split.test.as_of.min())
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The metrics of the test set, by the names in `MODEL_METRICS`."""
+        return measure(self.margin, self.split.test.label, self.split.test.weight)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the period, the counts, the metrics, and the shares of wins.
+
+        `predicted` is the mean probability, `base_rate` the share that was won.
+        """
+        test = self.split.test
+        begin, end = pd.to_datetime([self.begins, test.as_of.max()], unit="us", utc=True)
+        return {
+            "from": begin.isoformat(),
+            "to": end.isoformat(),
+            "learned_from": len(self.split.train),
+            "n": len(test),
+            "n_leads": len(np.unique(test.lead)),
+            "base_rate": float(np.average(test.label, weights=test.weight)),
+            "predicted": float(np.average(expit(self.margin), weights=test.weight)),
+            **self.values,
+        }
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """The evaluation of a procedure at several cut-offs.
+
+    Attributes
+    ----------
+    cut_offs : tuple of CutOff
+        The latest first, which is that of the test; empty without times.
+    left_out : tuple of str
+        For each cut-off without an evaluation the reason, in a sentence.
+    """
+
+    cut_offs: tuple[CutOff, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The mean of each metric over the cut-offs, each with the weight of its moments."""
+        weights = [cut_off.split.test.weight.sum() for cut_off in self.cut_offs]
+        values = [cut_off.values for cut_off in self.cut_offs]
+        return {
+            name: float(np.average([of_one[name] for of_one in values], weights=weights))
+            for name in MODEL_METRICS
+        }
+
+
+def roll(
+    newest: CutOff,
+    learn: Learn,
+    records: Records,
+    moments: Moments,
+    keys: LearnKeys,
+    on_share: Callable[[float], None] = lambda share: None,
+) -> Rolling:
+    """Evaluate a procedure at up to `MOST_EARLIER` cut-offs before that of the test.
+
+    Without times or an order of the leads there are no cut-offs. A cut-off is left out if too few
+    outcomes for a model were known then, or the leads after it all have the same outcome. If more
+    than `MOST_ROWS` moments were known, the model learns from a random sample of their leads.
+
+    Parameters
+    ----------
+    newest : CutOff
+        The model that the test evaluates.
+    learn : callable
+        Takes training moments, and the share of the leads that they have if they are a sample.
+        Returns what the procedure fits to them.
+    records : Records
+    moments : Moments
+        All mature moments.
+    keys : LearnKeys
+        The keys `test_share` and `seed` of the project.
+    on_share : callable, optional
+        Called with the share of the work that is done, 0 … 1.
+
+    Returns
+    -------
+    Rolling
+    """
+    if not (moments.has_times and records.in_order):
+        return Rolling()
+    evaluated, left_out = [newest], []
+    blocks = range(1, 1 + MOST_EARLIER)
+    for number, known in enumerate(cut_offs(moments, keys.test_share, blocks)):
+        on_share(number / MOST_EARLIER)
+        sampled = sample_of_leads(known.train.lead, MOST_ROWS, keys.seed)
+        split = replace(known, train=known.train.take(sampled))
+        why = why_unusable(split)
+        if not why:
+            try:
+                fitted = learn(split.train, len(split.train) / len(known.train))
+            except LearningError as error:
+                why = str(error)
+        if why:
+            left_out.append(f"The {split.how} were not evaluated: {why.rstrip('.')}.")
+            continue
+        test = split.test
+        features = fitted.pipeline.transform(records, test.lead, test.as_of)
+        evaluated.append(CutOff(split, fitted.log_odds_of(features)))
+    on_share(1.0)
+    return Rolling(tuple(evaluated), tuple(left_out))
