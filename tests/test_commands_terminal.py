@@ -16,7 +16,7 @@ from commands.terminal.models import (
     history_table,
     versions_table,
 )
-from crm.times import DAY
+from crm.times import DAY, NOT_A_TIME
 from features.moments import Moments
 from models.registry.history import Event, Gate
 from models.registry.registry import Version
@@ -118,6 +118,11 @@ def test_comparison_shows_each_cut_off() -> None:
         ["1970-01-01", "to", "1970-01-01", *figures],
         ["1970-02-10", "to", "1970-02-10", *figures],
     ]
+    timeless = replace(moments, as_of=np.full(1_200, NOT_A_TIME))
+    shared = replace(shared, moments=timeless)
+    page = shown(comparison_table(Comparison("3", "1", shared, {"log_loss": difference}, ())))
+    rows = [line.split() for line in page.splitlines() if "cut-off " in line]
+    assert rows == [["cut-off", "1", *figures], ["cut-off", "2", *figures]]
 
 
 def test_comparison_with_too_few_outcomes_says_what_to_do() -> None:

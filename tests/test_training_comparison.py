@@ -244,6 +244,26 @@ def test_newest_log_odds_are_those_of_the_test_and_of_later_leads(
     np.testing.assert_array_equal(held_out.newest.log_odds, [np.nan, np.nan, np.nan, 0.4, 9.0])
 
 
+def test_cut_offs_without_times_are_the_positions_of_their_first_leads() -> None:
+    moments = moments_of([0, 1, 2, 3], [NOT_A_TIME] * 4, [0, 1, 1, 0])
+    split = Split(moments.take(np.arange(3)), moments.take(np.array([3])), 0, "newest")
+    earlier = Split(moments.take(np.arange(1)), moments.take(np.array([1, 2])), 0, "before")
+    cut_offs = [CutOff(earlier, np.array([0.1, 0.2]))]
+    stored = StoredMoments.of_training(
+        "acme", records_of(*NAMES), moments, split, np.array([0.3]), cut_offs
+    )
+    assert stored.cutoff.tolist() == [NOT_A_TIME, 1, 1, 3]
+    now = moments_of([0, 1, 2, 3, 4], [NOT_A_TIME] * 5, [0, 1, 1, 0, 1])
+    held_out = held_out_log_odds(contender(stored), records_of(*NAMES), now, "acme")
+    np.testing.assert_array_equal(held_out.log_odds, [np.nan, 0.1, 0.2, 0.3, 9.0])
+    np.testing.assert_array_equal(held_out.newest.log_odds, [np.nan, np.nan, np.nan, 0.3, 9.0])
+    shared = SharedMoments.of(now, held_out, held_out)
+    assert shared.cut_off.tolist() == [0, 0, 1, 2]
+    assert [
+        of_one["from"] for of_one in Comparison("3", "1", shared, {}, ()).to_json()["cut_offs"]
+    ] == [None] * 3
+
+
 def test_newest_log_odds_without_times_are_all() -> None:
     moments = moments_of([0, 1, 2], [NOT_A_TIME] * 3, [0, 1, 1])
     split = Split(moments.take(np.array([0, 1])), moments.take(np.array([2])), 0, "newest")

@@ -12,7 +12,7 @@ import pytest
 from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
-from crm.times import DAY
+from crm.times import DAY, NOT_A_TIME
 from features.moments import Moments, make_moments
 from models.evaluation.metrics import measure
 from tests.made_trainings import train_on, write_export
@@ -116,11 +116,19 @@ def test_cut_offs_that_are_left_out_have_a_reason(kind: str) -> None:
     assert why[kind] in reason
 
 
-def test_leads_without_order_or_times_have_no_cut_offs() -> None:
+def test_leads_without_order_have_no_cut_offs() -> None:
     moments = moments_of(np.arange(N) % 2)
     assert rolled(moments, lambda moments, share: fitted(), in_order=False) == Rolling()
-    timeless = replace(moments, as_of=np.full(N, np.iinfo(np.int64).min))
-    assert rolled(timeless, lambda moments, share: fitted()) == Rolling()
+
+
+def test_leads_in_order_without_times_have_cut_offs_without_a_period() -> None:
+    no_times = np.full(N, NOT_A_TIME)
+    moments = replace(moments_of(np.arange(N) % 2), as_of=no_times, known_at=no_times)
+    cut_offs = rolled(moments, lambda moments, share: fitted()).cut_offs
+    assert [cut_off.begins for cut_off in cut_offs] == [160, 120, 80]
+    assert [len(cut_off.split.train) for cut_off in cut_offs] == [160, 120, 80]
+    row = cut_offs[1].to_json()
+    assert (row["from"], row["to"], row["n"]) == (None, None, 40)
 
 
 def test_many_moments_are_learned_from_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:

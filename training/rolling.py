@@ -51,8 +51,12 @@ class CutOff:
 
     @property
     def begins(self) -> int:
-        """The time of the cut-off, in microseconds since 1970 UTC: its first test moment."""
-        return int(self.split.test.as_of.min())
+        """The time of the cut-off, in microseconds since 1970 UTC: its first test moment.
+
+        Without times it is the position of its first test lead.
+        """
+        test = self.split.test
+        return int(test.as_of.min() if test.has_times else test.lead.min())
 
     @property
     def values(self) -> dict[str, float]:
@@ -62,13 +66,17 @@ class CutOff:
     def to_json(self) -> dict[str, Any]:
         """Return the period, the counts, the metrics, and the shares of wins.
 
+        `from` and `to` are the first and the last test moment, None without times.
         `predicted` is the mean probability, `base_rate` the share that was won.
         """
         test = self.split.test
-        begin, end = pd.to_datetime([self.begins, test.as_of.max()], unit="us", utc=True)
+        period: list[str] | list[None] = [None, None]
+        if test.has_times:
+            ends = pd.to_datetime([test.as_of.min(), test.as_of.max()], unit="us", utc=True)
+            period = [at.isoformat() for at in ends]
         return {
-            "from": begin.isoformat(),
-            "to": end.isoformat(),
+            "from": period[0],
+            "to": period[1],
             "learned_from": len(self.split.train),
             "n": len(test),
             "n_leads": len(np.unique(test.lead)),
@@ -85,7 +93,7 @@ class Rolling:
     Attributes
     ----------
     cut_offs : tuple of CutOff
-        The latest first, which is that of the test; empty without times.
+        The latest first, which is that of the test; empty if the leads have no order.
     left_out : tuple of str
         For each cut-off without an evaluation the reason, in a sentence.
     """
@@ -114,7 +122,7 @@ def roll(
 ) -> Rolling:
     """Evaluate a procedure at up to `MOST_EARLIER` cut-offs before that of the test.
 
-    Without times or an order of the leads there are no cut-offs. A cut-off is left out if too few
+    Without an order of the leads there are no cut-offs. A cut-off is left out if too few
     outcomes for a model were known then, or the leads after it all have the same outcome. If more
     than `MOST_ROWS` moments were known, the model learns from a random sample of their leads.
 
@@ -137,7 +145,7 @@ def roll(
     -------
     Rolling
     """
-    if not (moments.has_times and records.in_order):
+    if not records.in_order:
         return Rolling()
     evaluated, left_out = [newest], []
     blocks = range(1, 1 + MOST_EARLIER)

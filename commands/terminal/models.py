@@ -132,14 +132,14 @@ def _cut_offs_table(comparison: Comparison) -> RenderableType:
         for version in (challenger, champion)
     )
     table = new_table("moments", "leads", "won", *labels, right=range(1, 7))
-    for cut_off in comparison.cut_offs:
+    for number, cut_off in enumerate(comparison.cut_offs, start=1):
         values = (
             "too few" if figures is None else f"{figures[metric]:.4f}"
             for metric in AT_A_CUT_OFF
             for figures in (cut_off.challenger, cut_off.champion)
         )
         table.add_row(
-            "without times" if cut_off.period is None else " to ".join(cut_off.period),
+            f"cut-off {number}" if cut_off.period is None else " to ".join(cut_off.period),
             f"{cut_off.n_leads:,}",
             percent(cut_off.base_rate),
             *values,

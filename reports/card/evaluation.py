@@ -217,7 +217,7 @@ def cut_offs(card: ModelCard) -> Section:
     """Show whether the model is as good over time, in a table of cut-offs."""
     title, rows = "How stable it is over time", card.test.get("by_cut_off", ())
     if not rows:
-        reason = "Nothing to compare: the leads have no time of creation, or the card is old."
+        reason = "Nothing to compare: the leads have no order, or the card is old."
         return section("cut-offs", title, paragraph(reason))
     left_out = [
         printable(reason, MOST_OF_A_REASON) for reason in card.test.get("cut_offs_left_out", ())
@@ -227,8 +227,7 @@ def cut_offs(card: ModelCard) -> Section:
         ["Moments from", "To", "Learned from", "Leads", "Predicted", "Won", "ROC AUC", "Log loss"],
         (
             [
-                printable(r["from"])[:10],
-                printable(r["to"])[:10],
+                *(r[end] and printable(r[end])[:10] for end in ("from", "to")),
                 count(r["learned_from"]),
                 count(r["n_leads"]),
                 percent(r["predicted"]),

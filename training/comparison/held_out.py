@@ -48,7 +48,8 @@ class StoredMoments:
         Moments of earlier cut-offs have log-odds, and the role that they have for the test.
     cutoff : ndarray of int64, shape (n,)
         The cut-off of these log-odds, in microseconds since 1970 UTC: their model learned from
-        what was known then. `NOT_A_TIME` without log-odds or times.
+        what was known then. Without times it is the position of the first lead after it.
+        `NOT_A_TIME` without log-odds.
     """
 
     lead: Hashes
@@ -93,11 +94,10 @@ class StoredMoments:
         role[position.get_indexer(_lead_and_time(split.test))] = "test"
         log_odds = np.full(len(moments), np.nan)
         cutoff = np.full(len(moments), NOT_A_TIME)
-        held_out = [(cut_off.split.test, cut_off.margin) for cut_off in earlier]
-        for test, margin in [*held_out, (split.test, test_log_odds)] if split.has_test else ():
-            rows = position.get_indexer(_lead_and_time(test))
-            log_odds[rows] = margin
-            cutoff[rows] = test.as_of.min()
+        for cut_off in [*earlier, CutOff(split, test_log_odds)] if split.has_test else ():
+            rows = position.get_indexer(_lead_and_time(cut_off.split.test))
+            log_odds[rows] = cut_off.margin
+            cutoff[rows] = cut_off.begins
         return cls(
             lead=lead_keys(records.leads["lead_id"], name)[moments.lead],
             as_of=moments.as_of,
@@ -226,8 +226,8 @@ class HeldOut:
     log_odds : ndarray of float64, shape (n,)
         Calibrated log-odds; nan for moments that the version learned from or may have.
     cutoff : ndarray of int64, shape (n,)
-        The cut-off of each moment's model, in microseconds since 1970 UTC: the registered model
-        has `SINCE_TRAINING`. `NOT_A_TIME` without log-odds or times.
+        The cut-off of each moment's model, as in `StoredMoments`. The registered model has
+        `SINCE_TRAINING`.
     test_begins : int
         The cut-off of the test.
     """
