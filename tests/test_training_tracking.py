@@ -129,6 +129,7 @@ SETTINGS = {
     "observed_until": "none",
     "test_share": "0.2",
     "half_life_days": "none",
+    "remedies": "true",
     "rising": "none",
     "falling": "none",
     "seed": "0",
