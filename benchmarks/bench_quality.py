@@ -42,7 +42,8 @@ from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import percentiles, resamples
 from models.evaluation.metrics import Evaluation, evaluate, measure
 from models.fitting.split import Split, split_newest
-from training.train import Procedure, known_later, train
+from training.procedure import Procedure
+from training.train import known_later, train
 
 HERE = Path(__file__).resolve().parent
 PEERS_PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"

@@ -23,6 +23,7 @@ from training import remedies
 from training.fit import LearningSet
 from training.half_life import HalfLife
 from training.newest import NewestMoments
+from training.procedure import Procedure
 from training.quick import QuickModel
 from training.remedies import (
     EARLY_WINS,
@@ -30,7 +31,6 @@ from training.remedies import (
     TriedRemedy,
     choose_remedies,
 )
-from training.train import Procedure
 
 DAYS = 720
 UNTIL = pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(days=DAYS)

@@ -29,7 +29,8 @@ from tests.made_comparisons import one_cut_off
 from tests.made_trainings import NOW, blend_of, evaluated, save
 from training.comparison.comparison import differences
 from training.golden import N_GOLDEN
-from training.train import Procedure, Trained, known_later, train
+from training.procedure import Procedure
+from training.train import Trained, known_later, train
 
 
 @dataclass(frozen=True)

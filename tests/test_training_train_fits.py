@@ -13,6 +13,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
+import training.procedure
 import training.remedies
 import training.selection
 import training.train
@@ -134,6 +135,9 @@ def test_each_model_has_settings_from_its_own_newest_leads(
     project, records = write_export(tmp_path, small_leads(400), {"remedies": False})
     trained = train(project, records, now=NOW)
 
+    at_earlier_cut_offs = fits[1:-1]
+    assert [len(moments) for moments, _ in at_earlier_cut_offs] == [240, 160]
+    del fits[1:-1]
     (older, for_test), (everything, final) = fits
     assert older.lead.tolist() == trained.split.train.lead.tolist()
     assert everything.lead.tolist() == trained.moments.lead.tolist()
@@ -213,7 +217,7 @@ def leads_by_fit(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         collected.append(tuple(moments.lead.tolist()))
         return fit_pipeline(records, moments, *args, **kwargs)
 
-    for module in (training.train, training.selection):
+    for module in (training.train, training.procedure, training.selection):
         monkeypatch.setattr(module, "fit_pipeline", collect)
     return collected
 
@@ -223,17 +227,17 @@ def test_training_fits_one_pipeline_to_each_set_of_leads(
     tmp_path: Path, leads_by_fit: list[tuple[int, ...]], tune_minutes: float | None
 ) -> None:
     train_on(tmp_path, small_leads(300), tune_minutes=tune_minutes)
-    # The older part of the training leads, the training leads, the older part of all leads, and
-    # all leads.
-    assert [len(leads) for leads in leads_by_fit] == [204, 240, 255, 300]
-    assert len(set(leads_by_fit)) == 4
+    # The older part of the training leads, the training leads, those of two earlier cut-offs, the
+    # older part of all leads, and all leads.
+    assert [len(leads) for leads in leads_by_fit] == [204, 240, 180, 120, 255, 300]
+    assert len(set(leads_by_fit)) == 6
 
 
 def test_directions_are_checked_with_the_pipeline_of_all_leads_first(
     tmp_path: Path, leads_by_fit: list[tuple[int, ...]]
 ) -> None:
     train_on(tmp_path, small_leads(300), {"rising": ["size"]})
-    assert [len(leads) for leads in leads_by_fit] == [300, 204, 240, 255, 300]
+    assert [len(leads) for leads in leads_by_fit] == [300, 204, 240, 180, 120, 255, 300]
 
 
 def test_training_without_a_test_fits_two_pipelines(
@@ -287,7 +291,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             on_trial(trial, (trial.number + 1) / len(TRIALS))
         return BEST, TRIALS
 
-    monkeypatch.setattr(training.train, "tune", tune)
+    monkeypatch.setattr(training.procedure, "tune", tune)
     return collected
 
 
@@ -324,7 +328,7 @@ def test_model_uses_the_best_parameters(tmp_path: Path, searches: list[dict[str,
 
 
 def test_base_rate_is_not_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.train, "tune", None)
+    monkeypatch.setattr(training.procedure, "tune", None)
     trained = train_on(tmp_path, leads_with_wins(300, every=20), tune_minutes=60)
     assert trained.trials == ()
     assert isinstance(trained.scorer.estimator, BaseRate)

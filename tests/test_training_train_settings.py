@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-import training.train
+import training.procedure
 from commands.terminal.training import tuned_settings
 from crm.errors import ConfigError
 from crm.project import Project, load_project
@@ -178,7 +178,7 @@ def test_tuned_version_can_be_trained_again(
     found = {"num_leaves": 5, "learning_rate": 0.1234567890123, "extra_trees": True}
     trials = (Trial(0, {}, 0.6, "complete", 1.0), Trial(1, found, 0.5, "complete", 1.0))
     with monkeypatch.context() as patch:
-        patch.setattr(training.train, "tune", lambda *sets, **options: (found, trials))
+        patch.setattr(training.procedure, "tune", lambda *sets, **options: (found, trials))
         tuned = train(project, records, now=NOW, tune_minutes=1)
     section = tuned_settings(tuned.trials)
     again = train(append(project, f"\n{section}\n"), records, now=NOW)
