@@ -14,7 +14,7 @@ from crm.reading import read_records
 from crm.records import Records
 from models.artifact import load_artifact, save_artifact
 from models.estimator.blend import Blend
-from training.describe import EvaluatedModel
+from training.findings import EvaluatedModel
 from training.train import Trained, train
 
 NOW = datetime.datetime(2026, 1, 1, 12, 30, tzinfo=datetime.UTC)

@@ -2,8 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -17,99 +16,28 @@ from crm.project import Project
 from crm.records import Records
 from crm.times import DAY, microseconds
 from crm.version import VERSION
-from features.leaks.audit import Audit
-from features.moments import FEWEST_OUTCOMES, Moments
+from features.moments import Moments
 from models.card import ModelCard, question_of
-from models.estimator.blend import BaseRate
 from models.evaluation.importance import rank_signals
-from models.evaluation.intervals import share_interval
 from models.evaluation.metrics import (
     FEWEST_TO_JUDGE,
-    Evaluation,
     by_grade,
     evaluate,
     gains,
     reliability,
 )
 from models.fitting.split import Split
-from models.fitting.trees import TREE_PARAMETERS
 from models.reasons import Reasoner
-from models.scale import POINTS, Scale
+from models.scale import Scale
 from training.attribute_shares import learned_shares, newest_lead_notes
-from training.fit import Fitted
+from training.describe_estimator import describe_estimator, early_wins
+from training.findings import EvaluatedModel, Findings
 from training.readiness import Readiness, assess_readiness, unknown_readiness
-from training.remedies import Remedies, in_words
-from training.rolling import Rolling
+from training.remedies import in_words
 from training.segments import evaluate_fairness, evaluate_segments
-from training.tuning import Trial, best_of
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
-WEIGHTS_SHOWN = 10  # every tenth of the weights that were tried
-LARGE_SHIFT = np.log(1.5)  # log-odds: the early wins of the newest leads differ much
 SELECTED = 2  # the number of best grades that sales is expected to work first
-
-
-@dataclass(frozen=True)
-class EvaluatedModel:
-    """A model that was fitted on the training moments only, evaluated on the test moments.
-
-    Attributes
-    ----------
-    fitted : Fitted
-    remedies : Remedies
-        Those that were chosen for it.
-    margin : ndarray of float64, shape (len(split.test),)
-        Calibrated log-odds of the test moments.
-    test : Evaluation
-    baselines : dict of str to Evaluation
-        The evaluations of `base_rate` and `logistic` on the same moments.
-    gained : dict of str to (float, float, float)
-        The model's log loss minus the baseline's, with its interval, by baseline.
-    rolling : Rolling
-        The same procedure, evaluated at earlier cut-offs too.
-    """
-
-    fitted: Fitted
-    remedies: Remedies
-    margin: Floats
-    test: Evaluation
-    baselines: dict[str, Evaluation]
-    gained: dict[str, tuple[float, float, float]]
-    rolling: Rolling
-
-
-@dataclass(frozen=True)
-class Findings:
-    """The results of a training that the card describes.
-
-    Attributes
-    ----------
-    records : Records
-    moments : Moments
-        All mature moments.
-    split : Split
-    audited : Audit
-    evaluated_model : EvaluatedModel or None
-        None if no leads could be held out.
-    final : Fitted
-        Fitted on all moments.
-    remedies : Remedies
-        Those that were chosen for it.
-    trials : tuple of Trial
-        Settings of the trees that were tried; empty without tuning.
-    untuned : str
-        The reason why requested tuning was not possible; otherwise empty.
-    """
-
-    records: Records
-    moments: Moments
-    split: Split
-    audited: Audit
-    evaluated_model: EvaluatedModel | None
-    final: Fitted
-    remedies: Remedies
-    trials: tuple[Trial, ...]
-    untuned: str
 
 
 def describe(
@@ -153,7 +81,7 @@ def describe(
         baselines={name: baseline.to_json() for name, baseline in evaluated_model.baselines.items()}
         if evaluated_model
         else {},
-        estimator=_estimator(findings, project),
+        estimator=describe_estimator(findings, project),
         digests=dict(records.digests),
         versions=_versions(),
         notes=_notes(records, findings, now),
@@ -236,94 +164,6 @@ def _fairness(
     )
 
 
-def _estimator(findings: Findings, project: Project) -> dict[str, Any]:
-    final, settings = findings.final, findings.final.settings
-    if isinstance(final.estimator, BaseRate) or settings is None:
-        moments = findings.moments
-        low, high = share_interval(moments.label, moments.weight, moments.lead)
-        return {
-            "kind": "base rate",
-            "why": f"There are fewer than {FEWEST_OUTCOMES} training leads with the rarer outcome, "
-            "too few for a model. So every lead gets the share of wins, which is between "
-            f"{100 * low:.1f} % and {100 * high:.1f} % (95 % interval)",
-            "low": low,
-            "high": high,
-        }
-    tuning: dict[str, Any] = {}
-    parameters: Mapping[str, Any] = project.learn.trees.parameters
-    if findings.trials:
-        best_trial = best_of(findings.trials)
-        parameters = best_trial.parameters
-        tuning = {
-            "settings_tried": len(findings.trials),
-            "log_loss_of_the_best": best_trial.log_loss,
-            "log_loss_of_the_defaults": findings.trials[0].log_loss,
-        }
-    return {
-        "kind": "a weighted average, in log-odds, of a logistic regression and bagged boosted "
-        "trees, with Platt calibration out of fold",
-        "why": settings.why,
-        "weights_tried": [list(pair) for pair in settings.losses[::WEIGHTS_SHOWN]],
-        **_chosen(final),
-        "parameters": TREE_PARAMETERS | dict(parameters) | {"seed": project.learn.seed},
-        **tuning,
-        **_judged(findings),
-        **_newest(final),
-        "remedies_tried": [
-            remedy._asdict() | {"by_cut_off": list(remedy.by_cut_off)}
-            for remedy in findings.remedies.tried
-        ],
-    }
-
-
-def _chosen(fitted: Fitted) -> dict[str, Any]:
-    """Return what a procedure chose; empty for a base rate."""
-    settings = fitted.settings
-    if settings is None:
-        return {}
-    return {
-        "logistic_weight": settings.logistic_weight,
-        "logistic_strength": settings.logistic.strength,
-        "logistic_step_strength": settings.logistic.step_strength,
-        "logistic_reach": settings.logistic.reach,
-        "logistic_drift": settings.logistic.drift,
-        "rounds": settings.rounds,
-        "half_life": None if fitted.half_life is None else str(fitted.half_life),
-        "newest_moments": fitted.for_newest or None,
-        "early_shift": fitted.early_shift,
-        "interactions": [" with ".join(i.columns) for i in fitted.pipeline.interactions],
-        "calibration_slope": fitted.calibration.slope,
-        "calibration_intercept": fitted.calibration.intercept,
-    }
-
-
-def _judged(findings: Findings) -> dict[str, Any]:
-    """Return the settings of the model that the test evaluated, and how far its scores differ."""
-    judged = findings.evaluated_model
-    if judged is None:
-        return {}
-    test, final = findings.split.test, findings.final
-    features = final.pipeline.transform(findings.records, test.lead, test.as_of)
-    points = POINTS * np.abs(final.log_odds_of(features) - judged.margin)
-    return {
-        "judged": _chosen(judged.fitted),
-        "points_from_judged": float(np.average(points, weights=test.weight)),
-    }
-
-
-def _newest(final: Fitted) -> dict[str, Any]:
-    """Return how the chosen settings do on the newest leads, fitted to the older ones."""
-    if final.newest is None:
-        return {}
-    difference, low, high = final.newest.gained
-    return {
-        "newest": {
-            **final.newest.evaluation.to_json(),
-            "less_base_rate": {"value": difference, "low": low, "high": high},
-        }
-    }
-
-
 def _by_age(margin: Floats, records: Records, moments: Moments, seed: int) -> list[dict[str, Any]]:
     """Evaluate the moments at each age of the leads; return no rows without times."""
     if not moments.has_times:
@@ -376,27 +216,8 @@ def _notes(records: Records, findings: Findings, now: datetime) -> list[str]:
         notes.append(
             f"The test leads are the {findings.split.how}: expect worse figures for newer leads."
         )
-    notes += _early_wins(findings)
+    notes += early_wins(findings)
     return notes + newest_lead_notes(findings.final.pipeline, records, now)
-
-
-def _early_wins(findings: Findings) -> list[str]:
-    """Warn if the newest leads have more or fewer early wins than the model expects."""
-    shift, for_newest = findings.final.early_shift, findings.final.for_newest
-    if shift is None or abs(shift) < LARGE_SHIFT:
-        return []
-    more, rose = ("more", "risen") if shift > 0 else ("fewer", "fallen")
-    if for_newest:
-        then = "The scores take this into account"
-    elif findings.remedies.tried:
-        then = "The scores do not take this into account, because it did not help earlier"
-    else:
-        then = "The scores do not take this into account"
-    return [
-        f"The newest leads, whose horizon is not over, have {more} early wins than leads like them "
-        f"had before: the odds of a win seem to have {rose} by a factor of "
-        f"{np.exp(abs(shift)):.1f}. {then}. Train again when their horizon is over."
-    ]
 
 
 def _versions() -> dict[str, str]:

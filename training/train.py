@@ -24,7 +24,8 @@ from models.fitting.logistic import fit_logistic, sample_of_leads
 from models.fitting.split import Split, hold_out, without_test
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
-from training.describe import EvaluatedModel, Findings, describe
+from training.describe import describe
+from training.findings import EvaluatedModel, Findings
 from training.fit import LearningSet, check_directions
 from training.golden import golden_leads
 from training.phases import OnPhase
