@@ -1,6 +1,7 @@
 """The public API: what `import leadscore` offers and imports, its types, and what it shows."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +26,21 @@ HEAVY = {"pandas", "numpy", "sklearn", "lightgbm", "mlflow", "bentoml", "pyarrow
 
 
 # -- names
+
+
+@pytest.mark.parametrize(("declared", "expected"), [(None, "passive"), ("active", "active")])
+def test_threads_that_wait_do_not_spin_unless_the_caller_says_so(
+    declared: str | None, expected: str
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    if declared is not None:
+        environment["OMP_WAIT_POLICY"] = declared
+    code = (
+        "import leadscore, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'lightgbm' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected, "False"]  # it is set before the library is loaded
 
 
 def test_every_import_of_the_api_is_public_and_sorted() -> None:
