@@ -19,6 +19,7 @@ from features.moments import Moments, make_moments
 from features.screening import screen_interactions
 from models.fitting.blend import NEWEST_SHARE
 from models.fitting.split import split_newest
+from models.fitting.trees import fit_trees
 from tests.made_trainings import blend_of, check_saved_equals, dated_leads, train_on, write_export
 from training import selection
 from training.half_life import HalfLife
@@ -275,6 +276,25 @@ def test_losses_of_trees_are_out_of_fold_and_on_the_newer_rows(tmp_path: Path) -
     # The outcomes are noise, so a loss below the entropy would be that of rows it learned from.
     assert np.min(losses) > 0.97 * entropy
     assert losses[0] != losses[1]
+
+
+def test_losses_of_trees_use_a_sample_of_the_leads_if_there_are_many_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = selection_sets(*made(tmp_path, leads_with_a_pair().head(800)), {})
+    sizes = []
+
+    def record_rows(features: NDArray[Any], *arguments: Any, **named: Any) -> Any:
+        sizes.append(len(features))
+        return fit_trees(features, *arguments, **named)
+
+    monkeypatch.setattr(selection, "fit_trees", record_rows)
+    everything = selection._losses_of_trees(sets, 0, {})
+    monkeypatch.setattr(selection, "MOST_TREE_ROWS", len(sets.older.label))
+    assert selection._losses_of_trees(sets, 0, {}) == everything
+    monkeypatch.setattr(selection, "MOST_TREE_ROWS", 200)
+    assert selection._losses_of_trees(sets, 0, {}) != everything
+    assert sizes == [len(sets.older.label)] * 2 + [200]
 
 
 def test_rows_count_by_their_weights_in_the_losses_of_trees(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ from features.pipeline import FeaturePipeline
 from features.screening import interactions_of, screen_interactions
 from models.evaluation.metrics import log_losses
 from models.fitting.blend import NEWEST_SHARE, Examples
+from models.fitting.logistic import sample_of_leads
 from models.fitting.split import split_newest
 from models.fitting.trees import fit_trees
 from training.fit import directions
 from training.half_life import HalfLife, learning_weight
 
+MOST_TREE_ROWS = 100_000  # of more older or newer rows, the trees that are compared use a sample
 LEAST_GAIN = 0.005  # share of the trees' log loss by which interactions must reduce it, twice
 
 
@@ -66,7 +68,8 @@ def selection_sets(
     Interactions that pass the screening are adopted if they reduce the log loss of the trees by
     `LEAST_GAIN` of it, both out of fold on the older rows and on the newer rows. Interactions that
     gain less make the model worse on many data sets, and those that gain on the newer rows alone
-    follow a change that does not last.
+    follow a change that does not last. Of more than `MOST_TREE_ROWS` older or newer rows, a sample
+    of leads decides.
 
     Parameters
     ----------
@@ -140,7 +143,10 @@ def _losses_of_trees(
     sets: SelectionSets, seed: int, parameters: Mapping[str, Any]
 ) -> tuple[float, float]:
     """Compute the log loss of trees, out of fold on the older rows, and on the newer rows."""
-    older, newer = sets.older, sets.newer
+    older, newer = (
+        rows.take(sample_of_leads(rows.lead, MOST_TREE_ROWS, seed))
+        for rows in (sets.older, sets.newer)
+    )
     fitted = fit_trees(
         *older.columns,
         list(older.categorical),
