@@ -539,6 +539,18 @@ def test_log_odds_of_many_rows_equal_those_of_each_block(monkeypatch: pytest.Mon
     assert model.log_odds_of(features).tolist() == together.tolist()
 
 
+def test_fit_needs_no_further_copies_of_the_design() -> None:
+    generator = np.random.default_rng(0)
+    features = np.asfortranarray(generator.normal(size=(5_000, 60)))
+    label = (features[:, 0] + generator.normal(size=5_000) > 0).astype(np.int8)
+    fit_logistic(features, label, np.ones(5_000), [])  # what is imported first is not measured
+    tracemalloc.start()
+    fit_logistic(features, label, np.ones(5_000), [])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 7 * features.nbytes
+
+
 def test_log_odds_of_many_rows_need_little_memory() -> None:
     model, features = learn(200), np.tile(draw(1_000)[0], (200, 1))
     tracemalloc.start()

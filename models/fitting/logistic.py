@@ -211,7 +211,9 @@ def _fit_lines(
     coefficients = np.zeros(terms.n_terms)
     while True:
         model = LogisticRegression(C=strength, max_iter=1000, solver=solver)
-        model.fit(design[:, is_fitted], label, sample_weight=weight)
+        # A selection of all columns would copy the design twice.
+        fitted = design if is_fitted.all() else design[:, is_fitted]
+        model.fit(fitted, label, sample_weight=weight)
         coefficients[:] = 0.0
         coefficients[is_fitted] = model.coef_[0]
         is_opposed = directions_of_terms * coefficients < 0
