@@ -8,7 +8,7 @@ was known then, and are adopted only where they reduce the log loss of the leads
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -208,6 +208,7 @@ class _Trial:
     newest: NewestMoments | None
     test: Moments
     features: Floats
+    models: dict[HalfLife | None, QuickModel] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -235,8 +236,7 @@ class _Trial:
         return log_losses(log_odds, self.test.label) * self.test.weight
 
     def _predict(self, half_life: HalfLife | None, for_newest: str) -> Floats:
-        weight = learning_weight(self.learning_set.moments, half_life)
-        model = QuickModel.fit(self.learning_set, weight, self.project)
+        model = self._model(half_life)
         if not for_newest or self.newest is None:
             return model.log_odds_of(self.features)
         log_odds = model.log_odds_of(self.newest.features)
@@ -245,6 +245,13 @@ class _Trial:
         extended = self.newest.with_expected_labels(self.learning_set, log_odds)
         weight = learning_weight(extended.moments, half_life)
         return QuickModel.fit(extended, weight, self.project).log_odds_of(self.features)
+
+    def _model(self, half_life: HalfLife | None) -> QuickModel:
+        """Fit the model without a remedy for the newest moments, once for each half-life."""
+        if half_life not in self.models:
+            weight = learning_weight(self.learning_set.moments, half_life)
+            self.models[half_life] = QuickModel.fit(self.learning_set, weight, self.project)
+        return self.models[half_life]
 
 
 def _trials(

@@ -41,7 +41,7 @@ from models.fitting.trees import TreesFit, find_rounds, fit_trees
 ENOUGH_TO_WEIGH = 10  # leads of the rarer class among the newest leads, to choose the weight
 ENOUGH_TO_STOP = 100  # leads of the rarer class among the newest leads, to choose `rounds`
 NEWEST_SHARE = 0.15
-MOST_LINEAR_ROWS = 200_000  # of more rows, the logistic regression and calibration use a sample
+MOST_LINEAR_ROWS = 100_000  # of more rows, the logistic regression and calibration use a sample
 
 
 @dataclass(frozen=True)
