@@ -196,6 +196,14 @@ def test_remedy_does_not_help_if_it_is_clearly_worse_at_one_cut_off() -> None:
     assert not tried([-0.03, 0.006]).helps
 
 
+def test_best_remedy_has_the_largest_certain_gain() -> None:
+    bold = TriedRemedy("bold", -0.02, 0.008, (), helps=True)
+    steady = TriedRemedy("steady", -0.015, 0.002, (), helps=True)
+    useless = TriedRemedy("useless", -0.02, 0.0, (), helps=False)
+    assert remedies._best([useless, bold, steady]) == 2
+    assert remedies._best([useless]) is None
+
+
 def test_moments_of_a_lead_count_as_one_observation() -> None:
     change, lead = np.repeat([0.0, 1.0], 50), np.repeat(np.arange(10), 10)
     mean, error = remedies._mean(change, lead, np.ones(100))

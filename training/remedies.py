@@ -303,6 +303,10 @@ def _mean(change: Floats, lead: Ints, weight: Floats) -> tuple[float, float]:
 
 
 def _best(tried: list[TriedRemedy]) -> int | None:
-    """Return the position of the remedy that helps most; None if none helps."""
+    """Return the position of the remedy with the largest certain gain; None if none helps.
+
+    A short half-life has a large gain in some periods and a loss in others. So remedies are
+    compared by the unfavourable end of the interval of their change.
+    """
     helping = [i for i, remedy in enumerate(tried) if remedy.helps]
-    return min(helping, key=lambda i: tried[i].change, default=None)
+    return min(helping, key=lambda i: tried[i].change + LEAST_ERRORS * tried[i].error, default=None)

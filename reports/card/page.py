@@ -302,8 +302,9 @@ def _remedies(estimator: Row) -> list[Markup | str]:
             "cut-offs: a small model learned what was known then, and predicted the leads that "
             "came next, with the remedy and without. A negative change is better. A remedy helps "
             "if the change is better than chance, at least half a percent, and at no cut-off "
-            "clearly worse. The model uses the half-life that helps most, and then the remedy for "
-            "the newest leads that helps most."
+            "clearly worse. The model uses the half-life whose gain is largest even at the "
+            "unfavourable end of its interval, and then one of the remedies for the newest leads "
+            "in the same way."
         ),
         table(
             "Remedies for drift",
