@@ -319,6 +319,7 @@ def test_training_uses_the_pair_and_saves_it(tmp_path: Path) -> None:
     assert card.estimator["interactions"] == ["city with product"]
     assert card.estimator["judged"]["interactions"] == ["city with product"]
     assert card.test["log_loss"] < 0.45  # without the pair it is 0.68
+    assert card.baselines["logistic"]["log_loss"] > 0.6  # it has no pairs
     logistic, trees = blend_of(trained).logistic, blend_of(trained).trees
     assert logistic is not None
     assert trees is not None

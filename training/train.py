@@ -302,7 +302,7 @@ def _evaluate(
 def _baselines(learning_set: LearningSet, test_features: Floats, seed: int) -> dict[str, Floats]:
     """Fit simpler models to the learning set, and compute their log-odds of the test moments.
 
-    Of more than `MOST_LINEAR_ROWS` moments, the logistic regression uses a sample, as that of the
+    The logistic regression has no interactions, which were selected for the trees. Of more than `MOST_LINEAR_ROWS` moments, the logistic regression uses a sample, as that of the
     model does.
     """
     pipeline, moments = learning_set.pipeline, learning_set.moments
@@ -313,6 +313,7 @@ def _baselines(learning_set: LearningSet, test_features: Floats, seed: int) -> d
         moments.weight[sampled],
         pipeline.categorical,
         growing=pipeline.growing,
+        trees_only=pipeline.of_interactions,
     )
     return {
         "base_rate": BaseRate.fit(moments.label, moments.weight).log_odds_of(test_features),
