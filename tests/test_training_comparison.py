@@ -13,6 +13,7 @@ import pytest
 from crm.arrays import Floats, Ints
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME
+from features.immature import ImmatureMoments
 from features.moments import Moments
 from models.evaluation.metrics import MODEL_METRICS, measure
 from models.fitting.split import Split
@@ -21,6 +22,7 @@ from training.comparison.comparison import Comparison, SharedMoments, difference
 from training.comparison.fairness import missing_inputs, unfair_reasons
 from training.comparison.held_out import (
     SINCE_TRAINING,
+    UNKNOWN,
     Contender,
     HeldOut,
     StoredMoments,
@@ -138,6 +140,24 @@ def test_held_out_log_odds_of_test_moments_are_stored_and_new_leads_are_scored(
     ).log_odds
     np.testing.assert_array_equal(log_odds, [np.nan, np.nan, 0.4, 0.5, 0.6, 9.0])
     assert scorer.scored == [5]
+
+
+def test_held_out_log_odds_are_missing_for_leads_that_a_remedy_learned_from() -> None:
+    moments = moments_of([0, 1, 2], [10, 20, 30], [0, 1, 1])
+    split = Split(moments.take(np.array([0, 1])), moments.take(np.array([2])), 0, "newest")
+    immature = ImmatureMoments(
+        np.array([3, 4]), np.array([40, 50]), np.array([20, 10]), np.array([1, np.nan])
+    )
+    written = StoredMoments.of_training(
+        "acme", records_of(*NAMES), moments, split, np.array([0.3]), immature=immature
+    )
+    stored = StoredMoments.from_parquet(written.to_parquet())
+    assert stored.role.tolist() == ["train", "train", "test", "immature", "immature"]
+    assert stored.label.tolist() == [0, 1, 1, UNKNOWN, UNKNOWN]
+    now = moments_of([2, 3, 4, 5], [30, 40, 50, 60], [1, 1, 0, 0])
+    held_out = held_out_log_odds(contender(stored), records_of(*NAMES), now, "acme")
+    np.testing.assert_array_equal(held_out.log_odds, [0.3, np.nan, np.nan, 9.0])
+    np.testing.assert_array_equal(held_out.newest.log_odds, [0.3, np.nan, np.nan, 9.0])
 
 
 def test_held_out_log_odds_do_not_depend_on_row_numbers(stored: StoredMoments) -> None:

@@ -17,9 +17,11 @@ from crm.records import Records
 from features.fitting import fit_pipeline
 from features.moments import Moments, make_moments
 from models.evaluation.metrics import log_losses
+from models.fitting.blend import BlendSettings
+from models.fitting.logistic import LogisticSettings
 from models.fitting.split import split_newest
 from tests.made_trainings import train_on, write_export
-from training import remedies
+from training import procedure, remedies
 from training.fit import LearningSet
 from training.half_life import HalfLife
 from training.newest import NewestMoments
@@ -28,9 +30,12 @@ from training.quick import QuickModel
 from training.remedies import (
     EARLY_WINS,
     EXPECTED_LABELS,
+    Remedies,
     TriedRemedy,
     choose_remedies,
+    fit_with_remedies,
 )
+from training.tracking.files import write_facts
 
 DAYS = 720
 UNTIL = pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(days=DAYS)
@@ -264,6 +269,38 @@ def test_records_without_times_have_no_newest_moments(tmp_path: Path) -> None:
     pipeline = fit_pipeline(records, moments, project)
     learning_set = LearningSet.of(pipeline, records, moments, project)
     assert NewestMoments.of(records, learning_set, project) is None
+
+
+@pytest.mark.parametrize("for_newest", [EXPECTED_LABELS, EARLY_WINS, ""])
+def test_fit_names_the_immature_moments_that_it_learned_from(
+    tmp_path: Path, for_newest: str
+) -> None:
+    project, records, moments = made(tmp_path, steady)
+    learning_set, newest = newest_of(project, records, moments)
+    settings = BlendSettings(0.5, LogisticSettings(), 10, "made", ())
+    fitted = fit_with_remedies(
+        learning_set, records, project, Remedies(None, for_newest), settings_from=settings
+    )
+    if not for_newest:
+        assert fitted.immature is None
+        return
+    assert fitted.immature is not None
+    np.testing.assert_array_equal(fitted.immature.lead, newest.moments.lead)
+
+
+def test_training_stores_the_immature_moments_that_it_learned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(procedure, "choose_remedies", lambda *_: Remedies(None, EARLY_WINS))
+    leads = drifting(steady, n=900)
+    keys = {"horizon_days": 90, "observed_until": str(UNTIL)}
+    trained = train_on(tmp_path / "crm", leads, keys)
+    project, records = write_export(tmp_path / "crm", leads, keys)
+    (tmp_path / "run").mkdir()
+    stored = write_facts(tmp_path / "run", project, records, trained)
+    created = pd.to_datetime(leads["created_at"], format="ISO8601")
+    is_newest = created > UNTIL - pd.Timedelta(days=90)
+    assert (stored.role == "immature").sum() == pytest.approx(is_newest.sum(), abs=2)
 
 
 # -- what the card says ----------------------------------------------------------------------

@@ -12,6 +12,7 @@ from crm.project import Project
 from crm.records import Records
 from crm.suggest import nearest
 from features.fitting import training_matrix
+from features.immature import ImmatureMoments
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration, fit_calibration
@@ -84,6 +85,8 @@ class Fitted:
         None if all moments counted the same.
     for_newest : str
         How moments counted whose horizon was not over (`training.remedies`); "" if they did not.
+    immature : ImmatureMoments or None
+        These moments; None if they did not count.
     early_shift : float or None
         The change of the log-odds that the early wins of these moments suggest. None if it is
         unknown.
@@ -96,6 +99,7 @@ class Fitted:
     newest: NewestPart | None = None
     half_life: HalfLife | None = None
     for_newest: str = ""
+    immature: ImmatureMoments | None = None
     early_shift: float | None = None
 
     def shifted(self, shift: float) -> "Fitted":

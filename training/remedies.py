@@ -196,7 +196,12 @@ def fit_with_remedies(
     shift = newest.shift(fitted.log_odds_of(newest.features))
     if remedies.for_newest == EARLY_WINS:
         fitted = fitted.shifted(shift)
-    return replace(fitted, for_newest=remedies.for_newest, early_shift=shift)
+    return replace(
+        fitted,
+        for_newest=remedies.for_newest,
+        immature=newest.moments if remedies.for_newest else None,
+        early_shift=shift,
+    )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from crm.errors import LearningError
 from crm.project import Project, role_columns
 from crm.records import Records
 from features.fitting import fit_pipeline
+from features.immature import ImmatureMoments
 from features.leaks.audit import Audit, audit
 from features.leaks.check import Verdict
 from features.moments import FEWEST_OUTCOMES, Moments, make_moments
@@ -57,11 +58,13 @@ class Trained:
     audit : Audit
         The leak audit. The model does not read the leaks and suspects that it found.
     moments : Moments
-        All moments that the scorer learned from.
+        All mature moments; the scorer learned from them.
     split : Split
         The split of these moments into training and test set.
     trials : tuple of Trial
         The settings that were tried for the final model; empty without tuning.
+    immature : ImmatureMoments or None
+        Further moments that the scorer learned from, by a remedy; their horizon was not over.
     """
 
     scorer: LeadScorer
@@ -72,6 +75,7 @@ class Trained:
     moments: Moments
     split: Split
     trials: tuple[Trial, ...] = ()
+    immature: ImmatureMoments | None = None
 
     def __repr__(self) -> str:
         test = repr(self.evaluations["test"]) if self.evaluations else "no test"
@@ -212,6 +216,7 @@ def train(
         moments=moments,
         split=split,
         trials=trials,
+        immature=final.immature,
     )
 
 

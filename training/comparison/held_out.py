@@ -19,6 +19,7 @@ from crm.arrays import Floats, Hashes, Ints, Labels, Strings
 from crm.errors import TrackingError
 from crm.records import Records
 from crm.times import NOT_A_TIME
+from features.immature import ImmatureMoments
 from features.moments import Moments
 from models.artifact import LoadedModel
 from models.fitting.split import Split
@@ -27,6 +28,7 @@ from models.scorer import LeadScorer
 from training.rolling import CutOff
 
 MOMENTS_FILE = "moments.parquet"
+UNKNOWN = -1  # the label of a moment whose horizon was not over
 SINCE_TRAINING = np.iinfo(np.int64).max  # the cut-off of leads that came after the training
 
 
@@ -41,8 +43,10 @@ class StoredMoments:
     as_of : ndarray of int64, shape (n,)
         Microseconds since 1970 UTC; `NOT_A_TIME` without times.
     role : ndarray of str, shape (n,)
-        "train", "test" or "embargoed".
+        "train", "test", "embargoed", or "immature" if the horizon was not over and a remedy
+        learned from the moment (docs/decisions/0033).
     label : ndarray of int8, shape (n,)
+        1 if won, 0 if not, `UNKNOWN` for immature moments.
     margin : ndarray of float64, shape (n,)
         Calibrated log-odds from a model that was fitted without the moment; nan if there are none.
         Moments of earlier cut-offs have log-odds, and the role that they have for the test.
@@ -68,6 +72,7 @@ class StoredMoments:
         split: Split,
         test_log_odds: Floats,
         earlier: Iterable[CutOff] = (),
+        immature: ImmatureMoments | None = None,
     ) -> "StoredMoments":
         """List the moments of a training with their roles and held-out log-odds.
 
@@ -83,10 +88,13 @@ class StoredMoments:
         test_log_odds : ndarray of float64, shape (len(split.test),)
         earlier : iterable of CutOff
             Cut-offs before that of the test.
+        immature : ImmatureMoments, length m, optional
+            Further moments that the registered model learned from.
 
         Returns
         -------
-        StoredMoments, length n
+        StoredMoments, length n + m
+            The immature moments last.
         """
         position = _lead_and_time(moments)
         role = np.full(len(moments), "embargoed")
@@ -98,13 +106,19 @@ class StoredMoments:
             rows = position.get_indexer(_lead_and_time(cut_off.split.test))
             log_odds[rows] = cut_off.margin
             cutoff[rows] = cut_off.begins
-        return cls(
-            lead=lead_keys(records.leads["lead_id"], name)[moments.lead],
-            as_of=moments.as_of,
-            role=role,
-            label=moments.label,
-            margin=log_odds,
-            cutoff=cutoff,
+        keys = lead_keys(records.leads["lead_id"], name)
+        stored = cls(keys[moments.lead], moments.as_of, role, moments.label, log_odds, cutoff)
+        return stored if immature is None else stored._with_immature(keys, immature)
+
+    def _with_immature(self, keys: Hashes, immature: ImmatureMoments) -> "StoredMoments":
+        n = len(immature)
+        return StoredMoments(
+            lead=np.append(self.lead, keys[immature.lead]),
+            as_of=np.append(self.as_of, immature.as_of),
+            role=np.append(self.role, np.full(n, "immature")),
+            label=np.append(self.label, np.full(n, UNKNOWN, dtype=np.int8)),
+            margin=np.append(self.margin, np.full(n, np.nan)),
+            cutoff=np.append(self.cutoff, np.full(n, NOT_A_TIME)),
         )
 
     def to_parquet(self) -> bytes:

@@ -41,6 +41,7 @@ def write_facts(
         trained.split,
         trained.test_margin,
         trained.rolling.cut_offs[1:],
+        trained.immature,
     )
     (folder / MOMENTS_FILE).write_bytes(stored.to_parquet())
     card = trained.scorer.card
