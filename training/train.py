@@ -307,8 +307,8 @@ def _evaluate(
 def _baselines(learning_set: LearningSet, test_features: Floats, seed: int) -> dict[str, Floats]:
     """Fit simpler models to the learning set, and compute their log-odds of the test moments.
 
-    The logistic regression has no interactions, which were selected for the trees. Of more than `MOST_LINEAR_ROWS` moments, the logistic regression uses a sample, as that of the
-    model does.
+    The logistic regression has no interactions, which were selected for the trees. Of more than
+    `MOST_LINEAR_ROWS` moments, it uses a sample, as that of the model does.
     """
     pipeline, moments = learning_set.pipeline, learning_set.moments
     sampled = sample_of_leads(moments.lead, MOST_LINEAR_ROWS, seed)
