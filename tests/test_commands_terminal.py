@@ -40,9 +40,9 @@ EVENT = Event(
 REFUSED = replace(EVENT, what="refused", failed=("LG101 log loss",), said="Did not pass.")
 
 
-def shown(page: RenderableType) -> str:
+def shown(page: RenderableType, width: int = 200) -> str:
     text = io.StringIO()
-    Console(file=text, width=200, highlight=False).print(page)
+    Console(file=text, width=width, highlight=False).print(page)
     return text.getvalue()
 
 
@@ -118,6 +118,11 @@ def test_comparison_shows_each_cut_off() -> None:
         ["1970-01-01", "to", "1970-01-01", *figures],
         ["1970-02-10", "to", "1970-02-10", *figures],
     ]
+    both = comparison_table(Comparison("30", "10", shared, {"log_loss": difference}, ()))
+    narrow = shown(both, width=80)
+    assert "Versions 30 and 10 at each cut-off:" in narrow
+    assert "…" not in narrow
+    assert [line.split() for line in narrow.splitlines() if line.startswith("1970")] == rows
     timeless = replace(moments, as_of=np.full(1_200, NOT_A_TIME))
     shared = replace(shared, moments=timeless)
     page = shown(comparison_table(Comparison("3", "1", shared, {"log_loss": difference}, ())))

@@ -1,7 +1,7 @@
 """Formats versions, histories, gates, comparisons, changes and cards."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -119,15 +119,16 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         f"On moments of {shared.n_leads:,} leads that neither version has learned from{over}; "
         f"{won} of the moments were won:",
         table,
-        *([_cut_offs_table(comparison)] if len(cut_offs) > 1 else []),
+        *(_cut_offs(comparison) if len(cut_offs) > 1 else ()),
     )
 
 
-def _cut_offs_table(comparison: Comparison) -> RenderableType:
+def _cut_offs(comparison: Comparison) -> Iterator[RenderableType]:
     """Format both versions at each cut-off; each was evaluated with what was known then."""
     challenger, champion = comparison.challenger, comparison.champion
-    labels = (
-        f"{MODEL_METRICS[metric].short_label}, version {version}"
+    yield f"Versions {challenger} and {champion} at each cut-off:"
+    labels = (  # of two lines, so that the table fits in 80 columns
+        f"{MODEL_METRICS[metric].short_label}\nof {version}"
         for metric in AT_A_CUT_OFF
         for version in (challenger, champion)
     )
@@ -144,7 +145,7 @@ def _cut_offs_table(comparison: Comparison) -> RenderableType:
             percent(cut_off.base_rate),
             *values,
         )
-    return table
+    yield table
 
 
 def _better(metric: str, difference: Difference, challenger: str, champion: str) -> str:
