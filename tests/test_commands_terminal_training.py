@@ -168,8 +168,8 @@ def test_summary_shows_the_remedies_that_the_model_uses() -> None:
     used = {"half_life": "80 days", "newest_moments": "early wins"}
     text = summary(estimator={**BLEND, **used, "remedies_tried": remedies})
     assert (
-        "Remedies for drift, tried at 3 earlier cut-offs: the model uses half-life of 80 days and "
-        "early wins."
+        "Remedies for drift, tried at 3 earlier cut-offs: the model uses a half-life of 80 days "
+        "and early wins."
     ) in text
     assert re.search(r"half-life of 80 days +-0\.0123 ± 0\.0040 +yes", text)
 
@@ -180,6 +180,24 @@ def test_summary_says_if_no_remedy_helps() -> None:
     assert "tried at 3 earlier cut-offs: none helps, and the model uses none." in text
     assert re.search(r"early wins +\+0\.0100 ± 0\.0040 +no", text)
     assert "Remedies" not in summary(estimator={**BLEND, "remedies_tried": []})
+
+
+@pytest.mark.parametrize(
+    ("newest_moments", "result"),
+    [(None, "none helps."), ("early wins", "the model uses early wins.")],
+)
+def test_summary_does_not_count_a_declared_half_life_as_tried(
+    newest_moments: str | None, result: str
+) -> None:
+    estimator = {
+        **BLEND,
+        "half_life": "60 days",
+        "newest_moments": newest_moments,
+        "remedies_tried": [tried("early wins", -0.01, newest_moments is not None)],
+    }
+    assert (
+        f"tried at 3 earlier cut-offs: {result} The half-life of 60 days is from the project file."
+    ) in summary(estimator=estimator)
 
 
 def test_summary_counts_leads_and_moments() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from models.fitting.logistic import LogisticSettings
 from models.fitting.split import split_newest
 from tests.made_trainings import train_on, write_export
 from training import procedure, remedies
+from training.describe_estimator import early_wins
 from training.fit import LearningSet
 from training.half_life import HalfLife
 from training.newest import NewestMoments
@@ -325,3 +327,26 @@ def test_card_warns_of_early_wins_that_the_model_does_not_expect(tmp_path: Path)
     (note,) = [note for note in trained.scorer.card.notes if "early wins" in note]
     assert "have more early wins than leads like them had before" in note
     assert "because it did not help earlier" in note
+
+
+@pytest.mark.parametrize(
+    ("for_newest", "names", "words"),
+    [
+        ("", [EARLY_WINS], "do not take this into account, because it did not help earlier. Train"),
+        ("", ["half-life of 80 days"], "The scores do not take this into account. Train"),
+        ("", [], "The scores do not take this into account. Train"),
+        (EARLY_WINS, [EARLY_WINS], "The scores take this into account. Train"),
+        (EXPECTED_LABELS, [EXPECTED_LABELS], "but its scores do not contain this change. Train"),
+    ],
+)
+def test_card_tells_whether_the_scores_contain_the_change_of_early_wins(
+    for_newest: str, names: list[str], words: str
+) -> None:
+    was_tried = tuple(TriedRemedy(name, 0.0, 0.0, (), helps=False) for name in names)
+    findings: Any = SimpleNamespace(
+        final=SimpleNamespace(early_shift=-0.7, for_newest=for_newest),
+        remedies=Remedies(None, for_newest, was_tried),
+    )
+    (note,) = early_wins(findings)
+    assert "the odds of a win seem to have fallen by a factor of 2.0" in note
+    assert words in note

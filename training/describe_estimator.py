@@ -13,6 +13,7 @@ from models.fitting.trees import TREE_PARAMETERS
 from models.scale import POINTS
 from training.findings import Findings
 from training.fit import Fitted
+from training.remedies import EARLY_WINS, EXPECTED_LABELS
 from training.tuning import best_of
 
 WEIGHTS_SHOWN = 10  # every tenth of the weights that were tried
@@ -134,14 +135,19 @@ def early_wins(findings: Findings) -> list[str]:
     if shift is None or abs(shift) < LARGE_SHIFT:
         return []
     more, rose = ("more", "risen") if shift > 0 else ("fewer", "fallen")
-    if for_newest:
+    if for_newest == EARLY_WINS:
         then = "The scores take this into account"
-    elif findings.remedies.tried:
+    elif for_newest == EXPECTED_LABELS:
+        then = "The model learned from these leads, but its scores do not contain this change"
+    elif any(remedy.name in (EARLY_WINS, EXPECTED_LABELS) for remedy in findings.remedies.tried):
         then = "The scores do not take this into account, because it did not help earlier"
     else:
         then = "The scores do not take this into account"
+    expected = "leads like them had before"
+    if for_newest == EXPECTED_LABELS:
+        expected = "the model expects"
     return [
-        f"The newest leads, whose horizon is not over, have {more} early wins than leads like them "
-        f"had before: the odds of a win seem to have {rose} by a factor of "
-        f"{np.exp(abs(shift)):.1f}. {then}. Train again when their horizon is over."
+        f"The newest leads, whose horizon is not over, have {more} early wins than {expected}: the "
+        f"odds of a win seem to have {rose} by a factor of {np.exp(abs(shift)):.1f}. {then}. Train "
+        "again when their horizon is over."
     ]

@@ -92,14 +92,17 @@ def _remedies(estimator: Figures) -> Iterator[RenderableType]:
     """Say what was tried against drift, and what the model uses."""
     if not (tried := estimator.get("remedies_tried")):
         return
-    used = [estimator.get("half_life"), estimator.get("newest_moments")]
-    used[0] = used[0] and f"half-life of {used[0]}"
-    names = " and ".join(filter(None, used))
-    n = len(tried[0]["by_cut_off"])
-    yield (
-        f"Remedies for drift, tried at {n} earlier cut-offs: "
-        + (f"the model uses {names}." if names else "none helps, and the model uses none.")
-    )
+    half_life, for_newest = estimator.get("half_life"), estimator.get("newest_moments")
+    is_declared = half_life and not any(row["name"].startswith("half-life") for row in tried)
+    adopted = [f"a half-life of {half_life}"] if half_life and not is_declared else []
+    adopted += [for_newest] if for_newest else []
+    if adopted:
+        result = f"the model uses {' and '.join(adopted)}."
+    else:
+        result = "none helps." if is_declared else "none helps, and the model uses none."
+    if is_declared:
+        result += f" The half-life of {half_life} is from the project file."
+    yield f"Remedies for drift, tried at {len(tried[0]['by_cut_off'])} earlier cut-offs: {result}"
     table = new_table("remedy", "change of log loss", "helps", right=[1])
     for remedy in tried:
         change = f"{remedy['change']:+.4f} ± {2 * remedy['error']:.4f}"
