@@ -10,7 +10,7 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY, microseconds
 from features.coverage import outcomes_from
-from features.first_closings import FirstClosings
+from features.first_closings import NEVER, FirstClosings
 from features.moments import Moments, possible_moments
 
 FEWEST_DELAYS: Final = 20  # wins, and closings without a win, to know when they come
@@ -97,8 +97,7 @@ class Delays:
     of_wins : ndarray of int64, shape (n_won,)
         The time from each won moment to the win, in microseconds, sorted.
     of_losses : ndarray of int64, shape (n_not_won,)
-        The time from each other moment to the closing, sorted; a very large one if the lead was
-        not closed.
+        The time from each other moment to the closing, sorted; `NEVER` if the lead was not closed.
     """
 
     of_wins: Ints
@@ -106,11 +105,17 @@ class Delays:
 
     @classmethod
     def of(cls, records: Records, moments: Moments) -> "Delays":
-        """Measure the delays of mature moments."""
+        """Measure the delays of mature moments; those of outcomes without a date are not known."""
         first, is_won = FirstClosings.of(records), moments.label == 1
+        is_dated = ~(first.undated_win | first.undated_loss)[moments.lead]
         return cls(
-            np.sort(first.won_at[moments.lead[is_won]] - moments.as_of[is_won]),
-            np.sort(first.closed_at[moments.lead[~is_won]] - moments.as_of[~is_won]),
+            *(
+                np.sort(_time_until(at[moments.lead[rows]], moments.as_of[rows]))
+                for at, rows in (
+                    (first.won_at, is_dated & is_won),
+                    (first.closed_at, is_dated & ~is_won),
+                )
+            )
         )
 
     @property
@@ -137,6 +142,14 @@ class Delays:
             for delays in (self.of_wins, self.of_losses)
         )
         return wins, losses
+
+
+def _time_until(at: Ints, as_of: Ints) -> Ints:
+    """Compute the time from each moment to an event; `NEVER` if the event did not happen.
+
+    The difference alone would overflow for moments before 1970.
+    """
+    return np.where(at == NEVER, NEVER, at - np.where(at == NEVER, 0, as_of))
 
 
 def expected_label(

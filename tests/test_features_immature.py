@@ -10,6 +10,7 @@ import pytest
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY, TIME_DTYPE, microseconds
+from features.first_closings import NEVER
 from features.immature import FEWEST_DELAYS, Delays, expected_label, immature_moments
 from features.moments import Moments, make_moments
 
@@ -160,3 +161,25 @@ def test_moments_and_immature_moments_share_no_lead() -> None:
     assert len(immature)
     assert not set(known.lead) & set(immature.lead)
     assert microseconds(records.leads["created_at"])[immature.lead].max() < AT
+
+
+def test_delays_of_outcomes_without_a_date_are_not_known() -> None:
+    created = {"won": 10.0, "undated win": 11.0, "lost": 12.0, "undated loss": 13.0, "open": 14.0}
+    outcomes: Outcomes = [
+        ("won", "won", 13.0),
+        ("undated win", "won", None),
+        ("lost", "lost", 16.0),
+        ("undated loss", "lost", None),
+    ]
+    records = crm(created, outcomes)
+    delays = Delays.of(records, make_moments(records, learn()))
+    assert (delays.of_wins / DAY).tolist() == [3.0]
+    assert delays.of_losses[0] == 4 * DAY
+    assert delays.of_losses[1:].tolist() == [NEVER]
+
+
+def test_leads_before_1970_that_were_never_closed_have_no_short_delay() -> None:
+    first = -60 * 365.0  # days before 2025
+    records = crm({"open": first, "won": first}, [("won", "won", first + 3)])
+    delays = Delays.of(records, make_moments(records, learn()))
+    assert delays.of_losses.tolist() == [NEVER]
