@@ -130,6 +130,19 @@ def test_order_without_times_has_half_lives_in_leads(tmp_path: Path) -> None:
     assert all(remedy.name.startswith("half-life of") for remedy in chosen.tried)
 
 
+def test_short_period_tries_no_half_life_twice(tmp_path: Path) -> None:
+    leads = drifting(steady, n=800)
+    begin, until = UNTIL - pd.Timedelta(days=DAYS), UNTIL - pd.Timedelta(days=DAYS - 5)
+    for column in ("created_at", "closed_at"):  # two years become three days
+        times = pd.to_datetime(leads[column], format="ISO8601")
+        leads[column] = begin + (times - begin) / (DAYS / 3)
+    keys = {"horizon_days": 0.4, "observed_until": str(until)}
+    project, records = write_export(tmp_path, leads, keys)
+    chosen = choose_remedies(records, make_moments(records, project.learn), project, {})
+    half_lives = [tried.name for tried in chosen.tried if tried.name.startswith("half-life")]
+    assert half_lives == ["half-life of 1 day"]
+
+
 def test_leads_without_order_have_no_remedies(tmp_path: Path) -> None:
     project, records, moments = made(tmp_path, turning)
     assert choose_remedies(replace(records, in_order=False), moments, project, {}).tried == ()

@@ -139,7 +139,8 @@ def choose_remedies(
     tried: list[TriedRemedy] = []
     if half_life is None:
         plain = [trial.losses(None) for trial in trials]
-        options = [HalfLife.of_period(moments, divisor) for divisor in HALF_LIVES]
+        halves = (HalfLife.of_period(moments, divisor) for divisor in HALF_LIVES)
+        options = list(dict.fromkeys(halves))  # of a few days, some are the same
         for option in options:
             losses = [trial.losses(option) for trial in trials]
             tried.append(_compare(f"half-life of {option}", trials, losses, plain))
