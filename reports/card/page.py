@@ -302,9 +302,9 @@ def _remedies(estimator: Row) -> list[Markup | str]:
             "cut-offs: a small model learned what was known then, and predicted the leads that "
             "came next, with the remedy and without. A negative change is better. A remedy helps "
             "if the change is better than chance, at least half a percent, and at no cut-off "
-            "clearly worse. The model uses the half-life whose gain is largest even at the "
-            "unfavourable end of its interval, and then one of the remedies for the newest leads "
-            "in the same way."
+            "clearly worse. Of the half-lives that help, the model uses the one with the largest "
+            "gain at the unfavourable end of its interval. Then it chooses from the remedies for "
+            "the newest leads in the same way."
         ),
         table(
             "Remedies for drift",
