@@ -182,6 +182,12 @@ def test_summary_says_if_no_remedy_helps() -> None:
     assert "Remedies" not in summary(estimator={**BLEND, "remedies_tried": []})
 
 
+def test_summary_shows_a_declared_half_life_if_nothing_was_tried() -> None:
+    text = summary(estimator={**BLEND, "half_life": "60 days", "remedies_tried": []})
+    assert "The half-life of 60 days is from the project file." in text
+    assert "Remedies for drift" not in text
+
+
 @pytest.mark.parametrize(
     ("newest_moments", "result"),
     [(None, "none helps."), ("early wins", "the model uses early wins.")],

@@ -90,9 +90,11 @@ def _estimator(estimator: Figures) -> Iterator[RenderableType]:
 
 def _remedies(estimator: Figures) -> Iterator[RenderableType]:
     """Say what was tried against drift, and what the model uses."""
-    if not (tried := estimator.get("remedies_tried")):
-        return
     half_life, for_newest = estimator.get("half_life"), estimator.get("newest_moments")
+    if not (tried := estimator.get("remedies_tried")):
+        if half_life:
+            yield f"The half-life of {half_life} is from the project file."
+        return
     is_declared = half_life and not any(row["name"].startswith("half-life") for row in tried)
     adopted = [f"a half-life of {half_life}"] if half_life and not is_declared else []
     adopted += [for_newest] if for_newest else []
