@@ -162,6 +162,12 @@ def test_declared_half_life_without_times_is_refused(tmp_path: Path) -> None:
         choose_remedies(records, make_moments(records, project.learn), project, {})
 
 
+def test_declared_half_life_that_leaves_too_few_leads_is_refused(tmp_path: Path) -> None:
+    project, records, moments = made(tmp_path, steady, half_life_days=0.0001)
+    with pytest.raises(ConfigError, match=r"half_life_days = 0.0001 is too short: only 1 of"):
+        choose_remedies(records, moments, project, {})
+
+
 def test_nothing_after_the_moments_is_read(tmp_path: Path) -> None:
     project, records, moments = made(tmp_path, rising)
     split = split_newest(records, moments, 0.2, 0)

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from crm.arrays import Floats
 from crm.errors import ConfigError
 from crm.project import Project
 from crm.times import DAY
-from features.moments import Moments
+from features.moments import FEWEST_OUTCOMES, Moments
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def declared_half_life(project: Project, moments: Moments) -> HalfLife | None:
     Raises
     ------
     ConfigError
-        If it does, and there are no times.
+        If it does, and there are no times; or if it is so short that too few leads have a weight.
     """
     days = project.learn.half_life_days
     if days is None:
@@ -58,7 +60,15 @@ def declared_half_life(project: Project, moments: Moments) -> HalfLife | None:
             "[learn] half_life_days needs the creation time of each lead, but the project names "
             "no such column. Name it in [leads] created_at, or remove half_life_days."
         )
-    return HalfLife(days, in_days=True)
+    half_life = HalfLife(days, in_days=True)
+    counted = moments.take(learning_weight(moments, half_life) > 0)
+    if counted.rarer < FEWEST_OUTCOMES <= moments.rarer:
+        raise ConfigError(
+            f"[learn] half_life_days = {days:g} is too short: only {len(np.unique(counted.lead)):,} "
+            f"of {len(np.unique(moments.lead)):,} leads would count, {counted.rarer} of them with "
+            f"the rarer outcome; a model needs at least {FEWEST_OUTCOMES}. Increase it."
+        )
+    return half_life
 
 
 def learning_weight(moments: Moments, half_life: HalfLife | None) -> Floats:
