@@ -63,10 +63,11 @@ def declared_half_life(project: Project, moments: Moments) -> HalfLife | None:
     half_life = HalfLife(days, in_days=True)
     counted = moments.take(learning_weight(moments, half_life) > 0)
     if counted.rarer < FEWEST_OUTCOMES <= moments.rarer:
+        n_counted, n_leads = (len(np.unique(rows.lead)) for rows in (counted, moments))
         raise ConfigError(
-            f"[learn] half_life_days = {days:g} is too short: only {len(np.unique(counted.lead)):,} "
-            f"of {len(np.unique(moments.lead)):,} leads would count, {counted.rarer} of them with "
-            f"the rarer outcome; a model needs at least {FEWEST_OUTCOMES}. Increase it."
+            f"[learn] half_life_days = {days:g} is too short: only {n_counted:,} of {n_leads:,} "
+            f"leads would count, {counted.rarer} of them with the rarer outcome; a model needs at "
+            f"least {FEWEST_OUTCOMES}. Increase it."
         )
     return half_life
 
