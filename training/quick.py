@@ -13,7 +13,7 @@ from models.fitting.logistic import fit_logistic, sample_of_leads
 from models.fitting.trees import dataset, fit_without, tree_settings
 from training.fit import LearningSet, directions
 
-MOST_ROWS: Final = 20_000  # of more moments, it learns from a sample of the leads
+MOST_ROWS: Final = 10_000  # of more moments, it learns from a sample of the leads
 ROUNDS: Final = 60
 
 

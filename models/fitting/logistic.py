@@ -201,29 +201,34 @@ def _fit_lines(
     weight: Floats,
     strength: float,
     directions: tuple[int, ...] = (),
+    start: Logistic | None = None,
 ) -> Logistic:
+    """Fit lines to a design, from the coefficients of a similar fit if they have the same terms."""
     is_small = len(design) * terms.n_terms**2 < MANY_CELLS
     solver = "newton-cholesky" if is_small else "lbfgs"
     directions_of_terms = np.zeros(terms.n_terms)
     if directions:
         directions_of_terms[: len(terms.numeric)] = np.array(directions)[list(terms.numeric)]
     is_fitted = np.ones(terms.n_terms, dtype=bool)
-    coefficients = np.zeros(terms.n_terms)
+    coefficients, intercept = np.zeros(terms.n_terms), None
+    if start is not None and len(start.coefficients) == terms.n_terms:
+        coefficients[:], intercept = start.coefficients, start.intercept
     while True:
-        model = LogisticRegression(C=strength, max_iter=1000, solver=solver)
+        model = LogisticRegression(C=strength, max_iter=1000, solver=solver, warm_start=True)
+        if intercept is not None:
+            model.coef_ = coefficients[None, is_fitted]
+            model.intercept_ = np.array([intercept])
         # A selection of all columns would copy the design twice.
         fitted = design if is_fitted.all() else design[:, is_fitted]
         model.fit(fitted, label, sample_weight=weight)
         coefficients[:] = 0.0
-        coefficients[is_fitted] = model.coef_[0]
+        coefficients[is_fitted], intercept = model.coef_[0], float(model.intercept_[0])
         is_opposed = directions_of_terms * coefficients < 0
         if not is_opposed.any():
             break
         is_fitted &= ~is_opposed
     centre = np.average(design, axis=0, weights=weight)
-    return Logistic(
-        terms, tuple(coefficients.tolist()), tuple(centre.tolist()), float(model.intercept_[0])
-    )
+    return Logistic(terms, tuple(coefficients.tolist()), tuple(centre.tolist()), intercept)
 
 
 def choose_logistic(
@@ -345,11 +350,13 @@ def _lines(trial: _Trial, terms: Sequence[LogisticTerms], drift: float) -> Itera
     features, label, weight, _ = trial.rows
     folded = list(zip(terms, trial.held_outs, strict=True))
     designs = [of_fold.design(features[~out]) for of_fold, out in folded]
+    starts: list[Logistic | None] = [None] * len(folded)
     for strength in STRENGTHS:
         models = [
-            _fit_lines(of_fold, design, label[~out], weight[~out], strength)
-            for (of_fold, out), design in zip(folded, designs, strict=True)
+            _fit_lines(of_fold, design, label[~out], weight[~out], strength, start=start)
+            for (of_fold, out), design, start in zip(folded, designs, starts, strict=True)
         ]
+        starts = [*models]
         settings = LogisticSettings(strength, reach=terms[0].reach, drift=drift)
         yield trial.fits(settings, models)
 
