@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from crm.arrays import Bools, Floats
 from features.leaks.audit import AttributeAudit, Audit
 from features.leaks.check import Finding, Verdict
 from features.moments import Moments
 from models.estimator.blend import BaseRate
+from models.evaluation.cut_offs import CutOffMetrics
 from models.evaluation.metrics import measure
 from models.registry.history import Gate
 from models.scale import Scale
@@ -126,7 +128,9 @@ def test_calibration_gate_passes_if_the_champion_is_as_far_off() -> None:
 def test_calibration_gate_allows_more_with_fewer_leads() -> None:
     truth, moments = world(4_000)
     of_40_leads, of_400_leads, of_4000_leads = (
-        chance_error(truth[:n], moments.weight[:n], moments.lead[:n], seed=0)
+        chance_error(
+            truth[:n], moments.weight[:n], moments.lead[:n], np.zeros(n, dtype=np.int64), seed=0
+        )
         for n in (40, 400, 4_000)
     )
     assert of_40_leads > 0.1 > of_400_leads > 0.03 > of_4000_leads > 0
@@ -134,9 +138,27 @@ def test_calibration_gate_allows_more_with_fewer_leads() -> None:
 
 def test_repeated_moments_do_not_tighten_the_calibration_gate() -> None:
     truth, moments = world(200)
-    once = chance_error(truth, moments.weight, moments.lead, seed=0)
-    six_times = chance_error(truth.repeat(6), np.ones(1_200), moments.lead.repeat(6), seed=0)
+    once = chance_error(truth, moments.weight, moments.lead, np.zeros(200, dtype=np.int64), seed=0)
+    six_times = chance_error(
+        truth.repeat(6),
+        np.ones(1_200),
+        moments.lead.repeat(6),
+        np.zeros(1_200, dtype=np.int64),
+        seed=0,
+    )
     assert six_times == pytest.approx(once, rel=0.15)
+
+
+def test_chance_error_is_that_of_the_mean_over_the_cut_offs() -> None:
+    truth, moments = world(600)
+    cut_off = np.arange(600) % 3
+    allowed = chance_error(truth, moments.weight, moments.lead, cut_off, seed=0)
+    generator = np.random.default_rng(1)
+    errors = []
+    for _ in range(100):
+        won = (generator.random(600) < expit(truth)).astype(np.int8)
+        errors.append(CutOffMetrics(truth, won, cut_off).means(np.ones(600))["ece"])
+    assert np.mean(np.array(errors) > allowed) < 0.15
 
 
 # -- LG104, LG107 --------------------------------------------------------------------------

@@ -37,8 +37,9 @@ from features.moments import Moments
 from models.artifact import LoadedModel
 from models.card import question_in_words, same_question
 from models.estimator.blend import BaseRate
+from models.evaluation.cut_offs import CutOffMetrics
 from models.evaluation.intervals import squares_by_lead
-from models.evaluation.metrics import FEWEST_TO_JUDGE, measure
+from models.evaluation.metrics import FEWEST_TO_JUDGE
 from models.registry.history import Gate
 from models.scale import Scale
 from models.scorer import LeadScorer
@@ -217,7 +218,9 @@ def is_calibrated(
     -------
     Gate
     """
-    by_chance = chance_error(shared.challenger, shared.moments.weight, shared.moments.lead, seed)
+    by_chance = chance_error(
+        shared.challenger, shared.moments.weight, shared.moments.lead, shared.cut_off, seed
+    )
     passed = (
         difference.challenger <= max(CALIBRATED, by_chance)
         or difference.low <= 0
@@ -234,7 +237,7 @@ def is_calibrated(
     return GateFinding(passed, evidence)
 
 
-def chance_error(margin: Floats, weight: Floats, lead: Ints, seed: int) -> float:
+def chance_error(margin: Floats, weight: Floats, lead: Ints, cut_off: Ints, seed: int) -> float:
     """Compute the calibration error that a perfect model stays below in 19 of 20 cases.
 
     Outcomes are drawn from the model's own probabilities, one draw for each lead.
@@ -246,6 +249,8 @@ def chance_error(margin: Floats, weight: Floats, lead: Ints, seed: int) -> float
     weight : ndarray of float64, shape (n,)
     lead : ndarray of int64, shape (n,)
         The lead of each moment.
+    cut_off : ndarray of int64, shape (n,)
+        A number for each cut-off. The error is computed within each, and averaged.
     seed : int
 
     References
@@ -259,7 +264,7 @@ def chance_error(margin: Floats, weight: Floats, lead: Ints, seed: int) -> float
     for _ in range(N_SIMULATED):
         won = (generator.random(len(leads))[position] < probability).astype(np.int8)
         if 0 < won.sum() < len(won):
-            errors.append(measure(margin, won, weight)["ece"])
+            errors.append(CutOffMetrics(margin, won, cut_off).means(weight)["ece"])
     return float(np.quantile(errors, LEVEL)) if errors else 0.0
 
 
