@@ -26,6 +26,7 @@ from serving.bento.process import free_port, running_service
 
 HERE = Path(__file__).resolve().parent.parent
 ROWS = 1_000
+SECONDS = 900  # far more than any command takes on a machine that does nothing else
 LOOPBACK_ONLY = """
 import socket, sys
 def hook(event, args):
@@ -151,7 +152,7 @@ def command(
         cwd=env["BENTOML_HOME"],
         text=True,
         capture_output=True,
-        timeout=300,
+        timeout=SECONDS,
     )
     assert process.returncode == expect, process.stdout + process.stderr
     assert "Traceback" not in process.stderr

@@ -88,12 +88,16 @@ def test_without_drift_no_remedy_is_adopted(tmp_path: Path) -> None:
     project, records, moments = made(tmp_path, steady)
     chosen = choose_remedies(records, moments, project, {})
     assert (chosen.half_life, chosen.for_newest) == (None, "")
-    assert [remedy.name.split()[0] for remedy in chosen.tried] == [
-        *["half-life"] * 3,
-        "expected",
-        "early",
-    ]
+    assert [remedy.name for remedy in chosen.tried[-2:]] == [EXPECTED_LABELS, EARLY_WINS]
     assert all(len(remedy.by_cut_off) == 3 for remedy in chosen.tried)
+
+
+def test_shorter_half_lives_are_tried_while_the_log_loss_falls(tmp_path: Path) -> None:
+    project, records, moments = made(tmp_path, steady)
+    *earlier, last = choose_remedies(records, moments, project, {}).tried[:-2]
+    assert all(remedy.change < 0 for remedy in earlier)
+    assert last.change >= 0
+    assert len(earlier) < 2
 
 
 def test_half_life_is_adopted_where_relations_change(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from training.quick import MOST_ROWS, QuickModel
 N_CUT_OFFS: Final = 3
 FEWEST_CUT_OFFS: Final = 2
 CUT_OFF_SHARE: Final = 0.1  # of the leads, after each cut-off
-HALF_LIVES: Final = (2, 4, 8)  # parts of the period of the moments
+HALF_LIVES: Final = (2, 4, 8)  # parts of the period of the moments, the longest first
 LEAST_ERRORS: Final = 2.0  # standard errors of the change of log loss
 LEAST_GAIN: Final = 0.005  # share of the log loss
 
@@ -144,6 +144,8 @@ def choose_remedies(
         for option in options:
             losses = [trial.losses(option) for trial in trials]
             tried.append(_compare(f"half-life of {option}", trials, losses, plain))
+            if tried[-1].change >= 0:  # a shorter half-life would be worse still
+                break
         best = _best(tried)
         half_life = None if best is None else options[best]
     of_newest = []

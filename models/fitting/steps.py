@@ -16,8 +16,8 @@ from models.estimator.steps import Steps, bins_of
 
 N_BINS = 10
 MOST_ITERATIONS = 500
-TOLERANCE = 3e-5  # the largest slope of the mean loss at which the fit ends
-LEAST_DECREASE = 1e-8  # the share of the mean loss by which an iteration must reduce it
+TOLERANCE = 1e-5  # the largest slope of the mean loss at which the fit ends
+LEAST_DECREASE = 1e-9  # the share of the mean loss by which an iteration must reduce it
 Sparse = Any  # SciPy has no types
 LOW, HIGH, FREE = (None, 0.0), (0.0, None), (None, None)  # bounds
 
