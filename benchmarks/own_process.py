@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Used(NamedTuple):
-    """What a process has used so far.
+    """The resources that a process has used since it began.
 
     Attributes
     ----------

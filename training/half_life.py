@@ -50,7 +50,8 @@ def declared_half_life(project: Project, moments: Moments) -> HalfLife | None:
     Raises
     ------
     ConfigError
-        If it does, and there are no times; or if it is so short that too few leads have a weight.
+        If the project file names a half-life and the moments have no times, or if the half-life is
+        so short that too few leads have a weight.
     """
     days = project.learn.half_life_days
     if days is None:

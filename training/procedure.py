@@ -27,7 +27,7 @@ TUNING_SHARE = 0.7  # of a procedure that is tuned, up to the end of tuning
 
 @dataclass(frozen=True)
 class Learned:
-    """What a procedure learned from some moments.
+    """The result of a procedure that learned from some moments.
 
     Attributes
     ----------

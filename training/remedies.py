@@ -64,7 +64,7 @@ class TriedRemedy(NamedTuple):
 
 @dataclass(frozen=True)
 class Remedies:
-    """What a procedure does against probabilities that are out of date.
+    """The remedies that a procedure uses, and those that it tried.
 
     Attributes
     ----------
@@ -128,7 +128,8 @@ def choose_remedies(
     Raises
     ------
     ConfigError
-        If a half-life is declared and there are no times.
+        If the project file names a half-life that does not fit the moments: see
+        `declared_half_life`.
     """
     half_life = declared_half_life(project, moments)
     trials: list[_Trial] = []

@@ -89,7 +89,7 @@ def _estimator(estimator: Figures) -> Iterator[RenderableType]:
 
 
 def _remedies(estimator: Figures) -> Iterator[RenderableType]:
-    """Say what was tried against drift, and what the model uses."""
+    """Format the remedies that were tried against drift, and name those that the model uses."""
     half_life, for_newest = estimator.get("half_life"), estimator.get("newest_moments")
     if not (tried := estimator.get("remedies_tried")):
         if half_life:

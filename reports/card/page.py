@@ -282,7 +282,7 @@ def _both_models(estimator: Row) -> list[Markup | str]:
 
 
 def _remedies(estimator: Row) -> list[Markup | str]:
-    """Tell what was tried against drift, and with which result."""
+    """Return a paragraph and a table about the remedies that were tried against drift."""
     tried = estimator.get("remedies_tried")
     if not tried:
         return []
