@@ -122,9 +122,9 @@ def roll(
 ) -> Rolling:
     """Evaluate a procedure at up to `MOST_EARLIER` cut-offs before that of the test.
 
-    If the leads have no order, the result has no cut-offs. A cut-off is left out if too few outcomes
-    for a model were known at that time, or if all leads after it have the same outcome. If more than
-    `MOST_ROWS` moments were known, the model learns from a random sample of their leads.
+    If the leads have no order, the result has no cut-offs. A cut-off is left out if too few
+    outcomes for a model were known at that time, or if all leads after it have the same outcome.
+    If more than `MOST_ROWS` moments were known, the model learns from a random sample of leads.
 
     Parameters
     ----------
