@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from crm.arrays import Bools, Floats, Ints, Labels
@@ -17,6 +16,7 @@ from features.fitting import N_FOLDS, folds
 from features.moments import leads_of_rarer
 from models.estimator.logistic import DRIFT, Logistic, LogisticTerms
 from models.evaluation.metrics import log_losses
+from models.fitting.coefficients import curvature_of, fit_coefficients
 from models.fitting.steps import (
     StepDesign,
     fit_steps,
@@ -31,7 +31,6 @@ STEP_STRENGTHS = (0.01, 0.1, 1.0)  # fewer, because steps take longer to fit
 REACHES = (4.0, 20.0)  # standard deviations at which a number is clipped
 FEW_OUTCOMES = 400  # leads of the rarer class; with fewer, numbers stay in the training range
 MANY_ROWS = 10_000  # with more rows, the settings are chosen on a sample
-MANY_CELLS = 2e10  # rows · terms²: above it Newton's steps cost more than those of L-BFGS
 
 
 def one_thread() -> Any:
@@ -106,8 +105,15 @@ def fit_logistic(
         features, categorical, settings.reach, growing, settings.drift, trees_only
     )
     with one_thread():
+        design = terms.design(features)
         return _fit_lines(
-            terms, terms.design(features), label, weight, settings.strength, directions
+            terms,
+            design,
+            label,
+            weight,
+            settings.strength,
+            curvature_of(design, label, weight),
+            directions,
         )
 
 
@@ -169,27 +175,32 @@ def bending_out_of_fold(
     ndarray of float64, shape (n,)
     """
     held_outs = [fold_of == fold for fold in np.unique(fold_of)]
-    log_odds = np.empty(len(label))
-    for out in held_outs:
-        lines = fit_logistic(
-            features[~out],
-            label[~out],
-            weight[~out],
-            categorical,
-            growing=growing,
-            trees_only=trees_only,
-            settings=settings,
-            directions=directions,
-        )
-        log_odds[out] = lines.log_odds_of(features[out])
-    if settings.step_strength is None:
-        return log_odds
     terms = LogisticTerms.fit(
         features, categorical, settings.reach, growing, settings.drift, trees_only
     )
-    design = StepDesign.of(terms, features, directions)
-    steps, _ = fit_steps_out_of_fold(design, label, weight, held_outs, settings.step_strength)
-    for model, out in zip(steps, held_outs, strict=True):
+    log_odds = np.empty(len(label))
+    design = terms.design(features)
+    curvature = curvature_of(design, label, weight)
+    start = None
+    for out in held_outs:
+        start = _fit_lines(
+            terms,
+            design[~out],
+            label[~out],
+            weight[~out],
+            settings.strength,
+            curvature,
+            directions,
+            start,
+        )
+        log_odds[out] = start.log_odds_of(features[out])
+    if settings.step_strength is None:
+        return log_odds
+    steps = StepDesign.of(terms, features, directions)
+    of_steps, _ = fit_steps_out_of_fold(
+        steps, label, weight, held_outs, settings.step_strength, steps.curvature(label, weight)
+    )
+    for model, out in zip(of_steps, held_outs, strict=True):
         log_odds[out] = (log_odds[out] + model.log_odds_of(features[out])) / 2
     return log_odds
 
@@ -200,35 +211,20 @@ def _fit_lines(
     label: Labels,
     weight: Floats,
     strength: float,
+    curvature: Floats,
     directions: tuple[int, ...] = (),
     start: Logistic | None = None,
 ) -> Logistic:
-    """Fit lines to a design, from the coefficients of a similar fit if they have the same terms."""
-    is_small = len(design) * terms.n_terms**2 < MANY_CELLS
-    solver = "newton-cholesky" if is_small else "lbfgs"
-    directions_of_terms = np.zeros(terms.n_terms)
+    """Fit lines to a design, from the coefficients of a similar fit with the same terms."""
+    signs = np.zeros(terms.n_terms)
     if directions:
-        directions_of_terms[: len(terms.numeric)] = np.array(directions)[list(terms.numeric)]
-    is_fitted = np.ones(terms.n_terms, dtype=bool)
-    coefficients, intercept = np.zeros(terms.n_terms), None
-    if start is not None and len(start.coefficients) == terms.n_terms:
-        coefficients[:], intercept = start.coefficients, start.intercept
-    while True:
-        model = LogisticRegression(C=strength, max_iter=1000, solver=solver, warm_start=True)
-        if intercept is not None:
-            model.coef_ = coefficients[None, is_fitted]
-            model.intercept_ = np.array([intercept])
-        # A selection of all columns would copy the design twice.
-        fitted = design if is_fitted.all() else design[:, is_fitted]
-        model.fit(fitted, label, sample_weight=weight)
-        coefficients[:] = 0.0
-        coefficients[is_fitted], intercept = model.coef_[0], float(model.intercept_[0])
-        is_opposed = directions_of_terms * coefficients < 0
-        if not is_opposed.any():
-            break
-        is_fitted &= ~is_opposed
-    centre = np.average(design, axis=0, weights=weight)
-    return Logistic(terms, tuple(coefficients.tolist()), tuple(centre.tolist()), intercept)
+        signs[: len(terms.numeric)] = np.array(directions)[list(terms.numeric)]
+    begin = None if start is None else np.array([start.intercept, *start.coefficients])
+    intercept, *coefficients = fit_coefficients(
+        design, label, weight, strength, curvature, signs=signs, start=begin
+    ).tolist()
+    centre = weight @ design / weight.sum()
+    return Logistic(terms, tuple(coefficients), tuple(centre.tolist()), intercept)
 
 
 def choose_logistic(
@@ -268,19 +264,16 @@ def choose_logistic(
     drift, reaches = (0.0, REACHES[:1]) if has_few else (DRIFT, REACHES)
     rows = _sample(older, seed)
     trial = _Trial.of(rows, None if newer is None else _sample(newer, seed), seed)
-    columns = (categorical, growing, trees_only)
-    tried = [
-        fits
+    of_reach = {
+        reach: LogisticTerms.fit(rows[0], categorical, reach, growing, drift, trees_only)
         for reach in reaches
-        for fits in _lines(trial, trial.terms(reach, drift, *columns), drift)
-    ]
-    lines = min(tried, key=lambda fits: fits.loss)
+    }
+    tried = [fits for terms in of_reach.values() for fits in _lines(trial, terms, drift)]
+    lines = min(tried, key=lambda fits: fits.loss).settings
     if has_few:
-        return lines.settings
-    terms = LogisticTerms.fit(
-        rows[0], categorical, lines.settings.reach, growing, drift, trees_only
-    )
-    return min(_steps(trial, terms, lines.settings), key=lambda fits: fits.loss).settings
+        return lines
+    steps = _steps(trial, of_reach[lines.reach], lines)
+    return min(steps, key=lambda fits: fits.loss).settings
 
 
 @dataclass(frozen=True)
@@ -316,20 +309,6 @@ class _Trial:
         held_outs = [fold_of == fold for fold in np.unique(fold_of)]
         return cls(rows, newer, tuple(out for out in held_outs if len(np.unique(label[~out])) > 1))
 
-    def terms(
-        self,
-        reach: float,
-        drift: float,
-        categorical: Sequence[int],
-        growing: Sequence[int],
-        trees_only: Sequence[int],
-    ) -> list[LogisticTerms]:
-        """Fit the terms of each fold."""
-        return [
-            LogisticTerms.fit(self.rows[0][~out], categorical, reach, growing, drift, trees_only)
-            for out in self.held_outs
-        ]
-
     def fits(self, settings: LogisticSettings, models: list[Logistic]) -> _Fits:
         """Compute the loss of the models of each fold."""
         features, label, weight, _ = self.rows
@@ -345,19 +324,21 @@ class _Trial:
         return _Fits(settings, models, loss)
 
 
-def _lines(trial: _Trial, terms: Sequence[LogisticTerms], drift: float) -> Iterator[_Fits]:
+def _lines(trial: _Trial, terms: LogisticTerms, drift: float) -> Iterator[_Fits]:
     """Fit lines of every strength to each fold."""
     features, label, weight, _ = trial.rows
-    folded = list(zip(terms, trial.held_outs, strict=True))
-    designs = [of_fold.design(features[~out]) for of_fold, out in folded]
-    starts: list[Logistic | None] = [None] * len(folded)
+    design = terms.design(features)
+    curvature = curvature_of(design, label, weight)
+    folds_of_design = [design[~out] for out in trial.held_outs]
+    start: Logistic | None = None
     for strength in STRENGTHS:
-        models = [
-            _fit_lines(of_fold, design, label[~out], weight[~out], strength, start=start)
-            for (of_fold, out), design, start in zip(folded, designs, starts, strict=True)
-        ]
-        starts = [*models]
-        settings = LogisticSettings(strength, reach=terms[0].reach, drift=drift)
+        models = []
+        for out, of_fold in zip(trial.held_outs, folds_of_design, strict=True):
+            start = _fit_lines(
+                terms, of_fold, label[~out], weight[~out], strength, curvature, start=start
+            )
+            models.append(start)
+        settings = LogisticSettings(strength, reach=terms.reach, drift=drift)
         yield trial.fits(settings, models)
 
 
@@ -365,10 +346,11 @@ def _steps(trial: _Trial, terms: LogisticTerms, lines: LogisticSettings) -> Iter
     """Fit steps of every strength to each fold."""
     features, label, weight, _ = trial.rows
     design = StepDesign.of(terms, features)
+    curvature = design.curvature(label, weight)
     start: Floats | None = None
     for strength in STEP_STRENGTHS:
         models, start = fit_steps_out_of_fold(
-            design, label, weight, trial.held_outs, strength, start
+            design, label, weight, trial.held_outs, strength, curvature, start
         )
         yield trial.fits(replace(lines, step_strength=strength), models)
 

@@ -6,20 +6,14 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from crm.arrays import Bools, Floats, Indexes, Labels
-from models.estimator.blend import BaseRate
 from models.estimator.logistic import Logistic, LogisticTerms
 from models.estimator.steps import Steps, bins_of
+from models.fitting.coefficients import curvature_of, fit_coefficients
 
 N_BINS = 10
-MOST_ITERATIONS = 500
-TOLERANCE = 1e-5  # the largest slope of the mean loss at which the fit ends
-LEAST_DECREASE = 1e-9  # the share of the mean loss by which an iteration must reduce it
 Sparse = Any  # SciPy has no types
-LOW, HIGH, FREE = (None, 0.0), (0.0, None), (None, None)  # bounds
 
 
 @dataclass(frozen=True)
@@ -41,8 +35,8 @@ class StepDesign:
         The first bin of each number.
     median : ndarray of intp, shape (n_numeric,)
         The position of the median among the bins of each number.
-    bounds : list of pairs of float or None, length n_parameters
-        The least and the greatest value of each parameter.
+    signs : ndarray of float64, shape (n_parameters,)
+        1 if a parameter may not be less than 0, -1 if it may not be greater, else 0.
     """
 
     terms: LogisticTerms
@@ -51,7 +45,7 @@ class StepDesign:
     levels: Sparse
     first: Indexes
     median: Indexes
-    bounds: list[tuple[float | None, float | None]]
+    signs: Floats
 
     @classmethod
     def of(
@@ -86,12 +80,16 @@ class StepDesign:
             levels=_levels(list(map(len, cuts)), median, sum(map(len, terms.codes))),
             first=first[: len(cuts)],
             median=median,
-            bounds=_bounds(terms, list(map(len, cuts)), directions),
+            signs=_signs(terms, list(map(len, cuts)), directions),
         )
 
     def take(self, rows: Bools) -> "StepDesign":
         """Return the design of some of the rows, with the same cuts."""
         return replace(self, rows=self.rows[np.flatnonzero(rows)])
+
+    def curvature(self, label: Labels, weight: Floats) -> Floats:
+        """Compute the curvature of the loss, for `fit_steps` on these rows or on some of them."""
+        return curvature_of(self.rows, label, weight, self.levels)
 
     def shares(self, weight: Floats) -> list[Floats]:
         """Return the share of the rows in each level of each number; a gap has the median's."""
@@ -125,15 +123,11 @@ def _levels(n_cuts: Sequence[int], median: Indexes, n_codes: int) -> Sparse:
     return sparse.csr_array(sparse.block_diag([of_numbers, sparse.eye_array(n_codes)]))
 
 
-def _bounds(
-    terms: LogisticTerms, n_cuts: Sequence[int], directions: tuple[int, ...]
-) -> list[tuple[float | None, float | None]]:
-    of_jumps = [
-        {1: HIGH, -1: LOW, 0: FREE}[directions[position] if directions else 0]
-        for position, n in zip(terms.numeric, n_cuts, strict=True)
-        for _ in range(n)
-    ]
-    return of_jumps + [FREE] * (len(n_cuts) + sum(map(len, terms.codes)))
+def _signs(terms: LogisticTerms, n_cuts: Sequence[int], directions: tuple[int, ...]) -> Floats:
+    others = np.zeros(len(n_cuts) + sum(map(len, terms.codes)))
+    if not directions:
+        return np.append(np.zeros(sum(n_cuts)), others)
+    return np.append(np.repeat(np.array(directions)[list(terms.numeric)], n_cuts), others)
 
 
 def _cuts(numbers: Floats) -> Floats:
@@ -152,6 +146,7 @@ def fit_steps(
     label: Labels,
     weight: Floats,
     strength: float,
+    curvature: Floats | None = None,
     start: Floats | None = None,
 ) -> tuple[Logistic, Floats]:
     """Fit a logistic regression on steps, with an L2 penalty on each jump.
@@ -164,6 +159,8 @@ def fit_steps(
     weight : ndarray of float64, shape (n,)
     strength : float
         As scikit-learn's C: smaller values regularise more.
+    curvature : ndarray of float64, optional
+        The result of `StepDesign.curvature` for similar rows; it is computed without it.
     start : ndarray of float64, optional
         Parameters to start from, of a fit to the same design.
 
@@ -173,43 +170,20 @@ def fit_steps(
         Its lines have the slope 0.
     ndarray of float64
         The parameters.
-
-    Notes
-    -----
-    The loss is convex, so there is one best fit. Sums are computed row by row in a fixed order,
-    and never by threads.
     """
-    total = float(weight.sum())
-    if start is None:
-        start = np.zeros(1 + design.levels.shape[1])
-        start[0] = BaseRate.fit(label, weight).log_odds
-    sign = np.where(label == 1, 1.0, -1.0)
-    to_bins, to_parameters = design.rows.T.tocsr(), design.levels.T.tocsr()
-
-    def loss(parameters: Floats) -> tuple[float, Floats]:
-        log_odds = parameters[0] + design.rows @ (design.levels @ parameters[1:])
-        signed = sign * log_odds
-        error = -weight * sign * expit(-signed)
-        penalised = np.append(0.0, parameters[1:])
-        value = (weight * np.logaddexp(0.0, -signed)).sum() + (penalised**2).sum() / 2 / strength
-        of_parameters = to_parameters @ (to_bins @ error)
-        gradient = np.append(error.sum(), of_parameters) + penalised / strength
-        return float(value) / total, gradient / total
-
-    fitted = minimize(
-        loss,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[FREE, *design.bounds],
-        options={
-            "maxiter": MOST_ITERATIONS,
-            "gtol": TOLERANCE,
-            "ftol": LEAST_DECREASE,
-            "maxcor": 20,
-        },
+    if curvature is None:
+        curvature = design.curvature(label, weight)
+    parameters = fit_coefficients(
+        design.rows,
+        label,
+        weight,
+        strength,
+        curvature,
+        levels=design.levels,
+        signs=design.signs,
+        start=start,
     )
-    return _logistic(design, fitted.x), fitted.x
+    return _logistic(design, parameters), parameters
 
 
 def fit_steps_out_of_fold(
@@ -218,6 +192,7 @@ def fit_steps_out_of_fold(
     weight: Floats,
     held_outs: Sequence[Bools],
     strength: float,
+    curvature: Floats,
     start: Floats | None = None,
 ) -> tuple[list[Logistic], Floats | None]:
     """Fit steps once for each fold, to the other rows; see `fit_steps`.
@@ -238,7 +213,9 @@ def fit_steps_out_of_fold(
     """
     models = []
     for out in held_outs:
-        model, start = fit_steps(design.take(~out), label[~out], weight[~out], strength, start)
+        model, start = fit_steps(
+            design.take(~out), label[~out], weight[~out], strength, curvature, start
+        )
         models.append(model)
     return models, start
 
