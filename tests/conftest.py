@@ -388,8 +388,8 @@ def scorers(simulated_crm: Path, trained: Any) -> Any:
     from crm.reading import read_records
     from models.calibration import Calibration
     from models.estimator.blend import BaseRate
-    from models.fitting.blend import BlendSettings
     from models.fitting.logistic import LogisticSettings
+    from models.fitting.settings import BlendSettings
     from training.fit import LearningSet, fit
 
     project = load_project(simulated_crm)

@@ -12,14 +12,12 @@ from crm.arrays import Floats, Ints, Labels
 from features.moments import FEWEST_OUTCOMES
 from models.estimator.blend import BaseRate, Blend
 from models.fitting import blend as blend_module
-from models.fitting.blend import (
-    ENOUGH_TO_WEIGH,
-    BlendClassifier,
-    BlendSettings,
-    Examples,
-)
+from models.fitting import settings as settings_module
+from models.fitting.blend import BlendClassifier
 from models.fitting.blend_weight import EVEN, WEIGHTS, choose_weight
+from models.fitting.examples import Examples
 from models.fitting.logistic import LogisticSettings, fit_bending
+from models.fitting.settings import ENOUGH_TO_WEIGH, BlendSettings, choose_settings
 from tests.made_examples import draw
 
 LOGISTIC = LogisticSettings(strength=1.0, step_strength=1.0, reach=4.0)
@@ -31,7 +29,7 @@ def with_settings(logistic_weight: float, rounds: int = 10, **options: Any) -> B
     return BlendClassifier(categorical=[2], settings=settings, **options)
 
 
-def choose_settings(
+def chosen_for(
     features: Floats, label: Labels, *, categorical: tuple[int, ...] = (2,), **options: Any
 ) -> BlendSettings:
     """Fit a blend whose settings are chosen on the newest rows, and return them."""
@@ -97,7 +95,7 @@ def test_repeated_moments_of_a_lead_are_one_outcome() -> None:
 
 
 def test_too_few_new_outcomes_keep_equal_weights() -> None:
-    settings = choose_settings(*with_new_wins(ENOUGH_TO_WEIGH - 1))
+    settings = chosen_for(*with_new_wins(ENOUGH_TO_WEIGH - 1))
     assert settings.logistic_weight == EVEN
     assert settings.why == (
         "even, because there are too few outcomes among the newest leads (9) to choose the weight"
@@ -108,12 +106,12 @@ def test_too_few_new_outcomes_keep_equal_weights() -> None:
 
 def test_repeated_moments_of_new_leads_are_one_outcome() -> None:
     features, label, lead = thrice(*with_new_wins(ENOUGH_TO_WEIGH - 1))
-    settings = choose_settings(features, label, lead=lead)
+    settings = chosen_for(features, label, lead=lead)
     assert "too few outcomes among the newest leads (9)" in settings.why
 
 
 def test_explanation_names_the_rows_and_losses() -> None:
-    settings = choose_settings(*draw(1_000))
+    settings = chosen_for(*draw(1_000))
     losses = dict(settings.losses)
     assert tuple(losses) == WEIGHTS
     match = re.fullmatch(
@@ -152,17 +150,17 @@ def draw_linear(n: int) -> tuple[Floats, Labels]:
 
 
 def test_trees_get_more_weight_if_no_line_describes_the_data() -> None:
-    settings = choose_settings(*draw_not_linear(1_200), categorical=())
+    settings = chosen_for(*draw_not_linear(1_200), categorical=())
     assert settings.logistic_weight < EVEN
 
 
 def test_logistic_regression_gets_more_weight_if_a_line_describes_the_data() -> None:
-    settings = choose_settings(*draw_linear(1_200), categorical=())
+    settings = chosen_for(*draw_linear(1_200), categorical=())
     assert settings.logistic_weight > EVEN
 
 
 def test_drift_raises_the_logistic_weight() -> None:
-    settings = choose_settings(*draw_drifting(1_000), categorical=())
+    settings = chosen_for(*draw_drifting(1_000), categorical=())
     losses = dict(settings.losses)
     assert losses[1.0] < losses[0.0]
     assert settings.logistic_weight > EVEN
@@ -172,7 +170,7 @@ def test_given_settings_are_used_without_a_search(monkeypatch: pytest.MonkeyPatc
     features, label = draw(400)
     first = BlendClassifier(categorical=[2]).fit(features, label)
     for name in ("choose_logistic", "choose_weight", "find_rounds"):
-        monkeypatch.setattr(blend_module, name, None)
+        monkeypatch.setattr(settings_module, name, None)
     second = BlendClassifier(categorical=[2], settings=first.settings_).fit(features, label)
     assert second.settings_ is first.settings_
     assert second.blend_ == first.blend_
@@ -191,11 +189,11 @@ def test_same_seed_gives_the_same_blend() -> None:
 
 
 def test_rounds_are_not_chosen_on_few_new_outcomes() -> None:
-    assert choose_settings(*draw(600)).rounds is None
+    assert chosen_for(*draw(600)).rounds is None
 
 
 def test_rounds_are_chosen_on_enough_new_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blend_module, "ENOUGH_TO_STOP", ENOUGH_TO_WEIGH)
+    monkeypatch.setattr(settings_module, "ENOUGH_TO_STOP", ENOUGH_TO_WEIGH)
     model = BlendClassifier(categorical=[2]).fit(*draw(600))
     assert model.settings_ is not None
     assert model.settings_.rounds is not None
@@ -213,7 +211,8 @@ def test_settings_are_chosen_on_the_given_rows() -> None:
     )
     older = Examples(old_features, old_label, np.ones(1_000), np.arange(1_000))
     newer = Examples(new_features, new_label, np.ones(300), np.arange(1_000, 1_300))
-    model = BlendClassifier(categorical=[2]).fit(*draw(400), choosing=(older, newer))
+    choice = choose_settings(older, newer, seed=0)
+    model = BlendClassifier(categorical=[2]).fit(*draw(400), choice=choice)
     assert model.settings_ is not None
     assert "newest 300 training moments" in model.settings_.why
     assert model.settings_.logistic_weight < EVEN
@@ -231,9 +230,10 @@ def test_choice_of_the_weight_fits_lines_to_a_sample_of_many_rows(
         sizes.append(len(features))
         return fit_bending(features, *arguments, **named)
 
-    monkeypatch.setattr(blend_module, "fit_bending", record_rows)
-    monkeypatch.setattr(blend_module, "MOST_LINEAR_ROWS", 300)
-    choose_settings(features, label)
+    for module in (settings_module, blend_module):
+        monkeypatch.setattr(module, "fit_bending", record_rows)
+        monkeypatch.setattr(module, "MOST_LINEAR_ROWS", 300)
+    chosen_for(features, label)
     assert sizes == [300, 300]  # to choose the weight, and for the blend
 
 
@@ -247,7 +247,7 @@ def test_newest_rows_contain_whole_leads(monkeypatch: pytest.MonkeyPatch) -> Non
         leads_of_newest_rows.append(lead)
         return choose_weight(linear, grown, label, weight, lead)
 
-    monkeypatch.setattr(blend_module, "choose_weight", record_leads)
+    monkeypatch.setattr(settings_module, "choose_weight", record_leads)
     BlendClassifier(categorical=[2]).fit(*draw(400), lead=lead)
     (newest,) = leads_of_newest_rows
     assert set(newest) == set(np.unique(lead)[-15:])

@@ -15,8 +15,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from models.estimator.blend import BaseRate, Blend
 from models.fitting import blend as blend_module
-from models.fitting.blend import BlendClassifier, BlendSettings
+from models.fitting.blend import BlendClassifier
 from models.fitting.logistic import LogisticSettings
+from models.fitting.settings import BlendSettings
 
 CHECKS = 62  # the number of checks in scikit-learn 1.9 for such a classifier
 

@@ -22,8 +22,9 @@ from features.moments import Moments, make_moments
 from models.artifact import save_artifact
 from models.calibration import Calibration, fit_calibration
 from models.estimator.blend import BaseRate
-from models.fitting.blend import BlendClassifier, BlendSettings
+from models.fitting.blend import BlendClassifier
 from models.fitting.logistic import LogisticSettings
+from models.fitting.settings import BlendSettings
 from models.pyfunc import PyfuncScorer
 from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer

@@ -22,10 +22,11 @@ from features.fitting import fit_pipeline
 from features.moments import FEWEST_OUTCOMES, Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.estimator.blend import BaseRate, Blend
-from models.fitting.blend import BlendSettings, Examples
 from models.fitting.blend_weight import EVEN
 from models.fitting.logistic import LogisticSettings
+from models.fitting.settings import BlendSettings
 from training.fit import (
+    Chosen,
     Fitted,
     LearningSet,
     check_directions,
@@ -79,7 +80,7 @@ def fitted_on(
     records: Records,
     moments: Moments,
     project: Project,
-    settings_from: BlendSettings | tuple[Examples, Examples] | None = None,
+    settings_from: BlendSettings | Chosen | None = None,
     known_later: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Fitted:
@@ -87,7 +88,7 @@ def fitted_on(
     later, half_life = known_later or {}, declared_half_life(project, moments)
     if settings_from is None:
         selection = selection_sets(records, moments, project, later, half_life)
-        settings_from = (selection.older, selection.newer)
+        settings_from = Chosen.on(selection.older, selection.newer, project)
     pipeline = fit_pipeline(records, moments, project, later)
     learning_set = LearningSet.of(pipeline, records, moments, project)
     return fit(learning_set, project, settings_from=settings_from, half_life=half_life, **options)

@@ -18,8 +18,8 @@ from crm.records import Records
 from features.fitting import fit_pipeline
 from features.moments import Moments, make_moments
 from models.evaluation.metrics import log_losses
-from models.fitting.blend import BlendSettings
 from models.fitting.logistic import LogisticSettings
+from models.fitting.settings import BlendSettings
 from models.fitting.split import split_newest
 from tests.made_trainings import train_on, write_export
 from training import procedure, remedies

@@ -17,7 +17,7 @@ from features.fitting import fit_pipeline, training_matrix
 from features.interactions import NO_INTERACTIONS, Interactions
 from features.moments import Moments, make_moments
 from features.screening import screen_interactions
-from models.fitting.blend import NEWEST_SHARE
+from models.fitting.examples import NEWEST_SHARE
 from models.fitting.split import split_newest
 from models.fitting.trees import fit_trees
 from tests.made_trainings import blend_of, check_saved_equals, dated_leads, train_on, write_export

@@ -22,7 +22,7 @@ from models.card import ModelCard
 from models.estimator.blend import BaseRate
 from models.estimator.logistic import DRIFT
 from models.evaluation.metrics import MODEL_METRICS
-from models.fitting.blend import NEWEST_SHARE
+from models.fitting.examples import NEWEST_SHARE
 from models.fitting.split import split_newest
 from models.scorer import LeadCells
 from tests.made_comparisons import one_cut_off

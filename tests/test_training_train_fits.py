@@ -24,8 +24,9 @@ from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from models.estimator.blend import BaseRate
 from models.estimator.trees import BoostedTrees
-from models.fitting.blend import NEWEST_SHARE, BlendClassifier
+from models.fitting.examples import NEWEST_SHARE
 from models.fitting.logistic import fit_logistic
+from models.fitting.settings import choose_settings
 from models.fitting.trees import TREE_PARAMETERS
 from tests.made_processes import output_of
 from tests.made_trainings import (
@@ -145,9 +146,8 @@ def test_each_model_has_settings_from_its_own_newest_leads(
         selection = selection_sets(records, moments, project, {})
         n = round(NEWEST_SHARE * len(moments))
         assert selection.newer.lead.tolist() == moments.lead[-n:].tolist()
-        expected = BlendClassifier(categorical=fitted.pipeline.categorical)
-        expected.fit(*selection.older.columns[:2], choosing=(selection.older, selection.newer))
-        assert fitted.settings == expected.settings_
+        choice = choose_settings(selection.older, selection.newer, seed=0)
+        assert fitted.settings == choice.settings
         assert fitted.newest is not None
         assert fitted.newest.evaluation.n == n
     assert final.settings is not None

@@ -9,8 +9,10 @@ import pytest
 from scipy.special import expit
 
 from crm.project import TreesKeys
-from models.fitting.blend import BlendClassifier, BlendSettings, Examples
+from models.fitting.blend import BlendClassifier
+from models.fitting.examples import Examples
 from models.fitting.logistic import LogisticSettings
+from models.fitting.settings import BlendSettings
 from models.fitting.trees import TREE_PARAMETERS
 from training import tuning
 from training.tuning import Trial, best_of, tune

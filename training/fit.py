@@ -18,7 +18,9 @@ from features.pipeline import FeaturePipeline
 from models.calibration import Calibration, fit_calibration
 from models.estimator.blend import BaseRate, Blend
 from models.evaluation.metrics import Evaluation, evaluate, loss_difference
-from models.fitting.blend import BlendClassifier, BlendSettings, Examples
+from models.fitting.blend import BlendClassifier
+from models.fitting.examples import Examples
+from models.fitting.settings import BlendSettings, Choice, choose_settings
 from training.half_life import HalfLife, learning_weight
 
 OnShare = Callable[[float], None]
@@ -69,6 +71,54 @@ class NewestPart:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Settings that were chosen on the newest leads, and how they do there.
+
+    Attributes
+    ----------
+    choice : Choice
+    newest : NewestPart or None
+        None if there are too few outcomes to choose settings.
+    """
+
+    choice: Choice
+    newest: NewestPart | None
+
+    @classmethod
+    def on(
+        cls,
+        older: Examples,
+        newer: Examples,
+        project: Project,
+        tree_parameters: Mapping[str, Any] | None = None,
+        on_share: OnShare = lambda share: None,
+    ) -> "Chosen":
+        """Choose the settings with which the older rows predict the newer rows best.
+
+        Parameters
+        ----------
+        older, newer : Examples
+            As `training.selection` has them; without rows the settings are left open.
+        project : Project
+        tree_parameters : mapping, optional
+            Parameters for LightGBM, in place of the defaults.
+        on_share : callable, optional
+            Called with the share of the work that is done, 0 … 1.
+        """
+        seed = project.learn.seed
+        choice = choose_settings(
+            older, newer, seed=seed, tree_parameters=tree_parameters, on_share=on_share
+        )
+        log_odds = choice.newer_log_odds
+        if log_odds is None:
+            return cls(choice, None)
+        base_rate = BaseRate.fit(older.label, older.weight).log_odds_of(newer.features)
+        truth = (newer.label, newer.weight, newer.lead, seed)
+        gained = loss_difference(log_odds, base_rate, *truth)
+        return cls(choice, NewestPart(evaluate(log_odds, *truth), gained))
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A pipeline, an estimator and a calibration that were fitted on the same moments.
 
@@ -116,7 +166,7 @@ def fit(
     learning_set: LearningSet,
     project: Project,
     *,
-    settings_from: BlendSettings | tuple[Examples, Examples],
+    settings_from: BlendSettings | Chosen,
     half_life: HalfLife | None = None,
     tree_parameters: Mapping[str, Any] | None = None,
     on_share: OnShare = lambda share: None,
@@ -127,9 +177,8 @@ def fit(
     ----------
     learning_set : LearningSet
     project : Project
-    settings_from : BlendSettings or pair of Examples
-        The settings of an earlier fit; or the older and the newer rows to choose settings on, as
-        `training.selection` has them. Without rows the two halves of the blend get equal weights.
+    settings_from : BlendSettings or Chosen
+        The settings of an earlier fit, or those that were chosen on the newest leads.
     half_life : HalfLife, optional
         Without it all moments count the same.
     tree_parameters : mapping, optional
@@ -143,11 +192,8 @@ def fit(
     """
     moments, pipeline = learning_set.moments, learning_set.pipeline
     weight = learning_weight(moments, half_life)
-    settings, selection = None, None
-    if isinstance(settings_from, BlendSettings):
-        settings = settings_from
-    else:
-        selection = settings_from
+    settings = settings_from if isinstance(settings_from, BlendSettings) else None
+    chosen = settings_from if isinstance(settings_from, Chosen) else None
     model = BlendClassifier(
         categorical=pipeline.categorical,
         seed=project.learn.seed,
@@ -162,7 +208,7 @@ def fit(
         moments.label,
         weight,
         lead=moments.lead,
-        choosing=selection,
+        choice=chosen.choice if chosen else None,
         on_share=on_share,
     )
     calibration = Calibration(1.0, 0.0)
@@ -171,16 +217,8 @@ def fit(
         calibration = fit_calibration(
             model.out_of_fold_[known], moments.label[known], weight[known]
         )
-    newest = None
-    if model.newer_log_odds_ is not None and selection is not None:
-        newest = _newest_part(model.newer_log_odds_, *selection, project.learn.seed)
+    newest = chosen.newest if chosen else None
     return Fitted(pipeline, model.blend_, calibration, model.settings_, newest, half_life)
-
-
-def _newest_part(log_odds: Floats, older: Examples, newer: Examples, seed: int) -> NewestPart:
-    base_rate = BaseRate.fit(older.label, older.weight).log_odds_of(newer.features)
-    truth = (newer.label, newer.weight, newer.lead, seed)
-    return NewestPart(evaluate(log_odds, *truth), loss_difference(log_odds, base_rate, *truth))
 
 
 def directions(pipeline: FeaturePipeline, project: Project) -> tuple[int, ...]:

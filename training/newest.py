@@ -99,8 +99,11 @@ class NewestMoments:
             weight=np.concatenate([learned.weight, weight[used]]),
             counts=learned.counts,
         )
-        matrix = np.concatenate([learning_set.matrix, self.features[row]])
-        return replace(learning_set, moments=moments, matrix=np.asfortranarray(matrix))
+        matrix = np.empty((len(moments), learning_set.matrix.shape[1]), order="F")
+        matrix[: len(learned)] = learning_set.matrix
+        for i in range(matrix.shape[1]):  # one by one, because all of them need much memory
+            matrix[len(learned) :, i] = self.features[row, i]
+        return replace(learning_set, moments=moments, matrix=matrix)
 
     def shift(self, log_odds: Floats) -> float:
         """Estimate by how much the log-odds of a win have changed since the learning set.

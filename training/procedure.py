@@ -10,7 +10,7 @@ from crm.records import Records
 from features.fitting import fit_pipeline
 from features.interactions import Interactions
 from features.moments import FEWEST_OUTCOMES, Moments
-from training.fit import Fitted, LearningSet
+from training.fit import Chosen, Fitted, LearningSet
 from training.half_life import HalfLife
 from training.phases import OnPhase
 from training.remedies import Remedies, choose_remedies, fit_with_remedies
@@ -22,6 +22,7 @@ Progress = Callable[[str, float], None]  # the present step, and the share of th
 REMEDIES_SHARE = 0.05  # of a procedure, to compare remedies
 SELECTION_SHARE = 0.15  # of a procedure, to find interactions
 LEARNING = {"test": "Learning", "fit": "Learning from all leads"}  # the step, by phase
+SETTINGS_SHARE = 0.4  # of the rest of a procedure, to choose settings
 TUNING_SHARE = 0.7  # of a procedure that is tuned, up to the end of tuning
 
 
@@ -101,19 +102,30 @@ class Procedure:
             selection, project, self.tune_minutes, part_of(progress, SELECTION_SHARE, TUNING_SHARE)
         )
         self.on_phase(phase)
-        pipeline = fit_pipeline(records, moments, project, self.known_later, selection.interactions)
-        learning_set = LearningSet.of(pipeline, records, moments, project)
         rest = part_of(progress, TUNING_SHARE if trials else SELECTION_SHARE, 1.0)
+        chosen = Chosen.on(
+            selection.older,
+            selection.newer,
+            project,
+            parameters,
+            on_share=lambda share: rest("Choosing settings", SETTINGS_SHARE * share),
+        )
+        interactions = selection.interactions
+        del selection  # its rows need as much memory as those that follow
+        pipeline = fit_pipeline(records, moments, project, self.known_later, interactions)
+        learning_set = LearningSet.of(pipeline, records, moments, project)
         fitted = fit_with_remedies(
             learning_set,
             records,
             project,
             remedies,
-            settings_from=(selection.older, selection.newer),
+            settings_from=chosen,
             tree_parameters=parameters,
-            on_share=lambda share: rest(LEARNING[phase], share),
+            on_share=lambda share: rest(
+                LEARNING[phase], SETTINGS_SHARE + (1 - SETTINGS_SHARE) * share
+            ),
         )
-        return Learned(learning_set, fitted, remedies, selection.interactions, parameters, trials)
+        return Learned(learning_set, fitted, remedies, interactions, parameters, trials)
 
     def learn_alike(self, learned: Learned, moments: Moments, share: float = 1.0) -> Fitted:
         """Learn from other moments, with all that an earlier `learn` has chosen.

@@ -14,7 +14,7 @@ from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from features.screening import interactions_of, screen_interactions
 from models.evaluation.metrics import log_losses
-from models.fitting.blend import NEWEST_SHARE, Examples
+from models.fitting.examples import NEWEST_SHARE, Examples
 from models.fitting.logistic import sample_of_leads
 from models.fitting.split import split_newest
 from models.fitting.trees import fit_trees

@@ -20,8 +20,8 @@ from models.artifact import save_artifact
 from models.card import NOT_PINNED
 from models.estimator.blend import BaseRate
 from models.evaluation.metrics import Evaluation, evaluate, loss_difference
-from models.fitting.blend import MOST_LINEAR_ROWS
 from models.fitting.logistic import fit_logistic, sample_of_leads
+from models.fitting.settings import MOST_LINEAR_ROWS
 from models.fitting.split import Split, hold_out, without_test
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer

@@ -9,7 +9,7 @@ import numpy as np
 
 from features.fitting import N_FOLDS, folds
 from models.evaluation.metrics import log_losses
-from models.fitting.blend import Examples
+from models.fitting.examples import Examples
 from models.fitting.trees import dataset, fit_without, tree_settings
 
 OnTrial = Callable[["Trial", float], None]
