@@ -17,7 +17,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from own_process import used, used_since
 from scipy.special import expit, log_expit, logit
 
 from crm.cells import text_column
@@ -85,7 +85,7 @@ class Prediction:
     """The log-odds that a model predicts for the test moments, shape (len(split.test),)."""
 
     margin: np.ndarray = field(repr=False)
-    fit_seconds: float
+    cpu_seconds: float
     about: str = ""
     logistic_weight: float | None = None
 
@@ -120,15 +120,15 @@ def leadscore_margin(
     tune_minutes: float,
 ) -> Prediction:
     """Fit as `train` does for its evaluation; the search for settings counts as fitting."""
-    start = time.perf_counter()
+    start = used()
     learned = Procedure(project, records, later, tune_minutes or None).learn(split.train)
     fitted, trials = learned.fitted, learned.trials
-    fit_seconds = time.perf_counter() - start
+    cpu_seconds = used_since(start)["cpu_seconds"]
     margin = fitted.log_odds_of(
         fitted.pipeline.transform(records, split.test.lead, split.test.as_of)
     )
     weight = fitted.settings.logistic_weight if fitted.settings else None
-    return Prediction(margin, fit_seconds, f"{len(trials)} trials" if trials else "", weight)
+    return Prediction(margin, cpu_seconds, f"{len(trials)} trials" if trials else "", weight)
 
 
 def deployed_margin(data_set: DataSet) -> Prediction:
@@ -138,14 +138,14 @@ def deployed_margin(data_set: DataSet) -> Prediction:
     holds out its own newest leads, and its final model scores the test.
     """
     project, records, test = data_set.project, data_set.records, data_set.split.test
-    start = time.perf_counter()
+    start = used()
     trained = train(project, _known_before(records, test), now=datetime.now(UTC))
-    fit_seconds = time.perf_counter() - start
+    cpu_seconds = used_since(start)["cpu_seconds"]
     scorer = trained.scorer
     features = scorer.pipeline.transform(records, test.lead, test.as_of)
     margin = scorer.calibration.log_odds_of(scorer.estimator.log_odds_of(features))
     weight = scorer.card.estimator.get("logistic_weight")
-    return Prediction(margin, fit_seconds, "", weight)
+    return Prediction(margin, cpu_seconds, "", weight)
 
 
 def _known_before(records: Records, test: Moments) -> Records:
@@ -208,7 +208,7 @@ def peer_prediction(model: str, folder: Path) -> Prediction:
         sys.exit(f"{model} failed:\n{done.stderr[-3000:]}")
     result = json.loads((folder / f"{model}.json").read_text())
     margin = logit(np.clip(result["probability"], CERTAIN, 1 - CERTAIN))
-    return Prediction(margin, result["fit_seconds"], result["about"])
+    return Prediction(margin, result["cpu_seconds"], result["about"])
 
 
 # ---- one data set
@@ -278,14 +278,14 @@ def error_by_chance(margin: np.ndarray, moments: Moments) -> float:
 def table(rows: list[Row]) -> str:
     lines = [
         "| model | ROC AUC | PR AUC | log loss (95 %) | calibration error | top-decile lift "
-        "| fit s |\n|---|---|---|---|---|---|---|"
+        "| fit CPU s |\n|---|---|---|---|---|---|---|"
     ]
     for row in rows:
         value, (low, high) = row.test.values, row.test.intervals["log_loss"]
         lines.append(
             f"| {MODELS[row.model]} | {value['roc_auc']:.3f} | {value['pr_auc']:.3f} "
             f"| {value['log_loss']:.3f} ({low:.3f} … {high:.3f}) | {value['ece']:.3f} "
-            f"| {value['lift_at_10']:.2f} | {row.prediction.fit_seconds:.1f} |"
+            f"| {value['lift_at_10']:.2f} | {row.prediction.cpu_seconds:.1f} |"
         )
     return "\n".join(lines)
 
@@ -310,7 +310,7 @@ def verdicts(data_set: DataSet, rows: list[Row]) -> list[dict[str, Any]]:
             verdict["calibration_goal"] = by_model["lightgbm"].test.values["ece"] / 2
         if "autogluon" in by_model:
             verdict["of_autogluons_time"] = (
-                ours.prediction.fit_seconds / by_model["autogluon"].prediction.fit_seconds
+                ours.prediction.cpu_seconds / by_model["autogluon"].prediction.cpu_seconds
             )
         verdict["calibration_error"] = ours.test.values["ece"]
         verdict["by_chance"] = error_by_chance(ours.prediction.margin, data_set.split.test)

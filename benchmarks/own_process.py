@@ -26,9 +26,13 @@ class Used(NamedTuple):
 
 
 def used() -> Used:
-    """Return what this process has used; only differences of the seconds mean something."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Used(time.perf_counter(), time.process_time(), peak / 1e9)
+    """Return what this process has used; only differences of the seconds mean something.
+
+    The CPU time contains that of child processes that have ended.
+    """
+    own, of_children = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cpu_seconds = own.ru_utime + own.ru_stime + of_children.ru_utime + of_children.ru_stime
+    return Used(time.perf_counter(), cpu_seconds, own.ru_maxrss * 1024 / 1e9)
 
 
 def used_since(start: Used, end: Used | None = None) -> dict[str, float]:

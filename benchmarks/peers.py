@@ -3,7 +3,7 @@
     .venv-bench/bin/python benchmarks/peers.py MODEL FOLDER
 
 FOLDER contains train.parquet (with `outcome`) and test.parquet (without). The script writes
-MODEL.json: the `probability` of each test row, `fit_seconds` (fitting alone, without files), and
+MODEL.json: the `probability` of each test row, `cpu_seconds` (fitting alone, without files), and
 `about` (the version, and which models AutoGluon could use). Every peer has its own default settings
 and two threads. This script does not import leadscore.
 """
@@ -13,12 +13,12 @@ import importlib.metadata
 import importlib.util
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from own_process import used, used_since
 
 THREADS = 2
 OUTCOME = "outcome"
@@ -115,12 +115,12 @@ def main(name: str, folder: Path) -> None:
     fit, package, modules = PEERS[name]
     for module in modules:
         importlib.import_module(module)
-    start = time.perf_counter()
+    start = used()
     predict, about = fit(train, outcome, folder)
-    fit_seconds = time.perf_counter() - start
+    cpu_seconds = used_since(start)["cpu_seconds"]
     answer = {
         "probability": np.asarray(predict(test), dtype=np.float64).tolist(),
-        "fit_seconds": fit_seconds,
+        "cpu_seconds": cpu_seconds,
         "about": f"{package} {importlib.metadata.version(package)} {about}".strip(),
     }
     (folder / f"{name}.json").write_text(json.dumps(answer))
