@@ -146,3 +146,18 @@ def test_coefficient_of_the_wrong_sign_is_exactly_zero() -> None:
     assert found[1] == 0.0
     rows = np.delete(data[0], 0, axis=1)
     assert np.delete(found, 1) == pytest.approx(fit(rows, *data[1:]), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("weight", [1e-12, 1e9, 1e16])
+def test_columns_that_repeat_others_are_accepted_with_any_weight(weight: float) -> None:
+    rows, label, _ = draw(300)
+    rows /= rows.std(axis=0)
+    repeated = np.column_stack([rows, rows[:, 0], 2 * rows[:, 1], np.zeros(300)])
+    found = fit(repeated, label, np.full(300, weight))
+    assert np.isfinite(found).all()
+    log_odds = found[0] + repeated @ found[1:]
+    if weight > 1:  # then the penalty is next to nothing
+        expected = fit(rows, label, np.full(300, weight))
+        assert log_odds == pytest.approx(expected[0] + rows @ expected[1:], abs=1e-3)
+    else:
+        assert np.ptp(log_odds) < 1e-6

@@ -15,6 +15,7 @@ Matrix = Any  # an ndarray or a sparse array of SciPy, which has no types
 MOST_ITERATIONS: Final = 500
 TOLERANCE: Final = 1e-8  # the largest slope of the mean loss at which the fit ends
 LEAST_DECREASE: Final = 1e-15  # the share of the mean loss by which an iteration must reduce it
+LEAST_CURVATURE: Final = 1e-8  # of any direction, so that the curvature always has a factor
 CURVATURE_ROWS: Final = 4_000  # of more rows, the curvature is that of a sample
 
 
@@ -120,7 +121,7 @@ def fit_coefficients(
     penalty = np.full(len(curvature), 1 / strength / weight.sum())
     penalty[0] = 0.0
     loss = _loss(matrix, label, weight, penalty, levels)
-    curvature = curvature + np.diag(penalty)
+    curvature = curvature + np.diag(penalty + LEAST_CURVATURE)
     free = np.ones(len(curvature), dtype=bool)
     found = _minimum(loss, curvature, free, np.zeros(len(curvature)), start)
     if signs is not None and (signs * found[1:] < 0).any():
