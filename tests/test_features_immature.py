@@ -61,7 +61,7 @@ def test_only_what_was_known_at_the_time_counts() -> None:
     created = dict.fromkeys(["won", "lost", "won later", "lost later", "open"], 95.0)
     outcomes = [
         ("won", "won", 100.0),
-        ("lost", "lost", 99.0),
+        ("lost", "lost", 100.0),
         ("won later", "won", 100.1),
         ("lost later", "lost", 101.0),
     ]
@@ -79,7 +79,7 @@ def test_win_after_a_loss_is_a_win() -> None:
 
 def test_moments_at_later_ages_count_while_the_lead_was_open() -> None:
     created = {"open": 92.0, "closed": 92.0, "has a mature moment": 89.0}
-    known = listed(crm(created, [("closed", "lost", 95.0)]), moments_days=[0, 5])
+    known = listed(crm(created, [("closed", "lost", 97.0)]), moments_days=[0, 5])
     assert set(known) == {("open", 92.0), ("open", 97.0), ("closed", 92.0)}
 
 
@@ -93,6 +93,7 @@ def test_leads_before_the_outcomes_begin_have_none() -> None:
     wins = [(f"late {i}", "won", 91 + i / 20) for i in range(0, 160, 2)]
     known = listed(crm(created, wins), horizon_days=30)
     assert {lead.split()[0] for lead, _ in known} == {"late"}
+    assert min(day for _, day in known) == 91.0  # the day of the first win
     assert len(known) > 150
 
 
