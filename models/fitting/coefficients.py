@@ -182,7 +182,7 @@ def _minimum(
 
     begin = np.empty(len(start))
     begin[free] = factor @ start[free]
-    begin[~free] = np.where(signs * start < 0, 0.0, start)[~free] * scale
+    begin[~free] = start[~free] * scale  # the search clips it to the bounds
     bounds = {0: (None, None), 1: (0.0, None), -1: (None, 0.0)}
     found = minimize(
         scaled_loss,
