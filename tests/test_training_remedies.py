@@ -16,6 +16,7 @@ from crm.errors import ConfigError
 from crm.project import Project
 from crm.records import Records
 from features.fitting import fit_pipeline
+from features.immature import Delays, ImmatureMoments
 from features.moments import Moments, make_moments
 from models.evaluation.metrics import log_losses
 from models.fitting.logistic import LogisticSettings
@@ -26,7 +27,7 @@ from training import procedure, remedies
 from training.describe_estimator import early_wins
 from training.fit import LearningSet
 from training.half_life import HalfLife
-from training.newest import NewestMoments
+from training.newest import FEWEST_EARLY_WINS, NewestMoments
 from training.procedure import Procedure
 from training.quick import QuickModel
 from training.remedies import (
@@ -285,6 +286,45 @@ def test_early_wins_tell_the_shift_of_the_log_odds(tmp_path: Path, shift: float)
     learning_set, newest = newest_of(project, records, make_moments(records, project.learn))
     model = QuickModel.fit(learning_set, learning_set.moments.weight, project)
     assert newest.shift(model.log_odds_of(newest.features)) == pytest.approx(shift, abs=0.25)
+
+
+def immature_at_ages(n_leads: int, n_ages: int) -> NewestMoments:
+    """Return open and closed leads, each at some moments of nearly the same age."""
+    lead = np.repeat(np.arange(n_leads), n_ages)
+    ended = np.tile([1.0, 0.0, 1.0, np.nan], n_leads // 4)
+    moments = ImmatureMoments(
+        lead, np.zeros(len(lead), np.int64), np.full(len(lead), 5), ended[lead]
+    )
+    return NewestMoments(moments, np.empty((len(lead), 0)), Delays(np.arange(10), np.arange(10)))
+
+
+def test_a_lead_counts_once_in_the_shift_however_many_moments_it_has() -> None:
+    once, four_times = (immature_at_ages(12, n_ages) for n_ages in (1, 4))
+    shift = once.shift(np.full(12, -1.0))
+    assert 0.5 < shift < 2.5
+    assert four_times.shift(np.full(48, -1.0)) == pytest.approx(shift, abs=1e-3)
+
+
+def test_lead_with_more_moments_does_not_count_more_in_the_shift() -> None:
+    """A won lead at four ages and a lost one at one age leave log-odds of 0 as they are."""
+    lead = np.array([0, 0, 0, 0, 1])
+    moments = ImmatureMoments(
+        lead, np.zeros(5, np.int64), np.full(5, 5), np.array([1.0, 1, 1, 1, 0])
+    )
+    newest = NewestMoments(moments, np.empty((5, 0)), Delays(np.arange(10), np.arange(10)))
+    assert newest.shift(np.zeros(5)) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_early_wins_are_counted_in_leads(tmp_path: Path) -> None:
+    """Nine leads that are won at several ages are too few, however many moments they have."""
+    project, records, moments = made(tmp_path, steady, moments_days=[0, 1, 2])
+    learning_set, newest = newest_of(project, records, moments)
+    won = np.unique(newest.moments.lead[newest.moments.won == 1])
+    few, lead_id = won[FEWEST_EARLY_WINS - 1 :], records.leads["lead_id"]
+    assert (np.isin(newest.moments.lead, won) & ~np.isin(newest.moments.lead, few)).sum() > 10
+    is_left = ~records.outcomes["lead_id"].isin(lead_id.iloc[few])
+    records = replace(records, outcomes=records.outcomes[is_left])
+    assert NewestMoments.of(records, learning_set, project) is None
 
 
 def test_records_without_times_have_no_newest_moments(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit
 
-from crm.arrays import Floats
+from crm.arrays import Floats, Ints
 from crm.project import Project
 from crm.records import Records
 from features.immature import Delays, ImmatureMoments, expected_label, immature_moments
@@ -15,7 +15,7 @@ from features.moments import Moments
 from models.fitting.logistic import sample_of_leads
 from training.fit import LearningSet
 
-FEWEST_EARLY_WINS: Final = 10
+FEWEST_EARLY_WINS: Final = 10  # leads
 MOST_SHIFT: Final = 3.0  # log-odds
 BOTH_LABELS: Final = np.array([1, 0], dtype=np.int8)
 SHIFT_SD: Final = 1.0  # standard deviation of shifts before the early wins are seen
@@ -67,7 +67,8 @@ class NewestMoments:
         immature = immature.take(
             sample_of_leads(immature.lead, round(share * len(immature)), project.learn.seed)
         )
-        if not delays.are_known or (immature.won == 1).sum() < FEWEST_EARLY_WINS:
+        n_won = len(np.unique(immature.lead[immature.won == 1]))
+        if not delays.are_known or n_won < FEWEST_EARLY_WINS:
             return None
         features = learning_set.pipeline.transform(records, immature.lead, immature.as_of)
         return cls(immature, features, delays)
@@ -110,7 +111,8 @@ class NewestMoments:
 
         The estimate is the most likely one, given which of the newest leads have been won so far,
         and how long wins and losses take. Before they are seen, the shift is 0 with a standard
-        deviation of `SHIFT_SD`.
+        deviation of `SHIFT_SD`. Each lead counts once: its moments share its weight, because they
+        have the same outcome.
 
         Parameters
         ----------
@@ -123,7 +125,7 @@ class NewestMoments:
             In log-odds, within `MOST_SHIFT`.
         """
         won, (of_wins, of_losses) = self.moments.won, self._shares
-        is_open = np.isnan(won)
+        is_open, weight = np.isnan(won), _weight_in_lead(self.moments.lead)
 
         def cost(shift: float) -> float:
             shifted = log_odds + shift
@@ -131,7 +133,8 @@ class NewestMoments:
             p = expit(shifted[is_open])
             still_open = p * (1 - of_wins[is_open]) + (1 - p) * (1 - of_losses[is_open])
             tiny = np.finfo(float).tiny
-            likelihood = closed.sum() + np.log(np.maximum(still_open, tiny)).sum()
+            likelihood = weight[~is_open] @ closed
+            likelihood += weight[is_open] @ np.log(np.maximum(still_open, tiny))
             return 0.5 * (shift / SHIFT_SD) ** 2 - float(likelihood)
 
         found = minimize_scalar(cost, bounds=(-MOST_SHIFT, MOST_SHIFT), method="bounded")
@@ -140,3 +143,15 @@ class NewestMoments:
     @property
     def _shares(self) -> tuple[Floats, Floats]:
         return self.delays.shares(self.moments.age)
+
+
+def _weight_in_lead(lead: Ints) -> Floats:
+    """Compute the weight of each moment with which the moments of a lead count as one.
+
+    Examples
+    --------
+    >>> _weight_in_lead(np.array([7, 3, 7]))
+    array([0.5, 1. , 0.5])
+    """
+    _, position, n_moments = np.unique(lead, return_inverse=True, return_counts=True)
+    return 1.0 / n_moments[position]
