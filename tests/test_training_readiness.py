@@ -272,6 +272,27 @@ def test_large_calibration_error_does_not_support_a_model() -> None:
     assert not any(reason.startswith(supports) for reason in plain(assess(evaluation(ece=0.06))))
 
 
+def test_reasons_say_if_a_model_is_clearly_worse_than_chance() -> None:
+    worse = assess(
+        evaluation(roc_auc=(0.387, 0.317, 0.455)), gained={"base_rate": (0.05, 0.02, 0.08)}
+    )
+    assert worse.verdict == "not ready"
+    assert worse.reasons[:2] == [
+        Reason(
+            "It ranks leads worse than chance: only 38.7 of 100 pairs of a won and a lost lead are "
+            "in order (31.7 to 45.5); by chance, 50 are.",
+            "It ranks leads worse than chance: ROC AUC 0.387 (0.317 to 0.455); chance is 0.5.",
+        ),
+        Reason(
+            "Its predicted chances are clearly worse than the same chance for all leads: an error "
+            "of 0.400 against 0.500, a difference of +0.0500 (+0.0200 to +0.0800).",
+            "Its probabilities are worse than the base rate beyond chance: log loss 0.400 against "
+            "0.500, a difference of +0.0500 (+0.0200 to +0.0800).",
+        ),
+    ]
+    assert not any("no better" in reason or "not clearly" in reason for reason in plain(worse))
+
+
 def test_reasons_against_a_model_come_first() -> None:
     readiness = assess(
         evaluation(roc_auc=(0.55, 0.49, 0.61)),

@@ -80,7 +80,7 @@ def assess_readiness(
     It is *not ready* if
 
     - fewer than `FEWEST_TO_JUDGE` test leads have the rarer outcome, or
-    - it ranks leads no better than chance: the interval of ROC AUC contains 0.5.
+    - it ranks leads no better than chance, or worse: the interval of ROC AUC is not above 0.5.
 
     Otherwise it is *usable*, with reservations, if
 
@@ -165,7 +165,13 @@ def _fatal(test: Evaluation, split: Split) -> Iterator[Reason]:
             f"Only {n} of the {test.n_leads:,} test leads {outcome}; at least {FEWEST_TO_JUDGE} "
             "are needed to evaluate it."
         )
-    if not _ranks(test):
+    if test.intervals["roc_auc"][1] < 0.5:
+        worse = "It ranks leads worse than chance"
+        yield Reason(
+            f"{worse}: only {_pairs_in_order(test)}; by chance, 50 are.",
+            f"{worse}: {_roc_auc(test)}; chance is 0.5.",
+        )
+    elif not _ranks(test):
         chance = "It ranks leads no better than chance"
         yield Reason(f"{chance}: {_pairs_in_order(test)}.", f"{chance}: {_roc_auc(test)}.")
 
@@ -185,7 +191,14 @@ def _reservations(
             f"Only {n} of the {test.n_leads:,} test leads {outcome}: its figures are uncertain."
         )
     losses = {name: _losses(test, baseline, gained[name]) for name, baseline in baselines.items()}
-    if not _is_better(gained["base_rate"]):
+    if gained["base_rate"][1] > 0:
+        yield Reason(
+            "Its predicted chances are clearly worse than the same chance for all leads: an error "
+            f"of {losses['base_rate']}.",
+            "Its probabilities are worse than the base rate beyond chance: log loss "
+            f"{losses['base_rate']}.",
+        )
+    elif not _is_better(gained["base_rate"]):
         yield Reason(
             "Its predicted chances are not clearly better than the same chance for all leads: "
             f"an error of {losses['base_rate']}.",
