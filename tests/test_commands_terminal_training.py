@@ -240,3 +240,30 @@ def test_summary_shows_how_good_the_model_is_at_each_age() -> None:
     text = summary(test={**TEST, "by_age": by_age})
     for age in ("at creation", "after 1 hour", "after 1 day", "after 7 days"):
         assert re.search(rf"(?m)^{age} +of 9 +too few", text), text
+
+
+def test_summary_shows_how_many_leads_a_half_life_leaves() -> None:
+    estimator = {**BLEND, "half_life": "60 days", "effective_leads": 812.4}
+    said = "With the half-life, the model learns as if it had 812 leads that count the same"
+    assert said in summary(estimator={**estimator, "remedies_tried": []})
+    assert said in summary(
+        estimator={**estimator, "remedies_tried": [tried("half-life of 60 days", -0.01, True)]}
+    )
+    assert "effective sample size" not in summary(estimator={**BLEND, "effective_leads": None})
+
+
+def test_summary_says_if_the_evaluated_model_uses_other_remedies() -> None:
+    remedies = [tried("half-life of 80 days", -0.0123, True)]
+    final = {**BLEND, "half_life": "80 days", "newest_moments": None, "remedies_tried": remedies}
+
+    def judged_with(half_life: str | None, newest_moments: str | None = None) -> str:
+        judged = {"half_life": half_life, "newest_moments": newest_moments}
+        return summary(estimator={**final, "judged": judged})
+
+    begin = "The model that is evaluated chose from the older leads only: it uses"
+    assert f"{begin} no remedy.\n" in judged_with(None)
+    assert f"{begin} a half-life of 40 days and early wins.\n" in judged_with(
+        "40 days", "early wins"
+    )
+    assert begin not in judged_with("80 days")
+    assert begin not in summary(estimator=final)  # an older card

@@ -15,6 +15,7 @@ from crm.arrays import Floats
 from crm.errors import ConfigError
 from crm.project import Project
 from crm.records import Records
+from crm.times import DAY
 from features.fitting import fit_pipeline
 from features.immature import Delays, ImmatureMoments
 from features.moments import Moments, make_moments
@@ -26,7 +27,7 @@ from tests.made_trainings import train_on, write_export
 from training import procedure, remedies
 from training.describe_estimator import early_wins
 from training.fit import LearningSet
-from training.half_life import HalfLife
+from training.half_life import HalfLife, effective_leads
 from training.newest import FEWEST_EARLY_WINS, NewestMoments
 from training.procedure import Procedure
 from training.quick import QuickModel
@@ -171,6 +172,33 @@ def test_declared_half_life_that_leaves_too_few_leads_is_refused(tmp_path: Path)
     project, records, moments = made(tmp_path, steady, half_life_days=0.0001)
     with pytest.raises(ConfigError, match=r"half_life_days = 0.0001 is too short: only 1 of"):
         choose_remedies(records, moments, project, {})
+
+
+def test_effective_leads_are_those_of_kish(tmp_path: Path) -> None:
+    _, _, moments = made(tmp_path, steady, moments_days=[0, 7])
+    n_leads = len(np.unique(moments.lead))
+    assert effective_leads(moments, None) == pytest.approx(n_leads)
+    assert effective_leads(moments, HalfLife(1e9, in_days=True)) == pytest.approx(n_leads)
+    # Of leads that are spread evenly, 2 / ln 2 half-lives are left.
+    expected = 30 * 2 / np.log(2) * n_leads / np.ptp(moments.as_of / DAY)
+    assert effective_leads(moments, HalfLife(30.0, in_days=True)) == pytest.approx(
+        expected, rel=0.1
+    )
+
+
+def test_card_warns_of_a_half_life_with_which_hardly_any_lead_counts(tmp_path: Path) -> None:
+    keys = {"horizon_days": 90, "observed_until": str(UNTIL), "remedies": False}
+    notes, effective = {}, {}
+    for days in (5, 120):
+        leads = drifting(steady, n=900)
+        card = train_on(tmp_path / str(days), leads, keys | {"half_life_days": days}).scorer.card
+        notes[days] = [note for note in card.notes if "half_life_days" in note]
+        effective[days] = card.estimator["effective_leads"]
+    assert effective[5] < 30 < 200 < effective[120]
+    (note,) = notes[5]
+    assert note.startswith("[learn] half_life_days = 5 is very short: most of the")
+    assert f"as if it had only {effective[5]:.0f} (Kish's effective sample size)" in note
+    assert notes[120] == []
 
 
 def test_nothing_after_the_moments_is_read(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from models.fitting.split import Split
 from models.reasons import Reasoner
 from models.scale import Scale
 from training.attribute_shares import learned_shares, newest_lead_notes
-from training.describe_estimator import describe_estimator, early_wins
+from training.describe_estimator import describe_estimator, early_wins, short_half_life
 from training.findings import EvaluatedModel, Findings
 from training.readiness import Readiness, assess_readiness, unknown_readiness
 from training.remedies import in_words
@@ -84,7 +84,7 @@ def describe(
         estimator=describe_estimator(findings, project),
         digests=dict(records.digests),
         versions=_versions(),
-        notes=_notes(records, findings, now),
+        notes=_notes(records, findings, project, now),
         left_out_rows=left_out_rows(records.left_out),
         readiness=_readiness(records, findings).to_json(),
         scale={
@@ -204,7 +204,7 @@ def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str,
     return facts
 
 
-def _notes(records: Records, findings: Findings, now: datetime) -> list[str]:
+def _notes(records: Records, findings: Findings, project: Project, now: datetime) -> list[str]:
     notes = [*records.notes, *([findings.untuned] if findings.untuned else [])]
     if not records.has_times:
         notes.append(
@@ -216,7 +216,7 @@ def _notes(records: Records, findings: Findings, now: datetime) -> list[str]:
         notes.append(
             f"The test leads are the {findings.split.how}: expect worse figures for newer leads."
         )
-    notes += early_wins(findings)
+    notes += short_half_life(findings, project) + early_wins(findings)
     return notes + newest_lead_notes(findings.final.pipeline, records, now)
 
 

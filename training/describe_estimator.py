@@ -13,10 +13,12 @@ from models.fitting.trees import TREE_PARAMETERS
 from models.scale import POINTS
 from training.findings import Findings
 from training.fit import Fitted
+from training.half_life import effective_leads
 from training.remedies import EARLY_WINS, EXPECTED_LABELS
 from training.tuning import best_of
 
 WEIGHTS_SHOWN = 10  # every tenth of the weights that were tried
+FEW_EFFECTIVE = 0.1  # of the leads that are learned from: with a half-life, older ones hardly count
 LARGE_SHIFT = np.log(1.5)  # log-odds: the early wins of the newest leads differ much
 
 
@@ -60,6 +62,9 @@ def describe_estimator(findings: Findings, project: Project) -> dict[str, Any]:
         "why": settings.why,
         "weights_tried": [list(pair) for pair in settings.losses[::WEIGHTS_SHOWN]],
         **_chosen(final),
+        "effective_leads": None
+        if final.half_life is None
+        else effective_leads(findings.moments, final.half_life),
         "parameters": TREE_PARAMETERS | dict(parameters) | {"seed": project.learn.seed},
         **tuning,
         **_judged(findings),
@@ -117,6 +122,31 @@ def _newest(final: Fitted) -> dict[str, Any]:
             "less_base_rate": {"value": difference, "low": low, "high": high},
         }
     }
+
+
+def short_half_life(findings: Findings, project: Project) -> list[str]:
+    """Return a warning if nearly all leads are too old to count with a declared half-life.
+
+    Parameters
+    ----------
+    findings : Findings
+    project : Project
+
+    Returns
+    -------
+    list of str
+        One sentence, or none.
+    """
+    moments, days = findings.moments, project.learn.half_life_days
+    n_leads = len(np.unique(moments.lead))
+    effective = effective_leads(moments, findings.final.half_life)
+    if days is None or effective >= FEW_EFFECTIVE * n_leads:
+        return []
+    return [
+        f"[learn] half_life_days = {days:g} is very short: most of the {n_leads:,} leads hardly "
+        f"count, so the model learns as if it had only {effective:,.0f} (Kish's effective sample "
+        "size). Increase it, or remove it so that training chooses a half-life."
+    ]
 
 
 def early_wins(findings: Findings) -> list[str]:

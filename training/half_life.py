@@ -95,6 +95,27 @@ def learning_weight(moments: Moments, half_life: HalfLife | None) -> Floats:
     return moments.weight * 0.5 ** ((position.max() - position) / half_life.length)
 
 
+def effective_leads(moments: Moments, half_life: HalfLife | None) -> float:
+    """Compute how many leads that count the same would tell as much.
+
+    This is Kish's effective sample size, (Σw)² / Σw², where w is how much the moments of a lead
+    count on average.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> moments = SimpleNamespace(as_of=np.arange(100) * DAY, lead=np.arange(100),
+    ...                           weight=np.ones(100), has_times=True)
+    >>> effective_leads(moments, None), round(effective_leads(moments, HalfLife(1.0, True)), 6)
+    (100.0, 3.0)
+    """
+    counted = np.bincount(moments.lead, learning_weight(moments, half_life))
+    alike = np.bincount(moments.lead, moments.weight)
+    weight = counted[alike > 0] / alike[alike > 0]
+    return float(weight.sum() ** 2 / (weight**2).sum())
+
+
 def _positions(moments: Moments) -> Floats:
     """Return the time of each moment in days, or the position of its lead."""
     return moments.as_of / DAY if moments.has_times else moments.lead.astype(float)

@@ -90,26 +90,53 @@ def _estimator(estimator: Figures) -> Iterator[RenderableType]:
 
 def _remedies(estimator: Figures) -> Iterator[RenderableType]:
     """Format the remedies that were tried against drift, and name those that the model uses."""
-    half_life, for_newest = estimator.get("half_life"), estimator.get("newest_moments")
-    if not (tried := estimator.get("remedies_tried")):
-        if half_life:
-            yield f"The half-life of {half_life} is from the project file."
+    half_life, tried = estimator.get("half_life"), estimator.get("remedies_tried")
+    is_tried = any(row["name"].startswith("half-life") for row in tried or ())
+    declared = ""
+    if half_life and not is_tried:
+        declared = f"The half-life of {half_life} is from the project file."
+    if not tried:
+        yield from filter(None, [declared, _effective(estimator)])
         return
-    is_declared = half_life and not any(row["name"].startswith("half-life") for row in tried)
-    adopted = [f"a half-life of {half_life}"] if half_life and not is_declared else []
-    adopted += [for_newest] if for_newest else []
+    adopted = _used(estimator, with_half_life=is_tried)
     if adopted:
-        result = f"the model uses {' and '.join(adopted)}."
+        result = f"the model uses {adopted}."
     else:
-        result = "none helps." if is_declared else "none helps, and the model uses none."
-    if is_declared:
-        result += f" The half-life of {half_life} is from the project file."
-    yield f"Remedies for drift, tried at {len(tried[0]['by_cut_off'])} earlier cut-offs: {result}"
+        result = "none helps." if declared else "none helps, and the model uses none."
+    yield (
+        f"Remedies for drift, tried at {len(tried[0]['by_cut_off'])} earlier cut-offs: "
+        f"{' '.join(filter(None, [result, declared]))}"
+    )
     table = new_table("remedy", "change of log loss", "helps", right=[1])
     for remedy in tried:
         change = f"{remedy['change']:+.4f} ± {2 * remedy['error']:.4f}"
         table.add_row(remedy["name"], change, "yes" if remedy["helps"] else "no")
     yield table
+    yield from filter(None, [_effective(estimator)])
+    judged = estimator.get("judged", {})
+    if "half_life" in judged and (of_judged := _used(judged)) != _used(estimator):
+        yield (
+            "The model that is evaluated chose from the older leads only: it uses "
+            f"{of_judged or 'no remedy'}."
+        )
+
+
+def _used(estimator: Figures, *, with_half_life: bool = True) -> str:
+    """Name the remedies that a model uses; the result is empty if it uses none."""
+    half_life, for_newest = estimator.get("half_life"), estimator.get("newest_moments")
+    used = [f"a half-life of {half_life}"] if half_life and with_half_life else []
+    return " and ".join([*used, *([for_newest] if for_newest else [])])
+
+
+def _effective(estimator: Figures) -> str:
+    """Format what the half-life leaves of the leads; the result is empty without a half-life."""
+    effective = estimator.get("effective_leads")
+    if effective is None:
+        return ""
+    return (
+        f"With the half-life, the model learns as if it had {effective:,.0f} leads that count the "
+        "same (Kish's effective sample size)."
+    )
 
 
 def _less(difference: float) -> str:
