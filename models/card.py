@@ -171,6 +171,22 @@ class ModelCard:
         return n is not None and n_leads is not None and n > n_leads
 
     @property
+    def unstable_ranking(self) -> list[str]:
+        """Sentences about cut-offs at which the model ranks leads no better than chance, or worse.
+
+        Empty if it ranks them better at each, or if the card is older than these intervals.
+        """
+        rows = self.test.get("by_cut_off", ())
+        intervals = [row["intervals"]["roc_auc"] for row in rows if "intervals" in row]
+        worse = sum(high < 0.5 for _, high in intervals)
+        no_better = sum(low <= 0.5 <= high for low, high in intervals)
+        return [
+            f"At {n} of {len(rows)} cut-offs, it ranks leads {how} chance."
+            for n, how in ((worse, "worse than"), (no_better, "no better than"))
+            if n
+        ]
+
+    @property
     def technical_reasons(self) -> list[str]:
         """The reasons for the verdict in the terms of data science; older cards have one form."""
         reasons = self.readiness.get("technical_reasons", self.readiness.get("reasons", ()))

@@ -242,6 +242,56 @@ def test_summary_shows_how_good_the_model_is_at_each_age() -> None:
         assert re.search(rf"(?m)^{age} +of 9 +too few", text), text
 
 
+def at_cut_off(begin: str | None, end: str | None, roc_auc: float) -> dict[str, Any]:
+    figures = {"learned_from": 900, "n": 700, "n_leads": 650, "base_rate": 0.25, "predicted": 0.3}
+    return {"from": begin, "to": end, **figures, **METRICS, "roc_auc": roc_auc}
+
+
+def test_summary_shows_how_good_the_model_is_at_each_cut_off() -> None:
+    by_cut_off = [
+        at_cut_off("2025-01-01T09:00:00+00:00", "2025-03-31T00:00:00+00:00", 0.7),
+        at_cut_off("2025-04-01T00:00:00+00:00", "2025-06-30T00:00:00+00:00", 0.8),
+    ]
+    text = summary(test={**TEST, "by_cut_off": by_cut_off})
+    assert "Over time: each row is a model that learned only from what was known when" in text
+    row = r"(?m)^2025-01-01 to 2025-03-31 +650 +30\.0 % +25\.0 % +0\.400 +0\.700"
+    assert re.search(row, text), text
+    assert text.index("2025-01-01") < text.index("2025-04-01") < text.index("Verdict")
+
+
+def test_summary_counts_cut_offs_with_a_ranking_no_better_than_chance() -> None:
+    rows = [
+        {**at_cut_off(None, None, auc), "intervals": {"roc_auc": [auc - 0.03, auc + 0.03]}}
+        for auc in (0.40, 0.51, 0.52, 0.8)
+    ]
+    text = summary(test={**TEST, "by_cut_off": rows})
+    assert "At 1 of 4 cut-offs, it ranks leads worse than chance.\n" in text
+    assert "At 2 of 4 cut-offs, it ranks leads no better than chance.\n" in text
+    assert re.search(r"(?m)^cut-off 1 .* 0\.400 ±\.030", text), text
+    assert "cut-offs, it ranks" not in summary(test={**TEST, "by_cut_off": rows[3:] * 2})
+
+
+def test_summary_numbers_cut_offs_without_times() -> None:
+    text = summary(test={**TEST, "by_cut_off": [at_cut_off(None, None, 0.7)] * 2})
+    assert re.search(r"(?m)^cut-off 2 +650 ", text), text
+
+
+def test_summary_of_one_cut_off_has_no_table_but_the_reasons() -> None:
+    reason = "The leads from 60% to 80% were not evaluated: too few wins."
+    test = {**TEST, "by_cut_off": [at_cut_off(None, None, 0.7)], "cut_offs_left_out": [reason]}
+    text = summary(test=test)
+    assert "Over time" not in text
+    assert f"{reason}\n" in text
+
+
+def test_table_of_cut_offs_fits_in_a_terminal_of_80_columns() -> None:
+    row = at_cut_off("2025-01-01T00:00:00+00:00", "2025-03-31T00:00:00+00:00", 0.7)
+    row |= {"n_leads": 1_234_567, "intervals": {"roc_auc": [0.7, 0.9], "log_loss": [0.3, 0.5]}}
+    text = summary(test={**TEST, "by_cut_off": [row] * 2})
+    (line, _) = [line for line in text.splitlines() if "1,234,567" in line]
+    assert len(line.rstrip()) <= 80
+
+
 def test_summary_shows_how_many_leads_a_half_life_leaves() -> None:
     estimator = {**BLEND, "half_life": "60 days", "effective_leads": 812.4}
     said = "With the half-life, the model learns as if it had 812 leads that count the same"

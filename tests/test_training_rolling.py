@@ -81,6 +81,10 @@ def test_cut_off_describes_its_period_and_figures() -> None:
     assert (row["learned_from"], row["n"], row["n_leads"]) == (116, 40, 40)
     assert (row["base_rate"], row["predicted"]) == (0.5, pytest.approx(1 / (1 + np.e)))
     assert row["log_loss"] == measure(np.full(40, -1.0), test.label, test.weight)["log_loss"]
+    low, high = row["intervals"]["log_loss"]
+    assert low < row["log_loss"] < high
+    low, high = row["intervals"]["roc_auc"]
+    assert low < 0.5 < high
 
 
 def test_means_are_over_the_cut_offs_with_their_moments() -> None:

@@ -117,7 +117,7 @@ def _test(
         **evaluated_model.test.to_json(),
         "how": split.how,
         "by_age": _by_age(margin, records, test, seed),
-        "by_cut_off": [cut_off.to_json() for cut_off in reversed(evaluated_model.rolling.cut_offs)],
+        "by_cut_off": _by_cut_off(evaluated_model),
         "cut_offs_left_out": list(evaluated_model.rolling.left_out),
         "by_grade": by_grade(probability, grade, label, weight, lead),
         "reliability": reliability(margin, label, weight, lead),
@@ -181,6 +181,18 @@ def _by_age(margin: Floats, records: Records, moments: Moments, seed: int) -> li
             margin[chosen], label, moments.weight[chosen], moments.lead[chosen], seed
         )
         rows.append({"age_days": days, **evaluation.to_json()})
+    return rows
+
+
+def _by_cut_off(evaluated_model: EvaluatedModel) -> list[dict[str, Any]]:
+    """Return the figures of each cut-off, in the order of time.
+
+    The last cut-off is that of the test, and has its intervals.
+    """
+    rows = [cut_off.to_json() for cut_off in reversed(evaluated_model.rolling.cut_offs)]
+    if rows:
+        intervals = evaluated_model.test.intervals
+        rows[-1]["intervals"] = {name: list(intervals[name]) for name in rows[-1]["intervals"]}
     return rows
 
 

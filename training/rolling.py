@@ -23,7 +23,8 @@ from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
 from features.moments import Moments
-from models.evaluation.metrics import MODEL_METRICS, measure
+from models.evaluation.intervals import auc_interval, mean_interval
+from models.evaluation.metrics import MODEL_METRICS, log_losses, measure
 from models.fitting.logistic import sample_of_leads
 from models.fitting.split import Split, cut_offs, why_unusable
 from training.fit import Fitted
@@ -67,9 +68,12 @@ class CutOff:
         """Return the period, the counts, the metrics, and the shares of wins.
 
         `from` and `to` are the first and the last test moment, None without times.
-        `predicted` is the mean probability, `base_rate` the share that was won.
+        `predicted` is the mean probability, `base_rate` the share that was won. `intervals`
+        contains the 95 % intervals of ROC AUC and log loss.
         """
         test = self.split.test
+        label, weight, lead = test.label, test.weight, test.lead
+        losses = log_losses(self.margin, label)
         period: list[str] | list[None] = [None, None]
         if test.has_times:
             ends = pd.to_datetime([test.as_of.min(), test.as_of.max()], unit="us", utc=True)
@@ -79,10 +83,14 @@ class CutOff:
             "to": period[1],
             "learned_from": len(self.split.train),
             "n": len(test),
-            "n_leads": len(np.unique(test.lead)),
-            "base_rate": float(np.average(test.label, weights=test.weight)),
-            "predicted": float(np.average(expit(self.margin), weights=test.weight)),
+            "n_leads": len(np.unique(lead)),
+            "base_rate": float(np.average(label, weights=weight)),
+            "predicted": float(np.average(expit(self.margin), weights=weight)),
             **self.values,
+            "intervals": {
+                "roc_auc": list(auc_interval(self.margin, label, weight, lead)),
+                "log_loss": list(mean_interval(losses, weight, lead)),
+            },
         }
 
 

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 
 from commands.console import with_runnable_commands
-from commands.terminal.tables import minute, new_table
+from commands.terminal.tables import cut_off_name, minute, new_table
 from models.card import ModelCard
 from models.evaluation.metrics import FEWEST_TO_JUDGE, MODEL_METRICS
 from models.registry.history import REFUSED, Event, Gate
@@ -140,7 +140,7 @@ def _cut_offs(comparison: Comparison) -> Iterator[RenderableType]:
             for figures in (cut_off.challenger, cut_off.champion)
         )
         table.add_row(
-            f"cut-off {number}" if cut_off.period is None else " to ".join(cut_off.period),
+            cut_off_name(number, *(cut_off.period or (None, None))),
             f"{cut_off.n_leads:,}",
             percent(cut_off.base_rate),
             *values,

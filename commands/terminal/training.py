@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from commands.terminal.models import SIMULATED, left_out_lines, won_words
-from commands.terminal.tables import new_table
+from commands.terminal.models import AT_A_CUT_OFF, SIMULATED, left_out_lines, won_words
+from commands.terminal.tables import cut_off_name, new_table
 from models.card import ModelCard
 from models.evaluation.metrics import MODEL_METRICS
 from reports.numbers import age_of, counted_share, percent, x_of_n
@@ -195,6 +195,32 @@ def _evaluation(card: ModelCard, embargoed: int) -> Iterator[RenderableType]:
     )
     if len(test["by_age"]) > 1:
         yield _ages(test["by_age"])
+    yield from _cut_offs(card)
+
+
+def _cut_offs(card: ModelCard) -> Iterator[RenderableType]:
+    """Format how good the model is over time: at each cut-off, with what was known then."""
+    rows = card.test.get("by_cut_off", ())
+    if len(rows) > 1:
+        yield (
+            "Over time: each row is a model that learned only from what was known when its leads "
+            "came, with the same settings. The last row is the evaluated model."
+        )
+        labels = [MODEL_METRICS[metric].short_label for metric in AT_A_CUT_OFF]
+        table = new_table(
+            "moments", "leads", "predicted", "won", *labels, right=range(1, 4 + len(labels))
+        )
+        for number, row in enumerate(rows, start=1):
+            table.add_row(
+                cut_off_name(number, row["from"], row["to"]),
+                f"{row['n_leads']:,}",
+                percent(row["predicted"]),
+                percent(row["base_rate"]),
+                *(_with_interval(row, metric) for metric in AT_A_CUT_OFF),
+            )
+        yield table
+        yield from card.unstable_ranking
+    yield from (escape(reason) for reason in card.test.get("cut_offs_left_out", ()))
 
 
 def _best_fifth(test: Figures, counts_scores: bool) -> Iterator[str]:
@@ -226,6 +252,9 @@ def _ages(by_age: list[Figures]) -> Table:
 
 
 def _with_interval(figures: Figures, metric: str) -> str:
+    """Format a metric with half the width of its interval, if there is one."""
+    if metric not in figures.get("intervals", {}):
+        return f"{figures[metric]:.3f}"
     low, high = figures["intervals"][metric]
     if metric == "ece":  # its interval is not symmetric
         both = f"{figures[metric]:.3f} {low:.3f}–{high:.3f}"

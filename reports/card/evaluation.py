@@ -247,6 +247,7 @@ def cut_offs(card: ModelCard) -> Section:
             "figures are a little too good."
         ),
         by_cut_off,
+        *map(paragraph, card.unstable_ranking),
         bullets(left_out) if left_out else "",
     )
 
