@@ -43,11 +43,11 @@ def fitted(log_odds: float = 0.0) -> Fitted:
     return model  # type: ignore[return-value]
 
 
-def rolled(moments: Moments, learn: Learn, in_order: bool = True) -> Rolling:
+def rolled(moments: Moments, learn: Learn, in_order: bool = True, **options: Any) -> Rolling:
     """Evaluate at the cut-offs of these moments; the newest fifth are the test leads."""
     records = Records(leads=pd.DataFrame(), outcomes=pd.DataFrame(), in_order=in_order)
     newest = CutOff(_split_newest(moments), np.zeros(len(moments) // 5))
-    return roll(newest, learn, records, moments, KEYS)
+    return roll(newest, learn, records, moments, KEYS, **options)
 
 
 def _split_newest(moments: Moments) -> Any:
@@ -123,6 +123,13 @@ def test_cut_offs_that_are_left_out_have_a_reason(kind: str) -> None:
 def test_leads_without_order_have_no_cut_offs() -> None:
     moments = moments_of(np.arange(N) % 2)
     assert rolled(moments, lambda moments, share: fitted(), in_order=False) == Rolling()
+
+
+def test_progress_rises_to_one() -> None:
+    shares: list[float] = []
+    moments = moments_of(np.arange(N) % 2)
+    rolled(moments, lambda moments, share: fitted(), on_share=shares.append)
+    assert shares == [0.0, 0.5, 1.0]
 
 
 def test_leads_in_order_without_times_have_cut_offs_without_a_period() -> None:
