@@ -28,7 +28,7 @@ from training import procedure, remedies
 from training.describe_estimator import early_wins
 from training.fit import LearningSet
 from training.half_life import HalfLife, effective_leads
-from training.newest import FEWEST_EARLY_WINS, NewestMoments
+from training.newest import FEWEST_EARLY_WINS, MOST_SHIFT, NewestMoments
 from training.procedure import Procedure
 from training.quick import QuickModel
 from training.remedies import (
@@ -352,6 +352,51 @@ def test_early_wins_are_counted_in_leads(tmp_path: Path) -> None:
     assert (np.isin(newest.moments.lead, won) & ~np.isin(newest.moments.lead, few)).sum() > 10
     is_left = ~records.outcomes["lead_id"].isin(lead_id.iloc[few])
     records = replace(records, outcomes=records.outcomes[is_left])
+    assert NewestMoments.of(records, learning_set, project) is None
+
+
+def newest_at(days: float, won: list[float]) -> NewestMoments:
+    """Return immature moments of this age; wins take 1 or 3 days, losses 1 or 4."""
+    n = len(won)
+    age = np.full(n, int(days * DAY))
+    moments = ImmatureMoments(np.arange(n), -age, age, np.array(won))
+    delays = Delays(of_wins=DAY * np.array([1, 3]), of_losses=DAY * np.array([1, 4, 4, 4]))
+    return NewestMoments(moments, np.zeros((n, 1)), delays)
+
+
+def test_shift_is_the_most_likely_one() -> None:
+    won = [1.0] * 7 + [0.0] * 2 + [np.nan] * 6
+    shifts = np.linspace(-3, 3, 6_001)
+    p = expit(shifts - 0.5)
+    still_open = p * (1 - 1 / 2) + (1 - p) * (1 - 1 / 4)
+    likelihood = np.exp(-(shifts**2) / 2) * p**7 * (1 - p) ** 2 * still_open**6
+    found = newest_at(2, won).shift(np.full(15, -0.5))
+    assert found == pytest.approx(shifts[likelihood.argmax()], abs=0.002)
+
+
+def test_leads_still_open_after_all_delays_tell_nothing_of_the_shift() -> None:
+    assert newest_at(5, [np.nan] * 50).shift(np.zeros(50)) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("won", [0.0, 1.0])
+def test_shift_has_a_limit(won: float) -> None:
+    limit = MOST_SHIFT if won else -MOST_SHIFT
+    log_odds = np.full(99, -3 * limit)
+    assert newest_at(1, [won] * 99).shift(log_odds) == pytest.approx(limit, abs=1e-3)
+
+
+def test_few_early_wins_or_delays_tell_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, records, moments = made(tmp_path, steady)
+    learning_set, newest = newest_of(project, records, moments)
+    n = int((newest.moments.won == 1).sum())
+    monkeypatch.setattr("training.newest.FEWEST_EARLY_WINS", n)
+    assert NewestMoments.of(records, learning_set, project) is not None
+    monkeypatch.setattr("training.newest.FEWEST_EARLY_WINS", n + 1)
+    assert NewestMoments.of(records, learning_set, project) is None
+    monkeypatch.setattr("training.newest.FEWEST_EARLY_WINS", n)
+    monkeypatch.setattr("features.immature.FEWEST_DELAYS", len(newest.delays.of_losses) + 1)
     assert NewestMoments.of(records, learning_set, project) is None
 
 
