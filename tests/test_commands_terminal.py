@@ -81,6 +81,14 @@ def test_comparison_names_the_better_version(
     assert verdict in comparison(metric, low, high)
 
 
+def test_difference_that_is_only_rounding_is_even() -> None:
+    difference = Difference("log_loss", 0.4 - 2e-9, 0.4, low=-3e-9, high=-1e-9)
+    shared = shared_moments(n_leads=600, won=150)
+    page = shown(comparison_table(Comparison("3", "1", shared, {"log_loss": difference}, ())))
+    assert re.search(r"\+0\.0000 +\+0\.0000 to \+0\.0000 +even", page), page
+    assert "is better" not in page
+
+
 def test_comparison_that_is_not_fair_has_no_better_version() -> None:
     page = comparison("log_loss", 0.05, 0.15, "Version 1 [x] predicts something else.")
     assert "warning: Version 1 [x] predicts something else." in page

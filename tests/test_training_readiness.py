@@ -293,6 +293,16 @@ def test_reasons_say_if_a_model_is_clearly_worse_than_chance() -> None:
     assert not any("no better" in reason or "not clearly" in reason for reason in plain(worse))
 
 
+def test_difference_that_is_only_rounding_is_not_better() -> None:
+    rounding = (-2e-9, -3e-9, -1e-9)
+    even = assess(gained={"base_rate": rounding, "logistic": (2e-9, 1e-9, 3e-9)})
+    assert plain(even)[0] == (
+        "Its predicted chances are not clearly better than the same chance for all leads: an error "
+        "of 0.400 against 0.500, a difference of +0.0000 (+0.0000 to +0.0000)."
+    )
+    assert not any("clearly better:" in reason for reason in plain(even))
+
+
 def test_reasons_against_a_model_come_first() -> None:
     readiness = assess(
         evaluation(roc_auc=(0.55, 0.49, 0.61)),

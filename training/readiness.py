@@ -17,6 +17,7 @@ CALIBRATED = 0.05
 CHANCE_TIMES = 2.0
 SHIFT = 1.5
 TOO_GOOD = 0.98
+DIGITS = 4  # of log losses; a difference that these digits show as 0 is none
 NO_TIMES = (
     "The leads have no creation time, so nothing prevents the model from learning what became "
     "known only after the moment of scoring."
@@ -191,7 +192,7 @@ def _reservations(
             f"Only {n} of the {test.n_leads:,} test leads {outcome}: its figures are uncertain."
         )
     losses = {name: _losses(test, baseline, gained[name]) for name, baseline in baselines.items()}
-    if gained["base_rate"][1] > 0:
+    if _is_worse(gained["base_rate"]):
         yield Reason(
             "Its predicted chances are clearly worse than the same chance for all leads: an error "
             f"of {losses['base_rate']}.",
@@ -205,8 +206,8 @@ def _reservations(
             "Its probabilities are not better than the base rate beyond chance: log loss "
             f"{losses['base_rate']}.",
         )
-    for name, (_, low, _) in gained.items():
-        if name != "base_rate" and low > 0:
+    for name, difference in gained.items():
+        if name != "base_rate" and _is_worse(difference):
             yield Reason(
                 f"A simpler model ({name}) is clearly better: an error of {losses[name]}.",
                 f"A simpler model ({name}) is better beyond chance: log loss {losses[name]}.",
@@ -279,7 +280,14 @@ def _same(sentence: str) -> Reason:
 
 
 def _is_better(gained: Difference) -> bool:
-    return gained[2] < 0
+    """Return whether a model has a lower log loss beyond chance, by more than rounding."""
+    value, _, high = gained
+    return high < 0 and round(value, DIGITS) < 0
+
+
+def _is_worse(gained: Difference) -> bool:
+    value, low, _ = gained
+    return low > 0 and round(value, DIGITS) > 0
 
 
 def _losses(test: Evaluation, baseline: Evaluation, gained: Difference) -> str:
@@ -287,7 +295,7 @@ def _losses(test: Evaluation, baseline: Evaluation, gained: Difference) -> str:
     value, low, high = gained
     return (
         f"{test.values['log_loss']:.3f} against {baseline.values['log_loss']:.3f}, "
-        f"a difference of {value:+.4f} ({low:+.4f} to {high:+.4f})"
+        f"a difference of {value:+z.{DIGITS}f} ({low:+z.{DIGITS}f} to {high:+z.{DIGITS}f})"
     )
 
 

@@ -22,6 +22,7 @@ AT_A_CUT_OFF = ("log_loss", "roc_auc")
 SIMULATED = "[bold]SIMULATED records:[/] the figures describe no real business."
 SHORT_DIGEST = 12
 DRIVERS = 8
+DIGITS = 4  # of differences; a difference that these digits show as 0 is none
 
 
 def versions_table(versions: Sequence[Version]) -> RenderableType:
@@ -106,8 +107,8 @@ def comparison_table(comparison: Comparison) -> RenderableType:
             MODEL_METRICS[metric].short_label,
             f"{difference.challenger:.4f}",
             f"{difference.champion:.4f}",
-            f"{difference.value:+.4f}",
-            f"{difference.low:+.4f} to {difference.high:+.4f}",
+            f"{difference.value:+z.{DIGITS}f}",
+            f"{difference.low:+z.{DIGITS}f} to {difference.high:+z.{DIGITS}f}",
             "not fair" if warnings else better,
         )
     label = shared.moments.label
@@ -149,9 +150,9 @@ def _cut_offs(comparison: Comparison) -> Iterator[RenderableType]:
 
 
 def _better(metric: str, difference: Difference, challenger: str, champion: str) -> str:
-    """Return which version is better in a metric beyond chance."""
+    """Return which version is better in a metric beyond chance, by more than rounding."""
     is_lower, is_higher = difference.high < 0, difference.low > 0
-    if not is_lower and not is_higher:
+    if not (is_lower or is_higher) or round(difference.value, DIGITS) == 0:
         return "even"
     challenger_is_better = is_lower if MODEL_METRICS[metric].is_lower_better else is_higher
     return f"{challenger if challenger_is_better else champion} is better"

@@ -109,7 +109,7 @@ def _remedies(estimator: Figures) -> Iterator[RenderableType]:
     )
     table = new_table("remedy", "change of log loss", "helps", right=[1])
     for remedy in tried:
-        change = f"{remedy['change']:+.4f} ± {2 * remedy['error']:.4f}"
+        change = f"{remedy['change']:+z.4f} ± {2 * remedy['error']:.4f}"
         table.add_row(remedy["name"], change, "yes" if remedy["helps"] else "no")
     yield table
     yield from filter(None, [_effective(estimator)])

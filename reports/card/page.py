@@ -289,7 +289,7 @@ def _remedies(estimator: Row) -> list[Markup | str]:
     rows = [
         [
             remedy["name"],
-            f"{remedy['change']:+.4f} ± {2 * remedy['error']:.4f}",
+            f"{remedy['change']:+z.4f} ± {2 * remedy['error']:.4f}",
             _setting([round(change, 4) for change in remedy["by_cut_off"]]),
             "yes" if remedy["helps"] else "no",
         ]

@@ -181,8 +181,8 @@ def _difference_in_words(compared: Compared, opponent: str) -> str:
     difference, shared = compared
     return (
         f"{difference.challenger:.4f}, against {difference.champion:.4f} for {opponent}: "
-        f"{difference.value:+.4f} (95 % interval {difference.low:+.4f} to {difference.high:+.4f}), "
-        f"on {len(shared.moments):,} moments of {shared.n_leads:,} leads"
+        f"{difference.value:+z.4f} (95 % interval {difference.low:+z.4f} to "
+        f"{difference.high:+z.4f}), on {len(shared.moments):,} moments of {shared.n_leads:,} leads"
     )
 
 
@@ -228,8 +228,8 @@ def is_calibrated(
     )
     evidence = (
         f"Predicted and true shares differ by {difference.challenger:.3f} on average, by "
-        f"{difference.champion:.3f} for {opponent}: {difference.value:+.3f} (95 % interval "
-        f"{difference.low:+.3f} to {difference.high:+.3f}). Up to {CALIBRATED:g} is always "
+        f"{difference.champion:.3f} for {opponent}: {difference.value:+z.3f} (95 % interval "
+        f"{difference.low:+z.3f} to {difference.high:+z.3f}). Up to {CALIBRATED:g} is always "
         f"allowed; chance explains up to {by_chance:.3f}."
     )
     if beats_base_rate:
@@ -492,8 +492,8 @@ def holds_on_its_newest_leads(estimator: Mapping[str, Any]) -> GateFinding:
         not is_worse,
         "Fitted to the older leads, the chosen settings have log loss "
         f"{newest['log_loss']:.4f} and ROC AUC {newest['roc_auc']:.3f} on the newest "
-        f"{newest['n']:,} moments. The log loss is {value:+.4f} against the base rate (at least "
-        f"{low:+.4f})"
+        f"{newest['n']:,} moments. The log loss is {value:+z.4f} against the base rate (at least "
+        f"{low:+z.4f})"
         + (". Find out what changed in the newest leads, and train again." if is_worse else "."),
     )
 
