@@ -220,6 +220,13 @@ def test_gains_start_with_the_lift_and_end_at_one(moments: Any) -> None:
     assert rows[0]["lift"] == pytest.approx(lift)
 
 
+def test_gains_count_whole_wins() -> None:
+    label = np.tile([0, 1, 1], 11).astype(np.int8)  # a tenth of 33 leads is not a whole number
+    rows = gains(np.arange(33.0), label, np.ones(33))
+    assert all(row["wins"] == round(row["gain"] * 22) for row in rows)
+    assert rows[0]["gain"] * 22 != rows[0]["wins"]
+
+
 def test_gains_divide_ties_evenly() -> None:
     label = np.array([1, 1, 0, 0, 0, 0, 0, 0, 0, 0], dtype=np.int8)
     rows = gains(np.zeros(10), label, np.ones(10))

@@ -368,7 +368,8 @@ def gains(
     list of dict
         `share` of leads, `gain` (share of wins) with its 95 % bootstrap interval `low`,
         `high`, `lift` (gain over share) with `lift_low`, `lift_high`, and the weights behind
-        them: `n` of `n_all` leads, `wins` of `all_wins`.
+        them: `n` of `n_all` leads, `wins` of `all_wins`. A tenth of the leads may end within a
+        lead, or among leads with the same score; `wins` is then rounded to whole wins.
     """
     order, ranked = rank(log_odds, label)
     weight = weight[order]
@@ -387,7 +388,7 @@ def gains(
         low, high = percentiles(draws[:, i])
         gain_row = {"share": share[i], "gain": gain, "low": low, "high": high}
         lift_row = {"lift": gain, "lift_low": low, "lift_high": high}
-        counts = {"n": share[i] * n_all, "n_all": n_all, "wins": gain * all_wins}
+        counts = {"n": share[i] * n_all, "n_all": n_all, "wins": round(gain * all_wins)}
         rows.append(
             {name: float(value) for name, value in gain_row.items()}
             | {name: float(value / share[i]) for name, value in lift_row.items()}
