@@ -69,6 +69,36 @@ def question_in_words(question: Mapping[str, Any]) -> str:
     return f"{' or '.join(sorted(question['won']))}{horizon}"
 
 
+def used_remedies(estimator: Mapping[str, Any], *, with_half_life: bool = True) -> str:
+    """Name the remedies for drift that a model uses; the result is empty if it uses none.
+
+    Examples
+    --------
+    >>> used_remedies({"half_life": "30 days", "newest_moments": "early wins"})
+    'a half-life of 30 days and early wins'
+    """
+    half_life, for_newest = estimator.get("half_life"), estimator.get("newest_moments")
+    used = [f"a half-life of {half_life}"] if half_life and with_half_life else []
+    return " and ".join([*used, *([for_newest] if for_newest else [])])
+
+
+def effective_size(estimator: Mapping[str, Any]) -> str:
+    """Format how many leads a half-life leaves; the result is empty without a half-life.
+
+    Examples
+    --------
+    >>> effective_size({"effective_leads": 812.4}).partition(" (")[0]
+    'With the half-life, the model learns as if it had 812 leads that count the same'
+    """
+    effective = estimator.get("effective_leads")
+    if effective is None:
+        return ""
+    return (
+        f"With the half-life, the model learns as if it had {effective:,.0f} leads that count the "
+        "same (Kish's effective sample size)."
+    )
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """Facts about one model, as plain data that is stored with the model.

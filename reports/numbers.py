@@ -72,6 +72,19 @@ def count(n: int | None) -> str:
     return "not known" if n is None else f"{n:,}"
 
 
+def cut_off_name(number: int, begin: str | None, end: str | None) -> str:
+    """Name the leads after a cut-off by their first and last day, or by a number without times.
+
+    Examples
+    --------
+    >>> cut_off_name(1, "2026-03-01T12:05:30+00:00", "2026-05-31T00:00:00+00:00")
+    '2026-03-01 to 2026-05-31'
+    >>> cut_off_name(1, None, None)
+    'cut-off 1'
+    """
+    return f"cut-off {number}" if begin is None or end is None else f"{begin[:10]} to {end[:10]}"
+
+
 def age_of(days: float) -> str:
     """Write the age of a lead.
 

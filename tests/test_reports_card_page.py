@@ -393,11 +393,46 @@ TRIED = [
 def test_card_page_shows_the_remedies_that_were_tried() -> None:
     reader = shown(full_card(estimator={"kind": "trees", "remedies_tried": TRIED}))
     assert rows_of(reader, "Remedies for drift")[:12] == [
-        *("Remedy", "Change of log loss", "At each cut-off", "Helps"),
-        *("half-life of 80 days", "-0.0123 ± 0.0040", "-0.02, -0.0046", "yes"),
-        *("early wins", "+0.0010 ± 0.0060", "0, 0.1", "no"),
+        *("Remedy", "Change of log loss", "At each cut-off, the latest first", "Helps"),
+        *("half-life of 80 days", "-0.0123 ± 0.0040", "-0.0200, -0.0046", "yes"),
+        *("early wins", "+0.0010 ± 0.0060", "+0.0000, +0.1000", "no"),
     ]
     assert "remedies_tried" not in reader.text
+    assert "The model that gives the scores uses none of them." in reader.text
+
+
+def test_card_page_names_the_remedies_that_the_model_uses() -> None:
+    used = {"half_life": "80 days", "newest_moments": "early wins", "effective_leads": 812.4}
+    text = shown(full_card(estimator={"kind": "trees", "remedies_tried": TRIED, **used})).text
+    size = "With the half-life, the model learns as if it had 812 leads that count the same"
+    used_words = "The model that gives the scores uses a half-life of 80 days and early wins."
+    assert f"{used_words} {size}" in text
+    declared = {"half_life": "60 days", "effective_leads": 812.4, "remedies_tried": []}
+    text = shown(full_card(estimator={"kind": "trees", **declared})).text
+    assert f"Against drift, the model uses a half-life of 60 days. {size}" in text
+
+
+def test_card_page_describes_the_estimator_in_sentences() -> None:
+    estimator = {"kind": "a blend", "why": "chosen on the newest leads", "logistic_weight": 0.466}
+    text = shown(full_card(estimator=estimator)).text
+    assert "Model: a blend." in text
+    assert "Weight of the logistic regression 0.47: chosen on the newest leads." in text
+
+
+def test_card_page_numbers_cut_offs_without_times() -> None:
+    card = full_card()
+    for row in card.test["by_cut_off"]:
+        row |= {"from": None, "to": None}
+    rows = rows_of(shown(card), "Quality at each cut-off")
+    assert rows[:2] == ["Moments", "Learned from"]
+    assert {"cut-off 1", "cut-off 2"} <= set(rows)
+
+
+def test_card_page_says_if_a_ranking_was_worse_than_chance() -> None:
+    card = full_card()
+    card.test["by_cut_off"][0]["intervals"] = {"roc_auc": (0.41, 0.48), "log_loss": (0.4, 0.5)}
+    assert "At 1 of 2 cut-offs, it ranks leads worse than chance." in shown(card).text
+    assert "cut-offs, it ranks" not in shown(full_card()).text
 
 
 def test_card_page_without_remedies_has_no_table_of_them() -> None:

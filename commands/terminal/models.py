@@ -8,12 +8,12 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 
 from commands.console import with_runnable_commands
-from commands.terminal.tables import cut_off_name, minute, new_table
+from commands.terminal.tables import minute, new_table
 from models.card import ModelCard
 from models.evaluation.metrics import FEWEST_TO_JUDGE, MODEL_METRICS
 from models.registry.history import REFUSED, Event, Gate
 from models.registry.registry import Version
-from reports.numbers import counted_share, percent
+from reports.numbers import counted_share, cut_off_name, percent
 from training.changes import Changes
 from training.comparison.comparison import Comparison, Difference
 

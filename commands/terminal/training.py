@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from commands.terminal.models import AT_A_CUT_OFF, SIMULATED, left_out_lines, won_words
-from commands.terminal.tables import cut_off_name, new_table
-from models.card import ModelCard
+from commands.terminal.tables import new_table
+from models.card import ModelCard, effective_size, used_remedies
 from models.evaluation.metrics import MODEL_METRICS
-from reports.numbers import age_of, counted_share, percent, x_of_n
+from reports.numbers import age_of, counted_share, cut_off_name, percent, x_of_n
 from training.tuning import Trial, best_of
 
 Figures = Mapping[str, Any]  # metrics by name, as the card stores them
@@ -96,9 +96,9 @@ def _remedies(estimator: Figures) -> Iterator[RenderableType]:
     if half_life and not is_tried:
         declared = f"The half-life of {half_life} is from the project file."
     if not tried:
-        yield from filter(None, [declared, _effective(estimator)])
+        yield from filter(None, [declared, effective_size(estimator)])
         return
-    adopted = _used(estimator, with_half_life=is_tried)
+    adopted = used_remedies(estimator, with_half_life=is_tried)
     if adopted:
         result = f"the model uses {adopted}."
     else:
@@ -112,31 +112,13 @@ def _remedies(estimator: Figures) -> Iterator[RenderableType]:
         change = f"{remedy['change']:+z.4f} ± {2 * remedy['error']:.4f}"
         table.add_row(remedy["name"], change, "yes" if remedy["helps"] else "no")
     yield table
-    yield from filter(None, [_effective(estimator)])
+    yield from filter(None, [effective_size(estimator)])
     judged = estimator.get("judged", {})
-    if "half_life" in judged and (of_judged := _used(judged)) != _used(estimator):
+    if "half_life" in judged and (of_judged := used_remedies(judged)) != used_remedies(estimator):
         yield (
             "The model that is evaluated chose from the older leads only: it uses "
             f"{of_judged or 'no remedy'}."
         )
-
-
-def _used(estimator: Figures, *, with_half_life: bool = True) -> str:
-    """Name the remedies that a model uses; the result is empty if it uses none."""
-    half_life, for_newest = estimator.get("half_life"), estimator.get("newest_moments")
-    used = [f"a half-life of {half_life}"] if half_life and with_half_life else []
-    return " and ".join([*used, *([for_newest] if for_newest else [])])
-
-
-def _effective(estimator: Figures) -> str:
-    """Format what the half-life leaves of the leads; the result is empty without a half-life."""
-    effective = estimator.get("effective_leads")
-    if effective is None:
-        return ""
-    return (
-        f"With the half-life, the model learns as if it had {effective:,.0f} leads that count the "
-        "same (Kish's effective sample size)."
-    )
 
 
 def _less(difference: float) -> str:

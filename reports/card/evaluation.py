@@ -27,6 +27,7 @@ from reports.numbers import (
     between,
     count,
     counted_share,
+    cut_off_name,
     percent,
     signed_points,
     two_digits,
@@ -224,10 +225,10 @@ def cut_offs(card: ModelCard) -> Section:
     ]
     by_cut_off = table(
         "Quality at each cut-off",
-        ["Moments from", "To", "Learned from", "Leads", "Predicted", "Won", "ROC AUC", "Log loss"],
+        ["Moments", "Learned from", "Leads", "Predicted", "Won", "ROC AUC", "Log loss"],
         (
             [
-                *(r[end] and printable(r[end])[:10] for end in ("from", "to")),
+                printable(cut_off_name(number, r["from"], r["to"])),
                 count(r["learned_from"]),
                 count(r["n_leads"]),
                 percent(r["predicted"]),
@@ -235,7 +236,7 @@ def cut_offs(card: ModelCard) -> Section:
                 _metric_cell("roc_auc", r),
                 _metric_cell("log_loss", r),
             ]
-            for r in rows
+            for number, r in enumerate(rows, start=1)
         ),
     )
     return section(

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from models.card import ModelCard
+from models.card import ModelCard, effective_size, used_remedies
 from reports.card import evaluation
 from reports.card.evaluation import missing
 from reports.card.pictures import subject_of
@@ -242,13 +242,15 @@ def _line(field: Row) -> Markup:
 
 def _fitted(card: ModelCard) -> Section:
     kind, why = card.estimator.get("kind"), card.estimator.get("why")
+    weight = card.estimator.get("logistic_weight")
+    before = "" if weight is None else f"Weight of the logistic regression {weight:.2f}: "
     apart = ("kind", "why", "judged", "remedies_tried")
     settings = {k: v for k, v in card.estimator.items() if k not in apart}
     return section(
         "fitted",
         "How it was fitted",
-        paragraph(printable(kind, 300), ".") if kind else "",
-        paragraph(printable(why, MOST_OF_A_SENTENCE)) if why else "",
+        paragraph("Model: ", printable(kind, 300), ".") if kind else "",
+        paragraph(before, printable(why, MOST_OF_A_SENTENCE), ".") if why else "",
         *_both_models(card.estimator),
         *_remedies(card.estimator),
         fold(
@@ -282,15 +284,17 @@ def _both_models(estimator: Row) -> list[Markup | str]:
 
 
 def _remedies(estimator: Row) -> list[Markup | str]:
-    """Return a paragraph and a table about the remedies that were tried against drift."""
-    tried = estimator.get("remedies_tried")
-    if not tried:
+    """Return paragraphs and a table about the remedies against drift: those tried, those used."""
+    tried, used = estimator.get("remedies_tried"), used_remedies(estimator)
+    if not tried and not used:
         return []
+    if not tried:
+        return [paragraph(f"Against drift, the model uses {used}. ", effective_size(estimator))]
     rows = [
         [
             remedy["name"],
             f"{remedy['change']:+z.4f} ± {2 * remedy['error']:.4f}",
-            _setting([round(change, 4) for change in remedy["by_cut_off"]]),
+            ", ".join(f"{change:+z.4f}" for change in remedy["by_cut_off"]),
             "yes" if remedy["helps"] else "no",
         ]
         for remedy in tried
@@ -308,9 +312,13 @@ def _remedies(estimator: Row) -> list[Markup | str]:
         ),
         table(
             "Remedies for drift",
-            ["Remedy", "Change of log loss", "At each cut-off", "Helps"],
+            ["Remedy", "Change of log loss", "At each cut-off, the latest first", "Helps"],
             rows,
-            [1],
+            [1, 2],
+        ),
+        paragraph(
+            f"The model that gives the scores uses {used or 'none of them'}. ",
+            effective_size(estimator),
         ),
     ]
 
