@@ -20,7 +20,7 @@ from features.fitting import fit_pipeline
 from features.immature import Delays, ImmatureMoments
 from features.moments import Moments, make_moments
 from models.evaluation.metrics import log_losses
-from models.fitting.logistic import LogisticSettings
+from models.fitting.logistic import LogisticSettings, sample_of_leads
 from models.fitting.settings import BlendSettings
 from models.fitting.split import split_newest
 from tests.made_trainings import train_on, write_export
@@ -268,6 +268,44 @@ def test_moments_of_a_lead_count_as_one_observation() -> None:
     mean, error = remedies._mean(change, lead, np.ones(100))
     assert mean == 0.5
     assert error == pytest.approx(0.5 / np.sqrt(10))
+
+
+# -- the model of a trial --------------------------------------------------------------------
+
+
+def test_quick_model_does_not_follow_noise(tmp_path: Path) -> None:
+    project, records, moments = made(tmp_path, steady)
+    learning_set, _ = newest_of(project, records, moments)
+    model = QuickModel.fit(learning_set, moments.weight, project)
+    truth = steady(records.leads["size"].astype(float).to_numpy()[moments.lead], np.zeros(1))
+    errors = model.log_odds_of(learning_set.matrix) - truth
+    assert np.sqrt((errors**2).mean()) < 0.3
+
+
+def test_quick_model_uses_a_sample_of_many_moments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.quick.MOST_ROWS", 500)
+    project, records, moments = made(tmp_path, steady)
+    learning_set, _ = newest_of(project, records, moments)
+    drawn = sample_of_leads(moments.lead, 500, project.learn.seed)
+    weight = np.full(len(moments), 7.0)  # of the moments that are not drawn
+    weight[drawn] = 1.0
+    as_drawn, alike = (QuickModel.fit(learning_set, of, project) for of in (weight, weight * 0 + 1))
+    features = learning_set.matrix[:50]
+    assert as_drawn.log_odds_of(features).tolist() == alike.log_odds_of(features).tolist()
+
+
+def test_trial_without_a_remedy_uses_no_newest_moments(tmp_path: Path) -> None:
+    project, records, moments = made(tmp_path, steady)
+    trial = remedies._trials(records, moments, project, {})[0]
+    trial = replace(trial, test=replace(trial.test, weight=np.full(len(trial.test), 3.0)))
+    model = QuickModel.fit(trial.learning_set, trial.learning_set.moments.weight, project)
+    losses = log_losses(model.log_odds_of(trial.features), trial.test.label)
+    plain = trial.losses(None)
+    assert plain == pytest.approx(losses * 3)
+    for name in (EXPECTED_LABELS, EARLY_WINS):
+        assert not np.allclose(trial.losses(None, name), plain, atol=1e-3)
 
 
 # -- the newest moments ----------------------------------------------------------------------
