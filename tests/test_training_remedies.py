@@ -277,7 +277,8 @@ def test_quick_model_does_not_follow_noise(tmp_path: Path) -> None:
     project, records, moments = made(tmp_path, steady)
     learning_set, _ = newest_of(project, records, moments)
     model = QuickModel.fit(learning_set, moments.weight, project)
-    truth = steady(records.leads["size"].astype(float).to_numpy()[moments.lead], np.zeros(1))
+    size = records.leads["size"].to_numpy(np.float64)[moments.lead]
+    truth = steady(size, np.zeros(len(size)))
     errors = model.log_odds_of(learning_set.matrix) - truth
     assert np.sqrt((errors**2).mean()) < 0.3
 
