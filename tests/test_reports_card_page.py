@@ -424,7 +424,7 @@ def test_card_page_numbers_cut_offs_without_times() -> None:
     for row in card.test["by_cut_off"]:
         row |= {"from": None, "to": None}
     rows = rows_of(shown(card), "Quality at each cut-off")
-    assert rows[:2] == ["Moments", "Learned from"]
+    assert rows[:2] == ["Moments", "ROC AUC"]
     assert {"cut-off 1", "cut-off 2"} <= set(rows)
 
 

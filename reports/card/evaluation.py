@@ -31,6 +31,7 @@ from reports.numbers import (
     percent,
     signed_points,
     two_digits,
+    x_of_n,
 )
 from reports.text import printable
 
@@ -83,15 +84,15 @@ def probabilities(card: ModelCard, pictures: Pictures) -> Section:
     """Compare predicted with actual shares of wins."""
     rows = card.test.get("reliability", ())
     bins = table(
-        "Predicted and actual share of wins in groups of equal size, best first",
-        ["Group", "Scores", "Predicted", "Won", INTERVAL],
+        f"Predicted and actual share of wins with its {INTERVAL}, in groups of equal size, best "
+        "first",
+        ["Group", "Scores", "Predicted", "Won"],
         (
             [
                 r["bin"],
                 f"{r['n']:,.0f}",
                 percent(r["stated"]),
-                counted_share(r["won"], r.get("wins"), r["n"]),
-                between(r),
+                _with_interval(counted_share(r["won"], r.get("wins"), r["n"]), between(r)),
             ]
             for r in rows
         ),
@@ -139,16 +140,15 @@ def grades(card: ModelCard, pictures: Pictures) -> Section:
     rows = card.test.get("by_grade", ())
     won = "Scores before a win" if card.counts_scores else "Won"
     by_grade = table(
-        "Share of wins in each grade",
-        ["Grade", "Leads", "Share of all", "Predicted", won, INTERVAL],
+        f"Share of wins in each grade, with its {INTERVAL}",
+        ["Grade", "Leads", won, "Predicted", "Share of all"],
         (
             [
                 name(r["grade"]),
                 count(r["n_leads"]),
-                percent(r["share"]),
+                _with_interval(counted_share(r["won"], r["wins"], r["n"]), between(r)),
                 percent(r["stated"]),
-                counted_share(r["won"], r["wins"], r["n"]),
-                between(r),
+                percent(r["share"]),
             ]
             for r in rows
         ),
@@ -202,7 +202,7 @@ def ages(card: ModelCard, pictures: Pictures) -> Section:
             [
                 age_of(r["age_days"]),
                 count(r["n"]),
-                counted_share(r["base_rate"], round(r["base_rate"] * r["n"]), r["n"])
+                with_small(percent(r["base_rate"]), x_of_n(round(r["base_rate"] * r["n"]), r["n"]))
                 if "base_rate" in r
                 else TOO_FEW,
                 _metric_cell("roc_auc", r),
@@ -225,16 +225,16 @@ def cut_offs(card: ModelCard) -> Section:
     ]
     by_cut_off = table(
         "Quality at each cut-off",
-        ["Moments", "Learned from", "Leads", "Predicted", "Won", "ROC AUC", "Log loss"],
+        ["Moments", "ROC AUC", "Log loss", "Predicted", "Won", "Leads", "Learned from"],
         (
             [
-                printable(cut_off_name(number, r["from"], r["to"])),
-                count(r["learned_from"]),
-                count(r["n_leads"]),
-                percent(r["predicted"]),
-                counted_share(r["base_rate"], round(r["base_rate"] * r["n"]), r["n"]),
+                _moments_of(number, r["from"], r["to"]),
                 _metric_cell("roc_auc", r),
                 _metric_cell("log_loss", r),
+                percent(r["predicted"]),
+                with_small(percent(r["base_rate"]), x_of_n(round(r["base_rate"] * r["n"]), r["n"])),
+                count(r["n_leads"]),
+                count(r["learned_from"]),
             ]
             for number, r in enumerate(rows, start=1)
         ),
@@ -251,6 +251,13 @@ def cut_offs(card: ModelCard) -> Section:
         *map(paragraph, card.unstable_ranking),
         bullets(left_out) if left_out else "",
     )
+
+
+def _moments_of(number: int, begin: str | None, end: str | None) -> object:
+    """Format the period of a cut-off, its end below its begin; without times its number."""
+    if begin is None or end is None:
+        return cut_off_name(number, None, None)
+    return with_small(printable(begin)[:10], f"to {printable(end)[:10]}")
 
 
 def segments(card: ModelCard, pictures: Pictures) -> Section:
