@@ -104,6 +104,11 @@ def test_too_few_new_outcomes_keep_equal_weights() -> None:
     assert settings.rounds is None
 
 
+def test_ten_new_outcomes_decide_the_weight() -> None:
+    settings = chosen_for(*with_new_wins(ENOUGH_TO_WEIGH))
+    assert settings.why.startswith("chosen on the newest 30 training moments")
+
+
 def test_repeated_moments_of_new_leads_are_one_outcome() -> None:
     features, label, lead = thrice(*with_new_wins(ENOUGH_TO_WEIGH - 1))
     settings = chosen_for(features, label, lead=lead)
@@ -201,6 +206,7 @@ def test_rounds_are_chosen_on_enough_new_outcomes(monkeypatch: pytest.MonkeyPatc
     assert isinstance(model.blend_, Blend)
     if model.blend_.trees is not None:
         assert model.blend_.trees.text.count("\nTree=") == 5 * model.settings_.rounds
+    assert chosen_for(*with_new_wins(ENOUGH_TO_WEIGH)).rounds is not None
 
 
 def test_settings_are_chosen_on_the_given_rows() -> None:
