@@ -151,7 +151,9 @@ def test_card_compares_losses_like_the_gates(session: Session) -> None:
 def test_card_has_a_row_for_each_cut_off(session: Session) -> None:
     test, cut_offs = session.card.test, session.trained.rolling.cut_offs
     rows = test["by_cut_off"]
-    assert rows == [cut_off.to_json() for cut_off in cut_offs[::-1]]
+    intervals = {name: test["intervals"][name] for name in ("roc_auc", "log_loss")}
+    newest = cut_offs[0].to_json() | {"intervals": intervals}
+    assert rows == [*(cut_off.to_json() for cut_off in cut_offs[:0:-1]), newest]
     assert [row["n_leads"] for row in rows] == [test["n_leads"]] * 3
     assert [row["from"] for row in rows] == sorted(row["from"] for row in rows)
     assert rows[-1]["log_loss"] == test["log_loss"]
