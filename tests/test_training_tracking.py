@@ -336,6 +336,23 @@ def test_tables_of_the_card_are_csv_files_without_formulas(
     assert list(tables["by_age"]["age_days"]) == [row["age_days"] for row in card.test["by_age"]]
 
 
+def test_table_of_remedies_has_a_number_for_each_cut_off(
+    work: Work, project: Project, registry: Registry, tmp_path: Path
+) -> None:
+    remedy = {"name": "early wins", "change": -0.02, "error": 0.005, "helps": True}
+    remedy["by_cut_off"] = [-0.03, -0.01]
+    card = work.trained.scorer.card
+    card = replace(card, estimator={**card.estimator, "remedies_tried": [remedy]})
+    trained = replace(work.trained, scorer=replace(work.trained.scorer, card=card))
+    tracked, _ = register(registry, project, work, trained)
+    table = registry.client.download_artifacts(tracked.run_id, "tables/remedies.csv", str(tmp_path))
+    (row,) = pd.read_csv(table).to_dict("records")
+    assert row == {
+        **{"name": "early wins", "change": -0.02, "error": 0.005, "helps": True},
+        **{"change_1": -0.03, "change_2": -0.01},
+    }
+
+
 def test_every_trial_is_a_nested_run(work: Work, project: Project, registry: Registry) -> None:
     tracked, _ = register(registry, project, work, replace(work.trained, trials=TRIALS))
     nested = registry.client.search_runs(

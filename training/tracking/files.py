@@ -115,7 +115,8 @@ def _tables_of(trained: Trained) -> dict[str, list[dict[str, Any]]]:
         for weight, loss in trained.scorer.card.estimator.get("weights_tried", ())
     ]
     remedies = [
-        {**remedy, "by_cut_off": " ".join(f"{change:.6f}" for change in remedy["by_cut_off"])}
+        {name: value for name, value in remedy.items() if name != "by_cut_off"}
+        | {f"change_{number}": change for number, change in enumerate(remedy["by_cut_off"], 1)}
         for remedy in trained.scorer.card.estimator.get("remedies_tried", ())
     ]
     tables = {"metrics": metrics, "weights": weights, "remedies": remedies}
