@@ -1,15 +1,18 @@
 """The summary of a training in the terminal."""
 
+import datetime
 import io
 import re
 from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
+from commands.terminal.models import card_summary
 from commands.terminal.training import training_summary
 from crm.left_out import LeftOutRows, left_out_rows
 from models.card import ModelCard
+from models.registry.registry import Version
 
 METRICS = {
     "roc_auc": 0.8,
@@ -49,10 +52,10 @@ LEARNED_FROM = {
 }
 
 
-def summary(
+def card_of(
     *, learned_from: Any = LEARNED_FROM, test: Any = TEST, left_out: Any = (), **parts: Any
-) -> str:
-    card = ModelCard.from_json(
+) -> ModelCard:
+    return ModelCard.from_json(
         {
             "name": "acme",
             "simulated": False,
@@ -70,9 +73,16 @@ def summary(
             **parts,
         }
     )
+
+
+def shown(page: RenderableType) -> str:
     text = io.StringIO()
-    Console(file=text, width=200, highlight=False).print(training_summary(card), soft_wrap=True)
+    Console(file=text, width=200, highlight=False).print(page, soft_wrap=True)
     return text.getvalue().replace("\u00a0", " ")
+
+
+def summary(**parts: Any) -> str:
+    return shown(training_summary(card_of(**parts)))
 
 
 def test_summary_shows_calls_per_customer_of_the_best_fifth() -> None:
@@ -317,3 +327,19 @@ def test_summary_says_if_the_evaluated_model_uses_other_remedies() -> None:
     )
     assert begin not in judged_with("80 days")
     assert begin not in summary(estimator=final)  # an older card
+
+
+def test_card_of_a_version_names_its_remedies_and_unstable_rankings() -> None:
+    rows = [
+        {**at_cut_off(None, None, auc), "intervals": {"roc_auc": [auc - 0.03, auc + 0.03]}}
+        for auc in (0.40, 0.8)
+    ]
+    used = {"half_life": "60 days", "newest_moments": "early wins", "effective_leads": 812.4}
+    card = card_of(test={**TEST, "by_cut_off": rows}, estimator={**BLEND, **used})
+    version = Version("3", (), datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), "a1", "b2", {})
+    text = shown(card_summary(version, card))
+    assert (
+        "Against drift, it uses a half-life of 60 days and early wins. With the half-life" in text
+    )
+    assert "At 1 of 2 cut-offs, it ranks leads worse than chance." in text
+    assert "Against drift" not in shown(card_summary(version, card_of(estimator=BLEND)))

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from commands.console import with_runnable_commands
 from commands.terminal.tables import minute, new_table
-from models.card import ModelCard
+from models.card import ModelCard, effective_size, used_remedies
 from models.evaluation.metrics import FEWEST_TO_JUDGE, MODEL_METRICS
 from models.registry.history import REFUSED, Event, Gate
 from models.registry.registry import Version
@@ -210,6 +210,9 @@ def card_summary(version: Version, card: ModelCard) -> RenderableType:
         f"Estimator: {escape(str(card.estimator.get('kind', '')))}.",
         f"Reads {len(card.features)} features.",
     ]
+    if used := used_remedies(card.estimator):
+        after.append(f"Against drift, it uses {used}. {effective_size(card.estimator)}".rstrip())
+    after += card.unstable_ranking
     drivers = [f"{row['signal']} ({row['share']:.0%})" for row in card.importance[:DRIVERS]]
     if drivers:
         after.append(f"Strongest signals: {escape(', '.join(drivers))}.")
