@@ -12,13 +12,16 @@ from crm.times import NOT_A_TIME
 from features.moments import Moments
 from models.evaluation.metrics import Evaluation
 from models.fitting.split import Split
+from training.half_life import HalfLife
 from training.readiness import (
+    NOTHING,
     Difference,
     Readiness,
     Reason,
     assess_readiness,
     unknown_readiness,
 )
+from training.remedies import EARLY_WINS, EXPECTED_LABELS, Remedies, TriedRemedy, in_words
 
 Interval = tuple[float, float, float]  # the value, and the ends of its interval
 
@@ -47,6 +50,7 @@ def evaluation(
     )
 
 
+USED = Reason("Older leads count less.", "It uses a half-life.")
 BASELINES = {
     "base_rate": evaluation((0.5, 0.48, 0.52), (0.5, 0.5, 0.5)),
     "logistic": evaluation((0.39, 0.37, 0.41)),
@@ -65,7 +69,7 @@ def assess(
     gained: dict[str, Difference] | None = None,
     in_order: bool = True,
     left_out: Sequence[str] = (),
-    remedies: str = "",
+    remedies: Reason = NOTHING,
 ) -> Readiness:
     return assess_readiness(
         test or evaluation(),
@@ -171,10 +175,10 @@ def test_good_model_is_ready_for_three_reasons() -> None:
             "probabilities are out of date, but the ranking still holds.",
         ),
         (
-            {"split": split_of((240, 4_000), (310, 1_000)), "remedies": "It uses a half-life."},
+            {"split": split_of((240, 4_000), (310, 1_000)), "remedies": USED},
             "usable",
             "The share of wins rose from 6 % (240 of 4,000) to 31 % (310 of 1,000), so its "
-            "probabilities are out of date, but the ranking still holds. It uses a half-life.",
+            "probabilities are out of date, but the ranking still holds. Older leads count less.",
         ),
         (
             {"split": split_of((400, 4_000), (60, 1_000))},
@@ -291,6 +295,21 @@ def test_reasons_say_if_a_model_is_clearly_worse_than_chance() -> None:
         ),
     ]
     assert not any("no better" in reason or "not clearly" in reason for reason in plain(worse))
+
+
+def test_reason_names_remedies_by_their_terms_only_for_data_scientists() -> None:
+    rose = split_of((240, 4_000), (310, 1_000))
+    (shifted, *_) = assess(split=rose, remedies=USED).reasons
+    assert shifted.technical.endswith("still holds. It uses a half-life.")
+    half_life, tried = HalfLife(30.0, in_days=True), (TriedRemedy("x", 0.0, 0.0, (), helps=False),)
+    for remedies in (
+        *(Remedies(half_life, newest) for newest in ("", EXPECTED_LABELS, EARLY_WINS)),
+        Remedies(tried=tried),
+    ):
+        words = in_words(remedies)
+        assert not re.search(r"half-life|remed|label|early|cut-off", words.plain), words.plain
+        assert re.search(r"half-life|remedies", words.technical)
+    assert in_words(Remedies()) == NOTHING
 
 
 def test_difference_that_is_only_rounding_is_not_better() -> None:

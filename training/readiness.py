@@ -42,6 +42,9 @@ class Reason(NamedTuple):
     technical: str
 
 
+NOTHING = Reason("", "")
+
+
 @dataclass(frozen=True)
 class Readiness:
     """Whether a model is fit for use.
@@ -74,7 +77,7 @@ def assess_readiness(
     *,
     in_order: bool,
     left_out: Sequence[str] = (),
-    remedies: str = "",
+    remedies: Reason = NOTHING,
 ) -> Readiness:
     """Return whether a model is ready, usable or not ready, and why.
 
@@ -114,8 +117,8 @@ def assess_readiness(
         Whether the leads are in the order of time.
     left_out : sequence of str
         Columns that the leak audit left out.
-    remedies : str
-        What the model does against drift, or that nothing helps; a sentence, or empty.
+    remedies : Reason
+        What the model does against drift, or that nothing helps; sentences, or empty.
 
     Returns
     -------
@@ -183,7 +186,7 @@ def _reservations(
     gained: Mapping[str, Difference],
     split: Split,
     in_order: bool,
-    remedies: str,
+    remedies: Reason,
 ) -> Iterator[Reason]:
     """Return the reasons that make a model usable instead of ready."""
     n, outcome = _rarer(split)
@@ -215,7 +218,8 @@ def _reservations(
     shift = _shift(split)
     if shift:
         ranking = ", but the ranking still holds" if _ranks(test) else ""
-        yield _same(f"{shift}, so its probabilities are out of date{ranking}. {remedies}".strip())
+        out_of_date = f"{shift}, so its probabilities are out of date{ranking}."
+        yield Reason(*(f"{out_of_date} {sentence}".strip() for sentence in remedies))
     error = test.values["ece"]
     if error > CALIBRATED and error > CHANCE_TIMES * test.error_by_chance:
         yield Reason(

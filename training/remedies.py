@@ -26,6 +26,7 @@ from training.fit import Fitted, LearningSet, fit
 from training.half_life import HalfLife, declared_half_life, learning_weight
 from training.newest import NewestMoments
 from training.quick import MOST_ROWS, QuickModel
+from training.readiness import NOTHING, Reason
 
 N_CUT_OFFS: Final = 3
 FEWEST_CUT_OFFS: Final = 2
@@ -36,6 +37,10 @@ LEAST_GAIN: Final = 0.005  # share of the log loss
 
 EXPECTED_LABELS: Final = "expected labels"
 EARLY_WINS: Final = "early wins"
+PLAIN: Final = {
+    EXPECTED_LABELS: "open leads count with the outcome that is expected of them",
+    EARLY_WINS: "the chances follow the first wins of the newest leads",
+}
 
 
 class TriedRemedy(NamedTuple):
@@ -82,21 +87,33 @@ class Remedies:
     tried: tuple[TriedRemedy, ...] = ()
 
 
-def in_words(remedies: Remedies) -> str:
-    """Return what a model does against drift as a sentence; "" if nothing was tried.
+def in_words(remedies: Remedies) -> Reason:
+    """Describe what a model does against drift, in a sentence; empty if nothing was tried.
 
     Examples
     --------
-    >>> in_words(Remedies(HalfLife(30.0, in_days=True), EARLY_WINS))
+    >>> in_words(Remedies(HalfLife(30.0, in_days=True), EARLY_WINS)).technical
     'Against this, the model uses a half-life of 30 days and early wins.'
+    >>> in_words(Remedies(HalfLife(30.0, in_days=True))).plain
+    'Against this, older leads count less.'
     """
-    used = [f"a half-life of {remedies.half_life}"] if remedies.half_life else []
-    used += [remedies.for_newest] if remedies.for_newest else []
+    used = {}
+    if remedies.half_life:
+        used[f"a half-life of {remedies.half_life}"] = "older leads count less"
+    if remedies.for_newest:
+        used[remedies.for_newest] = PLAIN[remedies.for_newest]
     if used:
-        return f"Against this, the model uses {' and '.join(used)}."
+        return Reason(
+            f"Against this, {' and '.join(used.values())}.",
+            f"Against this, the model uses {' and '.join(used)}.",
+        )
     if remedies.tried:
-        return "The remedies that were tried against this do not help at earlier cut-offs."
-    return ""
+        return Reason(
+            "Nothing that was tried against this, such as counting older leads less, helped on "
+            "earlier leads.",
+            "The remedies that were tried against this do not help at earlier cut-offs.",
+        )
+    return NOTHING
 
 
 def choose_remedies(
