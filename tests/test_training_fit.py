@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -292,6 +293,31 @@ def test_half_life_without_times_is_refused(tmp_path: Path) -> None:
     match = r"half_life_days needs the creation time of each lead.*Name it in \[leads\] created_at"
     with pytest.raises(ConfigError, match=match):
         fitted_on(records, moments, project)
+
+
+@pytest.mark.parametrize(("older", "newer"), [(80, 40), (1, 37)])
+def test_declared_half_life_is_kept_unless_it_makes_outcomes_too_few(
+    older: int, newer: int
+) -> None:
+    """Forty newer leads have enough outcomes; 38 leads have too few without a half-life too."""
+    assert declared_for(older, newer) == HalfLife(0.001, in_days=True)
+
+
+@pytest.mark.parametrize(("older", "newer"), [(80, 38), (2, 38)])
+def test_declared_half_life_that_leaves_nineteen_outcomes_is_refused(
+    older: int, newer: int
+) -> None:
+    match = f"only 38 of {older + 38} leads would count, 19 of them with the rarer outcome"
+    with pytest.raises(ConfigError, match=match):
+        declared_for(older, newer)
+
+
+def declared_for(older: int, newer: int) -> HalfLife | None:
+    """Return the declared half-life of older leads, which have no weight, and of newer ones."""
+    moments = moments_at(*[0] * older, *[10] * newer)
+    moments = replace(moments, label=(np.arange(older + newer) % 2).astype(np.int8))
+    project: Any = SimpleNamespace(learn=SimpleNamespace(half_life_days=0.001))
+    return declared_half_life(project, moments)
 
 
 # -- directions ------------------------------------------------------------------------------
