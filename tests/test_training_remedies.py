@@ -149,6 +149,18 @@ def test_short_period_tries_no_half_life_twice(tmp_path: Path) -> None:
     assert half_lives == ["half-life of 1 day"]
 
 
+def test_remedies_are_tried_at_two_cut_offs_or_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, records, moments = made(tmp_path, steady)
+    trials = remedies._trials(records, moments, project, {})
+    monkeypatch.setattr(remedies, "_trials", lambda *_: trials[:2])
+    chosen = choose_remedies(records, moments, project, {})
+    assert {len(remedy.by_cut_off) for remedy in chosen.tried} == {2}
+    monkeypatch.setattr(remedies, "_trials", lambda *_: trials[:1])
+    assert choose_remedies(records, moments, project, {}) == Remedies()
+
+
 def test_leads_without_order_have_no_remedies(tmp_path: Path) -> None:
     project, records, moments = made(tmp_path, turning)
     assert choose_remedies(replace(records, in_order=False), moments, project, {}).tried == ()
@@ -307,6 +319,19 @@ def test_trial_without_a_remedy_uses_no_newest_moments(tmp_path: Path) -> None:
     assert plain == pytest.approx(losses * 3)
     for name in (EXPECTED_LABELS, EARLY_WINS):
         assert not np.allclose(trial.losses(None, name), plain, atol=1e-3)
+
+
+def test_trial_on_half_of_the_moments_uses_half_of_the_newest_leads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, records, moments = made(tmp_path, steady)
+    n_newest = []
+    for most_rows in (len(moments), len(moments) // 2):
+        monkeypatch.setattr(remedies, "MOST_ROWS", most_rows)
+        newest = remedies._trials(records, moments, project, {})[0].newest
+        assert newest is not None
+        n_newest.append(len(newest.moments))
+    assert n_newest[1] == pytest.approx(n_newest[0] / 2, rel=0.2)
 
 
 # -- the newest moments ----------------------------------------------------------------------
