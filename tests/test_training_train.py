@@ -212,6 +212,7 @@ def test_progress_rises_to_one(session: Session) -> None:
         "Auditing for leaks",
         "Comparing remedies for drift",
         "Choosing attributes",
+        "Choosing settings",
         "Learning",
         "Evaluating on the newest leads",
         "Evaluating at earlier cut-offs",
