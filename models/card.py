@@ -82,6 +82,22 @@ def used_remedies(estimator: Mapping[str, Any], *, with_half_life: bool = True) 
     return " and ".join([*used, *([for_newest] if for_newest else [])])
 
 
+def whether_it_helps(remedy: Mapping[str, Any]) -> str:
+    """Say whether a remedy that was tried helps.
+
+    Examples
+    --------
+    >>> whether_it_helps({"helps": False, "on_newest": 0.0123})
+    'no: log loss +0.0123 on the newest leads'
+    >>> whether_it_helps({"helps": True, "on_newest": -0.0123})
+    'yes'
+    """
+    if remedy["helps"]:
+        return "yes"
+    on_newest = remedy.get("on_newest")  # None in cards of earlier versions
+    return "no" if on_newest is None else f"no: log loss {on_newest:+.4f} on the newest leads"
+
+
 def effective_size(estimator: Mapping[str, Any]) -> str:
     """Format how many leads a half-life leaves; the result is empty without a half-life.
 

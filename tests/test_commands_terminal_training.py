@@ -184,6 +184,12 @@ def test_summary_shows_the_remedies_that_the_model_uses() -> None:
     assert re.search(r"half-life of 80 days +-0\.0123 ± 0\.0040 +yes", text)
 
 
+def test_summary_says_if_a_half_life_is_worse_on_the_newest_leads() -> None:
+    remedies = [tried("half-life of 80 days", -0.0123, False) | {"on_newest": 0.0321}]
+    text = summary(estimator={**BLEND, "remedies_tried": remedies})
+    assert "no: log loss +0.0321 on the newest leads" in text
+
+
 def test_summary_says_if_no_remedy_helps() -> None:
     remedies = [tried("early wins", 0.01, False)]
     text = summary(estimator={**BLEND, "remedies_tried": remedies})

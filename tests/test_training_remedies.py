@@ -1,6 +1,6 @@
 """Remedies for drift: adopted where they help at rolling cut-offs, and only with what was known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ from models.fitting.split import split_newest
 from tests.made_trainings import train_on, write_export
 from training import procedure, remedies
 from training.describe_estimator import early_wins
-from training.fit import LearningSet
+from training.fit import Chosen, LearningSet
 from training.half_life import HalfLife, effective_leads
 from training.newest import FEWEST_EARLY_WINS, MOST_SHIFT, NewestMoments
 from training.procedure import Procedure
@@ -39,6 +39,7 @@ from training.remedies import (
     choose_remedies,
     fit_with_remedies,
 )
+from training.selection import selection_sets
 from training.tracking.files import write_facts
 
 DAYS = 720
@@ -275,6 +276,85 @@ def test_best_remedy_has_the_largest_certain_gain() -> None:
     assert remedies._best([useless]) is None
 
 
+def confirm(newest: Mapping[str, float | None], *helping: bool) -> tuple[Any, list[TriedRemedy]]:
+    """Choose from half-lives of 10 and 20 days, whose log loss on the newest leads is given."""
+    options = [HalfLife(days, in_days=True) for days in (10.0, 20.0)]
+    was_tried = [
+        TriedRemedy(str(option), change, 0.0, (), helps=helps)
+        for option, change, helps in zip(options, (-0.03, -0.02), helping, strict=True)
+    ]
+    chosen = remedies._confirmed(was_tried, options, lambda option: newest[str(option)])
+    return chosen, was_tried
+
+
+def test_half_life_must_help_the_whole_model_on_its_newest_leads() -> None:
+    newest = {"None": 0.5, "10 days": 0.51, "20 days": 0.49}
+    chosen, was_tried = confirm(newest, True, True)
+    assert str(chosen) == "20 days"
+    assert [remedy.helps for remedy in was_tried] == [False, True]
+    assert [remedy.on_newest for remedy in was_tried] == pytest.approx([0.01, -0.01])
+    chosen, was_tried = confirm(newest, True, False)
+    assert chosen is None
+    assert [remedy.helps for remedy in was_tried] == [False, False]
+    assert was_tried[1].on_newest is None
+    assert confirm({**newest, "10 days": 0.5, "20 days": 0.6}, True, True)[0] is None
+
+
+@pytest.mark.parametrize("missing", ["None", "10 days"])
+def test_half_life_is_kept_if_the_newest_leads_cannot_tell(missing: str) -> None:
+    newest = {"None": 0.5, "10 days": 0.51, missing: None}
+    chosen, was_tried = confirm(newest, True, True)
+    assert str(chosen) == "10 days"
+    assert was_tried[0].helps
+    assert was_tried[0].on_newest is None
+
+
+def regimes(n: int = 2_000) -> pd.DataFrame:
+    """Return leads of one region, then of two, then of the other one.
+
+    The effect of the size is opposite in the regions, and each region has a share of wins that
+    rises, so that a small model without interactions is better if it forgets. Trees tell the
+    regions apart.
+    """
+    rng = np.random.default_rng(0)
+    over = np.arange(n) / n
+    size, region = rng.normal(size=n).round(2), rng.random(n) < np.clip(2 * over - 0.5, 0.05, 0.95)
+    log_odds = np.where(region, 3.0, -3.0) * size + np.where(region, 1.0, -1.0)
+    won = rng.random(n) < expit(log_odds)
+    return pd.DataFrame(
+        {
+            "size": size,
+            "region": np.where(region, "north", "south"),
+            "outcome": np.where(won, "yes", "no"),
+        }
+    )
+
+
+def test_procedure_compares_half_lives_on_the_newest_leads(tmp_path: Path) -> None:
+    project, records = write_export(tmp_path, regimes())
+    moments = make_moments(records, project.learn)
+    by_quick_models = choose_remedies(records, moments, project, {})
+    assert by_quick_models.half_life is not None
+    learned = Procedure(project, records, {}).learn(moments)
+    compared = [remedy for remedy in learned.remedies.tried if remedy.on_newest is not None]
+    assert compared
+    for remedy in compared:
+        assert remedy.on_newest is not None
+        assert remedy.helps == (remedy.on_newest < 0)
+    # The figure is that of the settings that are chosen with the half-life, and without.
+    newest = {}
+    for half_life in (None, by_quick_models.half_life):
+        sets = selection_sets(records, moments, project, {}, half_life)
+        part = Chosen.on(sets.older, sets.newer, project).newest
+        assert part is not None
+        newest[half_life] = part.evaluation.values["log_loss"]
+    (first,) = [r for r in compared if r.name == f"half-life of {by_quick_models.half_life}"]
+    assert first.on_newest == newest[by_quick_models.half_life] - newest[None]
+    kept = learned.fitted.newest
+    assert kept is not None
+    assert kept.evaluation.values["log_loss"] == newest[learned.remedies.half_life]
+
+
 def test_moments_of_a_lead_count_as_one_observation() -> None:
     change, lead = np.repeat([0.0, 1.0], 50), np.repeat(np.arange(10), 10)
     mean, error = remedies._mean(change, lead, np.ones(100))
@@ -493,7 +573,7 @@ def test_fit_names_the_immature_moments_that_it_learned_from(
 def test_training_stores_the_immature_moments_that_it_learned_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(procedure, "choose_remedies", lambda *_: Remedies(None, EARLY_WINS))
+    monkeypatch.setattr(procedure, "choose_remedies", lambda *_, **__: Remedies(None, EARLY_WINS))
     leads = drifting(steady, n=900)
     keys = {"horizon_days": 90, "observed_until": str(UNTIL)}
     trained = train_on(tmp_path / "crm", leads, keys)

@@ -211,8 +211,7 @@ def test_progress_rises_to_one(session: Session) -> None:
     assert list(dict.fromkeys(step for step, _ in session.progress)) == [
         "Auditing for leaks",
         "Comparing remedies for drift",
-        "Choosing attributes",
-        "Choosing settings",
+        "Choosing attributes and settings",
         "Learning",
         "Evaluating on the newest leads",
         "Evaluating at earlier cut-offs",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from crm.errors import LearningError
 from crm.project import Project
@@ -20,9 +20,8 @@ from training.tuning import Trial, tune
 Progress = Callable[[str, float], None]  # the present step, and the share of the whole, 0 … 1
 
 REMEDIES_SHARE = 0.05  # of a procedure, to compare remedies
-SELECTION_SHARE = 0.15  # of a procedure, to find interactions
+SELECTION_SHARE = 0.4  # of a procedure, to find interactions and settings
 LEARNING = {"test": "Learning", "fit": "Learning from all leads"}  # the step, by phase
-SETTINGS_SHARE = 0.4  # of the rest of a procedure, to choose settings
 TUNING_SHARE = 0.7  # of a procedure that is tuned, up to the end of tuning
 
 
@@ -92,26 +91,32 @@ class Procedure:
         project, records = self.project, self.records
         self.on_phase("remedies")
         progress("Comparing remedies for drift", 0.0)
-        remedies = choose_remedies(records, moments, project, self.known_later)
+        selected: dict[HalfLife | None, _Selected] = {}
+
+        def newest_loss(half_life: HalfLife | None) -> float | None:
+            if half_life not in selected:
+                selected[half_life] = self._select(moments, half_life)
+            newest = selected[half_life].chosen.newest
+            return newest.evaluation.values["log_loss"] if newest else None
+
+        remedies = choose_remedies(records, moments, project, self.known_later, newest_loss)
         self.on_phase("select")
-        progress("Choosing attributes", REMEDIES_SHARE)
-        selection = _selection_sets(records, moments, project, self.known_later, remedies.half_life)
+        progress("Choosing attributes and settings", REMEDIES_SHARE)
+        if remedies.half_life not in selected:
+            selected[remedies.half_life] = self._select(moments, remedies.half_life)
+        selection, chosen = selected[remedies.half_life]
+        selected.clear()
         if self.tune_minutes is not None:
             self.on_phase("tune")
         parameters, trials = tuned_parameters(
             selection, project, self.tune_minutes, part_of(progress, SELECTION_SHARE, TUNING_SHARE)
         )
-        self.on_phase(phase)
-        rest = part_of(progress, TUNING_SHARE if trials else SELECTION_SHARE, 1.0)
-        chosen = Chosen.on(
-            selection.older,
-            selection.newer,
-            project,
-            parameters,
-            on_share=lambda share: rest("Choosing settings", SETTINGS_SHARE * share),
-        )
+        if trials:
+            chosen = Chosen.on(selection.older, selection.newer, project, parameters)
         interactions = selection.interactions
         del selection  # its rows need as much memory as those that follow
+        self.on_phase(phase)
+        rest = part_of(progress, TUNING_SHARE if trials else SELECTION_SHARE, 1.0)
         pipeline = fit_pipeline(records, moments, project, self.known_later, interactions)
         learning_set = LearningSet.of(pipeline, records, moments, project)
         fitted = fit_with_remedies(
@@ -121,11 +126,18 @@ class Procedure:
             remedies,
             settings_from=chosen,
             tree_parameters=parameters,
-            on_share=lambda share: rest(
-                LEARNING[phase], SETTINGS_SHARE + (1 - SETTINGS_SHARE) * share
-            ),
+            on_share=lambda share: rest(LEARNING[phase], share),
         )
         return Learned(learning_set, fitted, remedies, interactions, parameters, trials)
+
+    def _select(self, moments: Moments, half_life: HalfLife | None) -> "_Selected":
+        """Choose interactions and settings, before any tuning."""
+        selection = _selection_sets(
+            self.records, moments, self.project, self.known_later, half_life
+        )
+        parameters = self.project.learn.trees.parameters
+        chosen = Chosen.on(selection.older, selection.newer, self.project, parameters)
+        return _Selected(selection, chosen)
 
     def learn_alike(self, learned: Learned, moments: Moments, share: float = 1.0) -> Fitted:
         """Learn from other moments, with all that an earlier `learn` has chosen.
@@ -154,6 +166,13 @@ class Procedure:
             settings_from=settings,
             tree_parameters=learned.tree_parameters,
         )
+
+
+class _Selected(NamedTuple):
+    """Interactions and settings, with the rows that they were chosen on."""
+
+    selection: SelectionSets
+    chosen: Chosen
 
 
 def _selection_sets(

@@ -7,7 +7,7 @@ was known then, and are adopted only where they reduce the log loss of the leads
 (docs/decisions/0033).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
@@ -35,6 +35,8 @@ HALF_LIVES: Final = (2, 4, 8)  # parts of the period of the moments, the longest
 LEAST_ERRORS: Final = 2.0  # standard errors of the change of log loss
 LEAST_GAIN: Final = 0.005  # share of the log loss
 
+NewestLoss = Callable[[HalfLife | None], float | None]
+
 EXPECTED_LABELS: Final = "expected labels"
 EARLY_WINS: Final = "early wins"
 PLAIN: Final = {
@@ -56,8 +58,11 @@ class TriedRemedy(NamedTuple):
     by_cut_off : tuple of float
         The change at each cut-off, the latest first.
     helps : bool
-        True if the log loss falls by more than chance and by at least `LEAST_GAIN` of it, and
-        rises as much at no cut-off.
+        True if the log loss falls by more than chance and by at least `LEAST_GAIN` of it, rises
+        as much at no cut-off, and does not rise on the newest leads.
+    on_newest : float or None
+        The change of the log loss of the whole model on its newest leads, for a half-life that
+        would otherwise be used; None if it was not computed.
     """
 
     name: str
@@ -65,6 +70,7 @@ class TriedRemedy(NamedTuple):
     error: float
     by_cut_off: tuple[float, ...]
     helps: bool
+    on_newest: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,12 +123,20 @@ def in_words(remedies: Remedies) -> Reason:
 
 
 def choose_remedies(
-    records: Records, moments: Moments, project: Project, known_later: Mapping[str, str]
+    records: Records,
+    moments: Moments,
+    project: Project,
+    known_later: Mapping[str, str],
+    newest_loss: NewestLoss = lambda half_life: None,
 ) -> Remedies:
     """Choose the remedies that reduce the log loss at rolling cut-offs.
 
     At each of up to `N_CUT_OFFS` cut-offs, a `QuickModel` of the moments that were known then
     predicts the `CUT_OFF_SHARE` of leads that came next, with each remedy and without.
+
+    A short half-life makes a quick model better where trees with more rounds can tell the old
+    leads from the new ones by themselves. So a half-life must also make the whole model better,
+    on its newest leads.
 
     Parameters
     ----------
@@ -135,6 +149,9 @@ def choose_remedies(
         nothing is tried.
     known_later : mapping of str to str
         Columns to leave out, with the reason.
+    newest_loss : callable, optional
+        Return the log loss of the whole model on the newest of these moments, with a half-life or
+        with None; None if it cannot be computed. Then the quick models decide alone.
 
     Returns
     -------
@@ -164,8 +181,7 @@ def choose_remedies(
             tried.append(_compare(f"half-life of {option}", trials, losses, plain))
             if tried[-1].change >= 0:  # a shorter half-life would be worse still
                 break
-        best = _best(tried)
-        half_life = None if best is None else options[best]
+        half_life = _confirmed(tried, options, newest_loss)
     of_newest = []
     if all(trial.newest for trial in trials):
         plain = [trial.losses(half_life) for trial in trials]
@@ -326,6 +342,24 @@ def _mean(change: Floats, lead: Ints, weight: Floats) -> tuple[float, float]:
     mean = change.sum() / total
     deviation = (of_lead - mean * np.bincount(lead, weight))[np.unique(lead)]
     return float(mean), float(np.sqrt((deviation**2).sum()) / total)
+
+
+def _confirmed(
+    tried: list[TriedRemedy], options: list[HalfLife], newest_loss: NewestLoss
+) -> HalfLife | None:
+    """Return the best half-life that also helps the whole model on its newest leads, or None.
+
+    What it finds on the newest leads is written into `tried`.
+    """
+    while (best := _best(tried)) is not None:
+        with_it, without = newest_loss(options[best]), newest_loss(None)
+        if with_it is None or without is None:
+            return options[best]
+        change = with_it - without
+        tried[best] = tried[best]._replace(on_newest=change, helps=change < 0)
+        if change < 0:
+            return options[best]
+    return None
 
 
 def _best(tried: list[TriedRemedy]) -> int | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from models.card import ModelCard, effective_size, used_remedies
+from models.card import ModelCard, effective_size, used_remedies, whether_it_helps
 from reports.card import evaluation
 from reports.card.evaluation import missing
 from reports.card.pictures import subject_of
@@ -295,7 +295,7 @@ def _remedies(estimator: Row) -> list[Markup | str]:
             remedy["name"],
             f"{remedy['change']:+z.4f} ± {2 * remedy['error']:.4f}",
             ", ".join(f"{change:+z.4f}" for change in remedy["by_cut_off"]),
-            "yes" if remedy["helps"] else "no",
+            whether_it_helps(remedy),
         ]
         for remedy in tried
     ]
@@ -307,8 +307,9 @@ def _remedies(estimator: Row) -> list[Markup | str]:
             "came next, with the remedy and without. A negative change is better. A remedy helps "
             "if the change is better than chance, at least half a percent, and at no cut-off "
             "clearly worse. Of the half-lives that help, the model uses the one with the largest "
-            "gain at the unfavourable end of its interval. Then it chooses from the remedies for "
-            "the newest leads in the same way."
+            "gain at the unfavourable end of its interval, if this half-life also makes the whole "
+            "model better on its newest leads. Then it chooses from the remedies for the newest "
+            "leads in the same way, without that last check."
         ),
         table(
             "Remedies for drift",
