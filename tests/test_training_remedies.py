@@ -1,5 +1,6 @@
 """Remedies for drift: adopted where they help at rolling cut-offs, and only with what was known."""
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -353,6 +354,30 @@ def test_procedure_compares_half_lives_on_the_newest_leads(tmp_path: Path) -> No
     kept = learned.fitted.newest
     assert kept is not None
     assert kept.evaluation.values["log_loss"] == newest[learned.remedies.half_life]
+
+
+def test_rows_of_earlier_choices_are_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, records = write_export(tmp_path, regimes())
+    moments = make_moments(records, project.learn)
+    matrices: list[weakref.ref[Floats]] = []
+
+    def alive() -> int:
+        return sum(matrix() is not None for matrix in matrices)
+
+    def sets(*arguments: Any) -> Any:
+        assert alive() == 0
+        found = selection_sets(*arguments)
+        matrices.append(weakref.ref(found.older.features))
+        return found
+
+    def fit(*arguments: Any, **named: Any) -> Any:
+        assert alive() == 0
+        return remedies.fit_with_remedies(*arguments, **named)
+
+    monkeypatch.setattr(procedure, "selection_sets", sets)
+    monkeypatch.setattr(procedure, "fit_with_remedies", fit)
+    Procedure(project, records, {}).learn(moments)
+    assert len(matrices) > 1  # with a half-life, and without
 
 
 def test_moments_of_a_lead_count_as_one_observation() -> None:

@@ -102,19 +102,24 @@ class Procedure:
         remedies = choose_remedies(records, moments, project, self.known_later, newest_loss)
         self.on_phase("select")
         progress("Choosing attributes and settings", REMEDIES_SHARE)
-        if remedies.half_life not in selected:
-            selected[remedies.half_life] = self._select(moments, remedies.half_life)
-        selection, chosen = selected[remedies.half_life]
-        selected.clear()
-        if self.tune_minutes is not None:
+        parameters: Mapping[str, Any] = project.learn.trees.parameters
+        trials: tuple[Trial, ...] = ()
+        if self.tune_minutes is None:
+            if remedies.half_life not in selected:
+                selected[remedies.half_life] = self._select(moments, remedies.half_life)
+            interactions, chosen = selected[remedies.half_life]
+        else:
+            selection = self._selection_sets(moments, remedies.half_life)
             self.on_phase("tune")
-        parameters, trials = tuned_parameters(
-            selection, project, self.tune_minutes, part_of(progress, SELECTION_SHARE, TUNING_SHARE)
-        )
-        if trials:
+            parameters, trials = tuned_parameters(
+                selection,
+                project,
+                self.tune_minutes,
+                part_of(progress, SELECTION_SHARE, TUNING_SHARE),
+            )
             chosen = Chosen.on(selection.older, selection.newer, project, parameters)
-        interactions = selection.interactions
-        del selection  # its rows need as much memory as those that follow
+            interactions = selection.interactions
+            del selection
         self.on_phase(phase)
         rest = part_of(progress, TUNING_SHARE if trials else SELECTION_SHARE, 1.0)
         pipeline = fit_pipeline(records, moments, project, self.known_later, interactions)
@@ -131,13 +136,17 @@ class Procedure:
         return Learned(learning_set, fitted, remedies, interactions, parameters, trials)
 
     def _select(self, moments: Moments, half_life: HalfLife | None) -> "_Selected":
-        """Choose interactions and settings, before any tuning."""
-        selection = _selection_sets(
-            self.records, moments, self.project, self.known_later, half_life
-        )
+        """Choose interactions and settings; the rows that they are chosen on are freed."""
+        selection = self._selection_sets(moments, half_life)
         parameters = self.project.learn.trees.parameters
         chosen = Chosen.on(selection.older, selection.newer, self.project, parameters)
-        return _Selected(selection, chosen)
+        return _Selected(selection.interactions, chosen)
+
+    def _selection_sets(self, moments: Moments, half_life: HalfLife | None) -> SelectionSets:
+        """Split moments to select on; a base rate has no settings, so it gets no sets."""
+        if moments.rarer < FEWEST_OUTCOMES:
+            return NO_SELECTION_SETS
+        return selection_sets(self.records, moments, self.project, self.known_later, half_life)
 
     def learn_alike(self, learned: Learned, moments: Moments, share: float = 1.0) -> Fitted:
         """Learn from other moments, with all that an earlier `learn` has chosen.
@@ -169,23 +178,10 @@ class Procedure:
 
 
 class _Selected(NamedTuple):
-    """Interactions and settings, with the rows that they were chosen on."""
+    """The interactions and settings that were chosen with a half-life, or without."""
 
-    selection: SelectionSets
+    interactions: Interactions
     chosen: Chosen
-
-
-def _selection_sets(
-    records: Records,
-    moments: Moments,
-    project: Project,
-    later: Mapping[str, str],
-    half_life: HalfLife | None,
-) -> SelectionSets:
-    """Split moments to select settings on; a base rate has no settings, so it gets no sets."""
-    if moments.rarer < FEWEST_OUTCOMES:
-        return NO_SELECTION_SETS
-    return selection_sets(records, moments, project, later, half_life)
 
 
 def tuned_parameters(
