@@ -82,20 +82,20 @@ def used_remedies(estimator: Mapping[str, Any], *, with_half_life: bool = True) 
     return " and ".join([*used, *([for_newest] if for_newest else [])])
 
 
-def whether_it_helps(remedy: Mapping[str, Any]) -> str:
-    """Say whether a remedy that was tried helps.
+def effect_of_remedy(remedy: Mapping[str, Any]) -> str:
+    """Format whether a remedy helps, and where it does not.
 
     Examples
     --------
-    >>> whether_it_helps({"helps": False, "on_newest": 0.0123})
+    >>> effect_of_remedy({"helps": False, "on_newest": 0.0123})
     'no: log loss +0.0123 on the newest leads'
-    >>> whether_it_helps({"helps": True, "on_newest": -0.0123})
+    >>> effect_of_remedy({"helps": True, "on_newest": -0.0123})
     'yes'
     """
     if remedy["helps"]:
         return "yes"
     on_newest = remedy.get("on_newest")  # None in cards of earlier versions
-    return "no" if on_newest is None else f"no: log loss {on_newest:+.4f} on the newest leads"
+    return "no" if on_newest is None else f"no: log loss {on_newest:+z.4f} on the newest leads"
 
 
 def effective_size(estimator: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from commands.terminal.models import AT_A_CUT_OFF, SIMULATED, left_out_lines, won_words
 from commands.terminal.tables import new_table
-from models.card import ModelCard, effective_size, used_remedies, whether_it_helps
+from models.card import ModelCard, effect_of_remedy, effective_size, used_remedies
 from models.evaluation.metrics import MODEL_METRICS
 from reports.numbers import age_of, counted_share, cut_off_name, percent, x_of_n
 from training.tuning import Trial, best_of
@@ -110,7 +110,7 @@ def _remedies(estimator: Figures) -> Iterator[RenderableType]:
     table = new_table("remedy", "change of log loss", "helps", right=[1])
     for remedy in tried:
         change = f"{remedy['change']:+z.4f} ± {2 * remedy['error']:.4f}"
-        table.add_row(remedy["name"], change, whether_it_helps(remedy))
+        table.add_row(remedy["name"], change, effect_of_remedy(remedy))
     yield table
     yield from filter(None, [effective_size(estimator)])
     judged = estimator.get("judged", {})

@@ -1,4 +1,4 @@
-"""Training rows, with all that a fit needs to know of their columns."""
+"""Training rows, with the descriptions of their columns that fits need."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,7 +71,7 @@ class Examples:
 
     @property
     def of_columns(self) -> dict[str, Any]:
-        """What the logistic regression needs to know of the columns, besides the categories."""
+        """The arguments of `fit_logistic` that describe columns, without `categorical`."""
         return {
             "growing": self.growing,
             "trees_only": self.trees_only,

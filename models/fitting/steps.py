@@ -203,6 +203,8 @@ def fit_steps_out_of_fold(
     ----------
     held_outs : sequence of ndarray of bool, shape (n,)
         The rows of each fold.
+    curvature : ndarray of float64
+        The result of `StepDesign.curvature` for all rows.
 
     Returns
     -------

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from models.card import ModelCard, effective_size, used_remedies, whether_it_helps
+from models.card import ModelCard, effect_of_remedy, effective_size, used_remedies
 from reports.card import evaluation
 from reports.card.evaluation import missing
 from reports.card.pictures import subject_of
@@ -295,7 +295,7 @@ def _remedies(estimator: Row) -> list[Markup | str]:
             remedy["name"],
             f"{remedy['change']:+z.4f} ± {2 * remedy['error']:.4f}",
             ", ".join(f"{change:+z.4f}" for change in remedy["by_cut_off"]),
-            whether_it_helps(remedy),
+            effect_of_remedy(remedy),
         ]
         for remedy in tried
     ]
