@@ -128,9 +128,10 @@ class Reasoner:
 
     def parts(self, features: Floats) -> Parts:
         """Split the scores of a feature matrix, shape (n, k), into points."""
-        return self._parts(self._estimator.contributions(features))
+        return self.parts_of(self._estimator.contributions(features))
 
-    def _parts(self, contributions: Floats) -> Parts:
+    def parts_of(self, contributions: Floats) -> Parts:
+        """Turn the estimator's contributions, shape (n, k), into points."""
         of_features = self._slope * np.ascontiguousarray(contributions)
         if not self.signals or len(of_features) == 0:
             return Parts(self.start, of_features, np.zeros((len(of_features), len(self.signals))))
@@ -142,7 +143,7 @@ class Reasoner:
         self,
         features: Floats,
         at_most: int,
-        contributions: Floats | None = None,
+        parts: Parts | None = None,
         values_of: ValuesOf | None = None,
     ) -> list[list[Reason]]:
         """Return the strongest reasons of each lead.
@@ -153,8 +154,8 @@ class Reasoner:
         at_most : int
             The largest number of reasons of a lead. Reasons below `LEAST_POINTS` are left
             out, unless `at_most` is at least the number of signals.
-        contributions : ndarray of float64, shape (n, k), optional
-            The estimator's contributions, if they are already computed.
+        parts : Parts, optional
+            The points of these leads, if they are already computed.
         values_of : callable, optional
             Of `FeaturePipeline.values_of` for these leads. Without it, reasons do not name the
             values by which features were looked up.
@@ -164,9 +165,8 @@ class Reasoner:
         list of list of Reason
             The most points first, whether they raise or lower the score.
         """
-        if contributions is None:
-            contributions = self._estimator.contributions(features)
-        parts = self._parts(contributions)
+        if parts is None:
+            parts = self.parts(features)
         at_most = min(at_most, len(self.signals))
         strongest = np.argsort(-np.abs(parts.of_signals), axis=1, kind="stable")[:, :at_most]
         least = 0.0 if at_most == len(self.signals) else LEAST_POINTS

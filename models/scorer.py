@@ -28,7 +28,7 @@ from models.card import ModelCard
 from models.cell_checks import CellChecks, WarningCounts
 from models.column_names import ColumnNames
 from models.estimator.blend import BaseRate, Blend
-from models.reasons import Reason, Reasoner
+from models.reasons import Parts, Reason, Reasoner
 from models.scale import Scale
 
 
@@ -74,6 +74,9 @@ class Score(msgspec.Struct, frozen=True):
     start : float or None
         The score of a lead whose every feature is average, if reasons were requested. It and
         the points of all signals add up to the score before it is rounded and clipped.
+    points : list of float, or None
+        The points of each signal in the order of `Reasoner.signals`, not rounded, if reasons were
+        requested.
     """
 
     lead_id: str | None
@@ -83,6 +86,7 @@ class Score(msgspec.Struct, frozen=True):
     warnings: list[CellWarning]
     reasons: list[Reason] = []  # each score has a list of its own
     start: float | None = None
+    points: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -230,7 +234,7 @@ class LeadScorer:
             As `score_table` returns it, without `lead_id`.
         """
         cell_of = None if leads is None else cells_of_table(leads)
-        probability, reasons = self._probability_and_reasons(features, n_reasons, cell_of)
+        probability, reasons, _ = self._probability_and_reasons(features, n_reasons, cell_of)
         score = self.scale.score(probability)
         columns: dict[str, Any] = {
             "probability": probability,
@@ -282,7 +286,7 @@ class LeadScorer:
             for lead, warnings in zip(leads, names, strict=True)
         ]
         features = self.features_of(leads, as_of)
-        probability, reasons = self._probability_and_reasons(
+        probability, reasons, parts = self._probability_and_reasons(
             features, n_reasons, lambda row, column: leads[row].cells.get(column)
         )
         moments = np.full(len(leads), as_of)
@@ -291,6 +295,7 @@ class LeadScorer:
         score = self.scale.score(probability)
         grade = self.scale.grade(score)
         start = self.reasoner.start if n_reasons else None
+        points = [None] * len(leads) if parts is None else parts.of_signals.tolist()
         rows = zip(
             leads,
             probability.tolist(),
@@ -298,6 +303,7 @@ class LeadScorer:
             grade.tolist(),
             warnings,
             reasons,
+            points,
             strict=True,
         )
         return [
@@ -309,6 +315,7 @@ class LeadScorer:
                 warnings=warnings_of_lead,
                 reasons=reasons_of_lead,
                 start=start,
+                points=points_of_lead,
             )
             for (
                 lead,
@@ -317,19 +324,21 @@ class LeadScorer:
                 grade_of_lead,
                 warnings_of_lead,
                 reasons_of_lead,
+                points_of_lead,
             ) in rows
         ]
 
     def _probability_and_reasons(
         self, features: Floats, n_reasons: int, cell_of: CellOf | None
-    ) -> tuple[Floats, list[list[Reason]]]:
-        """Compute probabilities and reasons together, so that nothing is computed twice."""
+    ) -> tuple[Floats, list[list[Reason]], Parts | None]:
+        """Compute probabilities, reasons and their points together, so that nothing is repeated."""
         if not n_reasons or len(features) == 0:
-            return self.probability(features), [[]] * len(features)
+            return self.probability(features), [[]] * len(features), None
         raw, contributions = self.estimator.explained(features)
         probability = np.asarray(expit(self.calibration.log_odds_of(raw)))
         values_of = None if cell_of is None else self.pipeline.values_of(cell_of)
-        return probability, self.reasoner.reasons(features, n_reasons, contributions, values_of)
+        parts = self.reasoner.parts_of(contributions)
+        return probability, self.reasoner.reasons(features, n_reasons, parts, values_of), parts
 
     def features_of(self, leads: Sequence[LeadCells], as_of: int | Ints = NOT_A_TIME) -> Floats:
         """Compute the feature matrix of leads as a caller sends them, shape (n, k)."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from crm.errors import LedgerError
-from crm.ledger.entries import GivenScore
+from crm.ledger.entries import GivenScore, ShadowScore
 from crm.ledger.ledger import Ledger
 from features.times import cell_time
 from serving.calls import Calls
@@ -95,6 +95,22 @@ def given(number: int) -> GivenScore:
         reasons=[],
         request_id="r",
         recorded_at=0,
+    )
+
+
+def shadow_of(score: GivenScore, digest: str) -> ShadowScore:
+    """Return the score of a shadow model with this digest, beside a given score."""
+    return ShadowScore(
+        lead_id=score.lead_id,
+        score_id=score.score_id,
+        as_of=score.as_of,
+        probability=0.75,
+        score=66,
+        grade="A",
+        model=score.model,
+        version="2",
+        digest=digest,
+        recorded_at=score.recorded_at,
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from crm.ledger.entries import Batch, GivenScore, SentLead, StoredLead
 from crm.ledger.ledger import Ledger
 from crm.ledger.schema import EVENTS, SCHEMA_VERSION, metadata
 from crm.ledger.trend import trend
+from crm.ledger.writing import _score_row
 from crm.times import DAY
+from tests.made_calls import shadow_of
 
 HERE = Path(__file__).resolve().parent.parent
 CALL = {"lead_id": "L1", "type": "call", "occurred_at": 7, "content": None, "value": 2.5}
@@ -207,6 +210,33 @@ def test_batch_of_scores_is_added_once(ledger: Ledger) -> None:
     assert ledger.add_batch(batch, 11) == 0
 
 
+PARTS = {"visits": -1e-17, 'a "name"': 0.1 + 0.2}
+WITH_PARTS = replace(
+    score_of("L1", 1),
+    lane="treated",
+    start=38.7,
+    points=PARTS,
+    warnings=[{"code": "ledger_unavailable", "column": None}],
+)
+
+
+@ALSO_PGBOUNCER
+@pytest.mark.parametrize("score", [WITH_PARTS, score_of("L1", 1)], ids=["all", "none"])
+def test_lane_parts_and_warnings_are_stored_unchanged(ledger: Ledger, score: GivenScore) -> None:
+    ledger.add_batch(Batch(scores=[score]), 10)
+    assert ledger.scores_of("L1") == [score]
+
+
+@ALSO_PGBOUNCER
+def test_shadow_score_is_stored_once_for_each_model(ledger: Ledger) -> None:
+    scores = [score_of("L1", 1), score_of("L2", 2)]
+    shadows = [shadow_of(score, digest) for score in scores for digest in ("d2", "d3")]
+    ledger.add_batch(Batch(scores=scores, shadow_scores=shadows[::-1]), 10)
+    assert ledger.add_batch(Batch(shadow_scores=shadows), 11) == 0
+    assert all_rows(ledger, "shadow_scores") == [vars(shadow) for shadow in shadows]
+    assert ledger.scores_of("L1") == [scores[0]]
+
+
 @pytest.mark.parametrize("scores_per_day", [1, 110])
 def test_trend_does_not_depend_on_scores_per_day(ledger: Ledger, scores_per_day: int) -> None:
     for day in range(7):
@@ -274,13 +304,15 @@ def two_leads(ledger: Ledger) -> Ledger:
         ledger.add("stages", [ENTRY | {"lead_id": lead_id}], 0)
         ledger.add("outcomes", [WIN | {"lead_id": lead_id}], 0)
         sent_leads = [(SentLead(lead_id, None, {"a": 1}), 0)]
-        ledger.add_batch(Batch([score_of(lead_id, 1)], sent_leads), 0)
+        score = score_of(lead_id, 1)
+        shadows = [shadow_of(score, "d2")]
+        ledger.add_batch(Batch([score], sent_leads, shadow_scores=shadows), 0)
     return ledger
 
 
 @ALSO_PGBOUNCER
 def test_erasing_counts_the_deleted_rows(two_leads: Ledger) -> None:
-    tables = ("activities", "stages", "outcomes", "scores", "leads")
+    tables = ("activities", "stages", "outcomes", "scores", "shadow_scores", "leads")
     assert two_leads.forget(PERSON, 50) == dict.fromkeys(tables, 1)
     assert two_leads.forget(PERSON, 51) == dict.fromkeys(tables, 0)
 
@@ -301,8 +333,11 @@ def test_events_of_an_erased_lead_are_not_stored(two_leads: Ledger) -> None:
 def test_batch_of_an_erased_lead_is_not_stored(two_leads: Ledger) -> None:
     two_leads.forget(PERSON, 50)
     sent_leads = [(SentLead(PERSON, None, {}), 0)]
-    batch = Batch([score_of(PERSON, 2)], sent_leads, [CALL | {"lead_id": PERSON}])
+    shadows = [shadow_of(score_of(PERSON, 1), "d3")]
+    call = CALL | {"lead_id": PERSON}
+    batch = Batch([score_of(PERSON, 2)], sent_leads, [call], shadow_scores=shadows)
     assert two_leads.add_batch(batch, 0) == 0
+    assert [row["lead_id"] for row in all_rows(two_leads, "shadow_scores")] == ["L2"]
     assert two_leads.stored_leads([PERSON]) == {PERSON: StoredLead()}
 
 
@@ -397,6 +432,32 @@ def test_older_schema_is_migrated_with_its_rows(
     with Ledger(ledger_url) as ledger:
         assert statuses(ledger, "activities", CALL) == ["duplicate"]
         assert ledger.stored_leads(["L1"])["L1"].sent is None
+
+
+@ALSO_PGBOUNCER
+def test_scores_of_schema_0003_have_no_parts(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_columns = "lane", "start", "points", "warnings"
+    old_score = score_of("L1", 1)
+    with monkeypatch.context() as patch, Ledger(ledger_url) as older_ledger:
+        patch.setattr(migrating, "SCHEMA_VERSION", "0003")
+        older_ledger.database.prepare()
+        row = _score_row(old_score)
+        with older_ledger.database.engine.begin() as connection:
+            connection.execution_options(leadscore_purpose="writing")
+            old_row = {name: cell for name, cell in row.items() if name not in new_columns}
+            table = sa.table("scores", *map(sa.column, old_row))
+            connection.execute(sa.insert(table), old_row)
+            assert "shadow_scores" not in sa.inspect(connection).get_table_names()
+    with Ledger(ledger_url) as ledger:
+        assert ledger.scores_of("L1") == [old_score]
+        (stored_row,) = all_rows(ledger, "scores")
+        assert [stored_row[name] for name in new_columns] == [None] * 4
+        new_score = replace(WITH_PARTS, score_id="s2")
+        shadows = [shadow_of(old_score, "d2")]
+        assert ledger.add_batch(Batch(scores=[new_score], shadow_scores=shadows), 0) == 1
+        assert ledger.scores_of("L1") == [new_score, old_score]
 
 
 @ALSO_PGBOUNCER

@@ -1,6 +1,7 @@
 """Exports of the ledger as CSV and Parquet files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,10 +18,19 @@ from crm.reading import read_records
 from crm.records import Records
 from crm.times import DAY
 from leadscore.command import app
+from tests.made_calls import given, shadow_of
 from tests.made_projects import FOUR_TABLES, LEDGER, LEDGER_ALONE, WON_AND_LOST
 
 IN_LEDGER = LEDGER_ALONE + LEDGER + WON_AND_LOST
 IN_FILES = FOUR_TABLES + WON_AND_LOST
+GIVEN = replace(
+    given(1),
+    lane="control",
+    start=41.5,
+    points={"visits": 0.1 + 0.2},
+    warnings=[{"code": "unseen_value", "column": "Source"}],
+)
+SHADOW = shadow_of(GIVEN, "d2")
 
 
 @pytest.fixture
@@ -38,6 +48,7 @@ def filled(ledger: Ledger) -> Ledger:
     ledger.add("activities", [call, mail], 0)
     ledger.add("stages", [{"lead_id": "L1", "stage": "new", "entered_at": DAY}], 0)
     ledger.add("outcomes", [{"lead_id": "L2", "outcome": "won", "amount": 1e9}], 0)
+    ledger.add_batch(Batch(scores=[GIVEN], shadow_scores=[SHADOW]), 0)
     return ledger
 
 
@@ -65,7 +76,8 @@ def test_export_counts_the_rows(filled: Ledger, tmp_path: Path, suffix: str) -> 
         "activities": 2,
         "stages": 1,
         "outcomes": 1,
-        "scores": 0,
+        "scores": 1,
+        "shadow_scores": 1,
         "erasures": 0,
     }
 
@@ -104,6 +116,20 @@ def test_exported_activities_have_ids(filled: Ledger, tmp_path: Path, suffix: st
     assert activities["activity_id"].str[:6].tolist() == ["sha256", "7"]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_exported_scores_have_lane_points_and_warnings(
+    filled: Ledger, tmp_path: Path, suffix: str
+) -> None:
+    export(filled, tmp_path, suffix)
+    read_file = pd.read_csv if suffix == "csv" else pd.read_parquet
+    (score,) = read_file(tmp_path / f"scores.{suffix}").to_dict("records")
+    assert (score["lane"], score["start"]) == ("control", 41.5)
+    assert json.loads(score["points"]) == GIVEN.points
+    assert json.loads(score["warnings"]) == GIVEN.warnings
+    (shadow,) = read_file(tmp_path / f"shadow_scores.{suffix}").to_dict("records")
+    assert (shadow["score_id"], shadow["digest"]) == (GIVEN.score_id, "d2")
+
+
 def test_export_to_an_unknown_format_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ending in \.csv or \.parquet"):
         export_table(ledger, "leads", tmp_path / "leads.xlsx")
@@ -140,4 +166,4 @@ def test_export_command_writes_the_tables_that_it_names(filled: Ledger, tmp_path
 def test_migrate_command_shows_the_schema(filled: Ledger, tmp_path: Path) -> None:
     (tmp_path / "leadscore.toml").write_text(IN_LEDGER)
     result = CliRunner().invoke(app, ["ledger", "migrate", "-p", str(tmp_path)])
-    assert "The ledger has schema 0003." in result.output
+    assert "The ledger has schema 0004." in result.output

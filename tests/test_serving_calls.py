@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.special import logit
 
 from crm.errors import LedgerError
 from crm.ledger.ledger import Ledger
@@ -33,6 +35,13 @@ from tests.made_calls import (
 
 def score(ask: Ask, lead: dict[str, Any]) -> Any:
     return score_of(ask("/score", {"leads": [lead]}))
+
+
+def stored_score(calls: Calls) -> Any:
+    """Return the only stored score of the lead L1."""
+    assert calls.ledger.ledger is not None
+    (stored,) = calls.ledger.ledger.scores_of("L1")
+    return stored
 
 
 WITH_EVENTS = LEAD | {
@@ -133,6 +142,32 @@ def test_lead_returns_the_history_of_scores(ask: Ask, calls: Calls) -> None:
     assert answer["trend"]["direction"] in ("improving", "steady", "declining")
 
 
+def test_parts_of_a_stored_score_add_up(ask: Ask, calls: Calls, model: ServedModel) -> None:
+    unknown = LEAD | {"attributes": LEAD["attributes"] | {"Unknown": 1}}
+    scored = score(ask, unknown)
+    written(calls)
+    stored = stored_score(calls)
+    total = stored.start + sum(stored.points.values())
+    (unrounded,) = model.scorer.scale.unrounded(logit(np.array([stored.probability])))
+    assert total == pytest.approx(unrounded, abs=1e-9)
+    assert set(stored.points) <= set(model.scorer.reasoner.signals)
+    assert len(stored.points) > len(stored.reasons)
+    assert all(stored.points.values())
+    for reason in stored.reasons:
+        assert round(stored.points[reason["signal"]], 2) == reason["points"]
+    assert {"code": "unknown_attribute", "column": "Unknown"} in stored.warnings
+    kept = [{"code": w["code"], "column": w["column"]} for w in scored["warnings"]]
+    assert stored.warnings == kept
+    assert stored.lane is None
+
+
+def test_score_without_reasons_is_stored_without_parts(ask: Ask, calls: Calls) -> None:
+    ask("/score", {"leads": [LEAD], "reasons": 0})
+    written(calls)
+    stored = stored_score(calls)
+    assert (stored.start, stored.points) == (None, None)
+
+
 def test_lead_without_records_is_not_found(ask: Ask) -> None:
     with pytest.raises(RequestError, match="has no data about this lead") as caught:
         ask("/lead", {"lead_id": "L1"})
@@ -150,6 +185,7 @@ def test_erased_lead_is_not_stored_but_still_scored(ask: Ask, calls: Calls) -> N
         "stages": 0,
         "outcomes": 0,
         "scores": 1,
+        "shadow_scores": 0,
         "leads": 1,
     }
     assert ask("/activities", {"activities": [CALL]})["erased"] == 1

@@ -179,8 +179,9 @@ def test_concurrent_openings_migrate_once(ledger_url: str) -> None:
     with Ledger(ledger_url) as ledger:
         assert len(stored_ids(ledger)) == 4 * PER_BATCH
         with ledger.database.reading() as connection:
-            keys = connection.exec_driver_sql("SELECT count(*) FROM ledger_keys").scalar()
-        assert keys == 1
+            keys = connection.exec_driver_sql("SELECT purpose, key FROM ledger_keys").all()
+        assert sorted(purpose for purpose, _ in keys) == ["control", "erasure"]
+        assert len({key for _, key in keys}) == 2
 
 
 def test_tables_that_another_process_creates_during_the_opening_are_used(

@@ -38,7 +38,21 @@ class SentLead:
 class GivenScore:
     """A score that an answer contained. Times are in microseconds since 1970 UTC.
 
-    `score_id` is unique. `reasons` are the reasons of the answer as plain data.
+    Attributes
+    ----------
+    score_id : str
+        Unique.
+    reasons : sequence of mapping
+        The reasons of the answer as plain data.
+    lane : str or None
+        "control" or "treated"; None if there was no control group.
+    start : float or None
+    points : mapping of str to float, or None
+        The points of each signal, not rounded; signals of 0 points are absent. They and `start`
+        add up to the score before it is rounded and clipped. Both are None in rows of older
+        versions, and if no reasons were requested.
+    warnings : sequence of mapping, or None
+        `code` and `column` of each warning of the answer; None in rows of older versions.
     """
 
     lead_id: str
@@ -52,6 +66,29 @@ class GivenScore:
     digest: str
     reasons: Sequence[Mapping[str, Any]]
     request_id: str
+    recorded_at: int
+    lane: str | None = None
+    start: float | None = None
+    points: Mapping[str, float] | None = None
+    warnings: Sequence[Mapping[str, str | None]] | None = None
+
+
+@dataclass(frozen=True)
+class ShadowScore:
+    """A score of a shadow model, which no answer contained. Times are in microseconds since 1970.
+
+    `score_id` is that of the given score of the same lead and moment.
+    """
+
+    lead_id: str
+    score_id: str
+    as_of: int
+    probability: float
+    score: int
+    grade: str
+    model: str
+    version: str
+    digest: str
     recorded_at: int
 
 
@@ -104,6 +141,8 @@ class Batch:
     leads: Sequence[tuple[SentLead, int]] = ()  # each with the time at which it was sent
     activities: Sequence[Row] = ()
     stages: Sequence[Row] = ()
+    shadow_scores: Sequence[ShadowScore] = ()
 
     def __len__(self) -> int:
-        return len(self.scores) + len(self.leads) + len(self.activities) + len(self.stages)
+        events = len(self.activities) + len(self.stages)
+        return len(self.scores) + len(self.shadow_scores) + len(self.leads) + events

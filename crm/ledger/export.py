@@ -38,6 +38,22 @@ TABLES: Final = {
         "digest",
         "request_id",
         "score_id",
+        "lane",
+        "start",
+        "points",
+        "warnings",
+        "recorded_at",
+    ),
+    "shadow_scores": (
+        "lead_id",
+        "as_of",
+        "probability",
+        "score",
+        "grade",
+        "model",
+        "version",
+        "digest",
+        "score_id",
         "recorded_at",
     ),
     "erasures": ("lead_hash", "erased_at"),
@@ -138,7 +154,7 @@ def _texts(
 
 
 def _cell(cell: Any) -> Any:
-    return msgspec.json.encode(cell).decode() if isinstance(cell, list) else cell
+    return msgspec.json.encode(cell).decode() if isinstance(cell, list | dict) else cell
 
 
 def _time(time: int | None) -> str | None:

@@ -28,7 +28,7 @@ from crm.ledger.reading import (
 )
 from crm.ledger.schema import EVENTS, OF_LEADS, erasures, lead_hash, leads, scores
 from crm.ledger.trend import DAYS
-from crm.ledger.writing import add_events, add_leads, add_scores, insert_new
+from crm.ledger.writing import add_events, add_leads, add_scores, add_shadow_scores, insert_new
 from crm.times import DAY
 
 HISTORY_SCORES: Final = 50
@@ -119,10 +119,13 @@ class Ledger:
 
         def work(connection: sa.Connection) -> int:
             ids = {score.lead_id for score in batch.scores}
+            ids |= {shadow.lead_id for shadow in batch.shadow_scores}
             erased = erased_leads(connection, ids | {lead.lead_id for lead, _ in batch.leads})
             add_events(connection, "activities", batch.activities, now)
             add_events(connection, "stages", batch.stages, now)
             add_leads(connection, [row for row in batch.leads if row[0].lead_id not in erased])
+            shadows = [shadow for shadow in batch.shadow_scores if shadow.lead_id not in erased]
+            add_shadow_scores(connection, shadows)
             return add_scores(
                 connection, [score for score in batch.scores if score.lead_id not in erased]
             )
@@ -269,7 +272,7 @@ class Ledger:
         Parameters
         ----------
         kind : str
-            "activities", "stages", "outcomes", "scores", "leads" or "erasures".
+            "activities", "stages", "outcomes", "scores", "shadow_scores", "leads" or "erasures".
         at_once : int
             The largest number of rows of a piece.
         """

@@ -25,6 +25,7 @@ LONGER_THAN_KEY: Final = (0, 2, 3)  # an id: by nothing, ".0" or braces, or a ch
 
 MOST_EVENTS: Final = 2_000  # of a lead in one table; the database counts longer histories
 FEW_ROWS: Final = 2_500  # of many leads; up to this number all are read at once
+JSON_OF_SCORES: Final = ("reasons", "points", "warnings")  # columns of `scores`
 SHOWN_EVENTS: Final = 100  # the newest of each table that `/lead` shows
 
 
@@ -199,8 +200,9 @@ def plain_row(row: sa.RowMapping) -> dict[str, Any]:
     plain = {name: cell for name, cell in row.items() if name != "seq"}
     if "attributes" in plain:
         plain["attributes"] = _attributes(plain["attributes"])
-    if "reasons" in plain:
-        plain["reasons"] = msgspec.json.decode(plain["reasons"])
+    for name in JSON_OF_SCORES:
+        if plain.get(name) is not None:
+            plain[name] = msgspec.json.decode(plain[name])
     return plain
 
 

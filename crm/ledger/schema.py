@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from crm.days import without_day_end
 from crm.tables import EVENT_TABLES, DeclaredTable, Kind
 
-SCHEMA_VERSION: Final = "0003"  # the newest of crm/ledger/migrations/versions
+SCHEMA_VERSION: Final = "0004"  # the newest of crm/ledger/migrations/versions
 VERSION_TABLE: Final = "ledger_version"
 
 metadata = sa.MetaData()
@@ -78,7 +78,28 @@ scores = sa.Table(
     _text("reasons"),
     _text("request_id"),
     _time("recorded_at"),
+    # Rows of the schemas before 0004 have no values in these columns.
+    sa.Column("lane", sa.Text),
+    sa.Column("start", sa.Double),
+    sa.Column("points", sa.Text),
+    sa.Column("warnings", sa.Text),
     sa.UniqueConstraint("lead_id", "score_id"),
+)
+shadow_scores = sa.Table(
+    "shadow_scores",
+    metadata,
+    _seq(),
+    _text("lead_id"),
+    _text("score_id"),
+    _time("as_of"),
+    sa.Column("probability", sa.Double, nullable=False),
+    sa.Column("score", sa.Integer, nullable=False),
+    _text("grade"),
+    _text("model"),
+    _text("version"),
+    _text("digest"),
+    _time("recorded_at"),
+    sa.UniqueConstraint("lead_id", "score_id", "digest"),
 )
 leads = sa.Table(
     "leads",
@@ -186,7 +207,12 @@ EVENTS: Final = {
     )
     for name, table in EVENT_TABLES.items()
 }
-OF_LEADS: Final = (*(event.table for event in EVENTS.values()), scores, leads)  # for an erasure
+OF_LEADS: Final = (  # for an erasure
+    *(event.table for event in EVENTS.values()),
+    scores,
+    shadow_scores,
+    leads,
+)
 
 
 def lead_hash(key: str, lead_id: str) -> str:

@@ -1,6 +1,7 @@
 """Writes rows of the ledger within one transaction: events, leads, scores."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -8,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from crm.ledger.deduplication import SeenEvents
-from crm.ledger.entries import Added, GivenScore, Row, SentLead
-from crm.ledger.reading import erased_leads, newest_leads, similar_events
-from crm.ledger.schema import EVENTS, leads, scores
+from crm.ledger.entries import Added, GivenScore, Row, SentLead, ShadowScore
+from crm.ledger.reading import JSON_OF_SCORES, erased_leads, newest_leads, similar_events
+from crm.ledger.schema import EVENTS, leads, scores, shadow_scores
 
 
 def add_events(connection: sa.Connection, kind: str, rows: Sequence[Row], now: int) -> list[Added]:
@@ -61,7 +62,18 @@ def add_scores(connection: sa.Connection, given: Sequence[GivenScore]) -> int:
 def _score_row(score: GivenScore) -> Row:
     columns = [column.name for column in scores.c if column.name != "seq"]
     row = {name: getattr(score, name) for name in columns}
-    return row | {"reasons": msgspec.json.encode(score.reasons).decode()}
+    return row | {
+        name: msgspec.json.encode(row[name]).decode()
+        for name in JSON_OF_SCORES
+        if row[name] is not None
+    }
+
+
+def add_shadow_scores(connection: sa.Connection, shadows: Sequence[ShadowScore]) -> None:
+    """Add shadow scores that are not stored yet."""
+    if shadows:
+        ordered = sorted(map(vars, shadows), key=itemgetter("lead_id", "score_id", "digest"))
+        connection.execute(insert_new(connection, shadow_scores), ordered)
 
 
 def insert_new(connection: sa.Connection, table: sa.Table) -> Any:

@@ -50,8 +50,11 @@ def batch_of(
                 reasons=[msgspec.structs.asdict(reason_answer(reason)) for reason in score.reasons],
                 request_id=request_id,
                 recorded_at=now,
+                start=score.start,
+                points=signal_points(model.scorer.reasoner.signals, score.points),
+                warnings=[{"code": w.code, "column": w.column} for w in warnings],
             )
-            for lead, score, _, _ in with_id
+            for lead, score, _, warnings in with_id
         ],
         leads=[
             (_sent_lead(result.lead, model.scorer), now)
@@ -61,6 +64,21 @@ def batch_of(
         activities=[row for result in with_id for row in result.lead.sent.activities],
         stages=[row for result in with_id for row in result.lead.sent.stages],
     )
+
+
+def signal_points(
+    signals: Sequence[str], points: Sequence[float] | None
+) -> dict[str, float] | None:
+    """Return the points by signal, without signals of 0 points; None if there are no points.
+
+    Examples
+    --------
+    >>> signal_points(["source", "visits"], [0.0, -2.25])
+    {'visits': -2.25}
+    """
+    if points is None:
+        return None
+    return {signal: part for signal, part in zip(signals, points, strict=True) if part}
 
 
 def _sent_lead(lead: JoinedLead, scorer: LeadScorer) -> SentLead:

@@ -30,7 +30,8 @@ RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 TURN_SECONDS: Final = 0.5  # of writing without a pause
 PAUSE_SECONDS: Final = 0.11
 
-TABLES: Final = ("leads", "activities", "stages", "scores")  # in the order of writing
+# In the order of writing.
+TABLES: Final = ("leads", "activities", "stages", "scores", "shadow_scores")
 
 log = logging.getLogger("leadscore")
 
@@ -189,6 +190,7 @@ class ScoreWriter:
             leads=[lead for batch, _, _ in taken for lead in batch.leads],
             activities=[row for batch, _, _ in taken for row in batch.activities],
             stages=[row for batch, _, _ in taken for row in batch.stages],
+            shadow_scores=[score for batch, _, _ in taken for score in batch.shadow_scores],
         )
         written = lost = 0
         try:
@@ -247,7 +249,8 @@ class ScoreWriter:
 def _load(batch: Batch) -> float:
     """Estimate the memory of a batch, in scores."""
     events = len(batch.activities) + len(batch.stages)
-    return len(batch.scores) + len(batch.leads) + events / EVENTS_PER_SCORE
+    scores = len(batch.scores) + len(batch.shadow_scores)
+    return scores + len(batch.leads) + events / EVENTS_PER_SCORE
 
 
 def _pieces(batch: Batch, most: int) -> Iterator[Batch]:
