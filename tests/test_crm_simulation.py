@@ -1,5 +1,6 @@
 """The simulated CRM: its files, its true probabilities, and the flaws of its records."""
 
+import hashlib
 import tomllib
 from dataclasses import fields, replace
 from datetime import date, datetime
@@ -73,6 +74,25 @@ def test_same_settings_give_the_same_bytes(tmp_path: Path, file_format: Format) 
     for name in names:
         bytes_of_both = [(tmp_path / run / name).read_bytes() for run in ("first", "second")]
         assert bytes_of_both[0] == bytes_of_both[1], name
+
+
+@pytest.mark.parametrize(
+    ("settings", "digest"),
+    [
+        (SMALL, "3c3e3b3ad8456950"),
+        (Simulation(drift_at=1.0), "1f7dabe0dcfcdffb"),
+        (replace(SMALL, start="2025-09-01", drift_at=0.62, seed=3), "20866ca8fa29c7c6"),
+    ],
+    ids=["small", "demo", "other start"],
+)
+def test_settings_give_the_bytes_of_earlier_versions(
+    tmp_path: Path, settings: Simulation, digest: str
+) -> None:
+    simulate(settings, tmp_path)
+    written = hashlib.sha256()
+    for path in sorted(tmp_path.iterdir()):
+        written.update(path.name.encode() + path.read_bytes())
+    assert written.hexdigest()[:16] == digest
 
 
 def test_another_seed_gives_other_leads(tmp_path: Path) -> None:
