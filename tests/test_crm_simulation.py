@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import rankdata
 
 from crm.errors import ConfigError
-from crm.simulation import world as simulated_world
+from crm.simulation import drawing
 from crm.simulation.simulator import simulate
 from crm.simulation.world import HORIZON_DAYS, Simulation
 
@@ -113,14 +113,14 @@ def test_parquet_equals_csv(tmp_path: Path) -> None:
 def test_progress_is_reported_after_each_chunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(simulated_world, "_CHUNK_LEADS", 100)
+    monkeypatch.setattr(drawing, "_CHUNK_LEADS", 100)
     progress = []
     simulate(SMALL, tmp_path, on_chunk=lambda done, total: progress.append((done, total)))
     assert progress == [(done, 600) for done in range(100, 700, 100)]
 
 
 def test_chunks_continue_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulated_world, "_CHUNK_LEADS", 100)
+    monkeypatch.setattr(drawing, "_CHUNK_LEADS", 100)
     tables = read_csv_files(simulate(SMALL, tmp_path))
     assert tables["leads"]["lead_id"].is_unique
     assert len(tables["leads"]) == len(tables["truth"]) == 600
@@ -472,7 +472,7 @@ def test_earlier_simulation_is_replaced_and_other_files_kept(tmp_path: Path) -> 
 
 
 def test_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulated_world, "_CHUNK_LEADS", 300)
+    monkeypatch.setattr(drawing, "_CHUNK_LEADS", 300)
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt

@@ -1,6 +1,6 @@
 """Writes a simulated B2B CRM with known probabilities, for the demo, tests and benchmarks.
 
-Nothing in it is real: no company, no person, no result. `crm.simulation.world` draws every table
+Nothing in it is real: no company, no person, no result. `crm.simulation.drawing` draws every table
 from the effects in `crm.simulation.effects`, so a model can be compared with the true probability.
 """
 
@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from crm.errors import ConfigError
 from crm.files import whole_files
-from crm.simulation.world import HORIZON_DAYS, Simulation, chunks
+from crm.simulation.drawing import chunks
+from crm.simulation.world import HORIZON_DAYS, Simulation
 
 _MARK = "SIMULATED by leadscore: no company, person or result in this folder is real."
 _TABLES = ("leads", "activities", "stages", "outcomes", "truth")
