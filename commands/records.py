@@ -76,16 +76,58 @@ def simulate(
         float, typer.Option(help="The mean number of activities for each lead.")
     ] = 8.0,
     seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 0,
+    start: Annotated[
+        str, typer.Option(metavar="DAY", help="The first day on which leads are created.")
+    ] = "2024-01-01",
+    days: Annotated[int, typer.Option(help="The days on which leads are created.")] = 730,
     drift_at: Annotated[
-        float, typer.Option(help="The share of the time after which the world changes; 1: never.")
+        float,
+        typer.Option(
+            help="The share of the time after which some effects turn negative; 1: never."
+        ),
     ] = 0.75,
+    drift: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND@DAY[:STRENGTH]", help="What else changes, and when; repeatable."
+        ),
+    ] = None,
+    seasonality: Annotated[
+        float, typer.Option(help="The strength of a yearly cycle, which is not drift.")
+    ] = 0.0,
+    surge_at: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="Paid search triples for 14 days, which is not drift."),
+    ] = None,
     file_format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",
 ) -> None:
-    """Write a SIMULATED B2B CRM whose true probabilities are known."""
+    """Write a SIMULATED B2B CRM whose true probabilities are known.
+
+    KIND is one of:
+
+    - covariate: more leads from paid search and cold lists, and from smaller companies
+    - concept: fewer wins, and other effects of some sources and industries
+    - label_delay: closings take twice as long
+    - broken_feed: no email_open arrives
+    - renamed_category: a source and a country have new names
+    - dropped_column: budget_eur is empty
+
+    STRENGTH scales the change: 1 if it is absent, and a share of the records for the last three.
+    To test one kind of drift alone, pass `--drift-at 1` too.
+    """
+    from crm.simulation.drift import read_drift
     from crm.simulation.world import Simulation
 
     settings = Simulation(
-        leads=leads, activities_per_lead=activities_per_lead, seed=seed, drift_at=drift_at
+        leads=leads,
+        activities_per_lead=activities_per_lead,
+        seed=seed,
+        start=start,
+        days=days,
+        drift_at=drift_at,
+        drifts=tuple(map(read_drift, drift or ())),
+        seasonality=seasonality,
+        surge_at=surge_at,
     )
     write_simulation(settings, folder, file_format)
     show_commands("Next:", leadscore_line(folder, "train"))

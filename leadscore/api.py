@@ -8,6 +8,7 @@ from crm.errors import LeadScoringError
 from crm.project import Project, load_project
 from crm.reading import read_records
 from crm.records import Records
+from crm.simulation.drift import Drift
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from features.fitting import fit_pipeline, training_matrix
@@ -23,6 +24,7 @@ from training.train import Trained, known_later, train
 
 __all__ = [
     "Audit",
+    "Drift",
     "Evaluation",
     "FeaturePipeline",
     "LeadScorer",

@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from crm.errors import ConfigError
 from crm.simulation import drawing
+from crm.simulation.drift import Drift
 from crm.simulation.simulator import simulate
 from crm.simulation.world import HORIZON_DAYS, Simulation
 
@@ -25,6 +26,7 @@ TIMES = {
     "stages": "entered_at",
     "outcomes": "closed_at",
 }
+DRIFT = Drift("concept", "2025-01-01")
 NOTHING = ["unknown", "-", "Select"]
 HORIZON = pd.Timedelta(days=HORIZON_DAYS)
 Format = Literal["csv", "parquet"]
@@ -422,6 +424,16 @@ def test_leads_without_a_budget_are_won_less_often(leads: pd.DataFrame) -> None:
         ({"start": date(1900, 1, 1)}, '`start` is .* Write it as "2024-01-01"'),
         ({"start": datetime(2024, 1, 1, 9)}, "`start` is "),  # noqa: DTZ001
         ({"start": None}, "`start` is None"),
+        ({"drifts": [DRIFT]}, "`drifts` is .*. Expected a tuple of `Drift`"),
+        ({"drifts": ("concept",)}, "`drifts` is .'concept',.. Expected a tuple of `Drift`"),
+        (
+            {"drifts": (DRIFT,), "days": 200},
+            "The drift concept@2025-01-01:1 begins on 2025-01-01, outside the window. "
+            "Expected a day from 2024-01-01 to 2024-07-18. Choose one, or change `start`",
+        ),
+        ({"seasonality": 4}, "`seasonality` is 4. Expected a number from 0 to 3"),
+        ({"surge_at": "soon"}, "`surge_at` is 'soon'. Expected a day from 1970 to 2200"),
+        ({"surge_at": "2023-12-31"}, "The surge begins on 2023-12-31, outside the window"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting: Any, message: str) -> None:

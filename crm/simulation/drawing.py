@@ -1,11 +1,16 @@
 """Draws the tables of a simulated CRM, chunk by chunk.
 
-The truth is exact. `true_probability` is a logistic function of what the leads table
-records at creation (a missing value has its own effect) and of the date. Whether a lead
+The truth is exact. Without drift, `true_probability` is a logistic function of what the leads
+table records at creation (a missing value has its own effect) and of the date. Whether a lead
 is won within 90 days is drawn from it first. Engagement, activities, stages and closing
 times are then drawn given that outcome. All of them are after creation, except the stage
 `new` and rare earlier page views, and these two do not depend on the outcome. So at creation
 no record predicts better than `true_probability`, and later records predict better and better.
+
+With drift the truth is exact too. Drift of the world changes what the outcome is drawn from: the
+mix of leads, the effects, or the times to closing, whose distribution is known. Drift of the
+records changes the tables after everything is drawn, so that they may contain less than
+`true_probability` depends on. Leads that are created before a drift are the same as without it.
 """
 
 from collections.abc import Iterator
@@ -13,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from crm.simulation.fate import draw_fate, log_odds
+from crm.simulation.arrivals import arrivals
+from crm.simulation.export import exported
+from crm.simulation.fate import draw_fate, log_odds, on_time_share
 from crm.simulation.tables import (
     draw_activities,
     draw_leads,
@@ -35,15 +41,18 @@ def chunks(settings: Simulation) -> Iterator[tuple[int, dict[str, Any]]]:
     starts = range(0, settings.leads, size)
     account_seed, *seeds = np.random.SeedSequence(settings.seed).spawn(1 + len(starts))
     accounts = draw_accounts(np.random.default_rng(account_seed), settings.leads // 3)
-    arrivals = _arrivals(settings)
+    arrived = arrivals(settings)
     for number, (first, seed) in enumerate(zip(starts, seeds, strict=True)):
         rng = np.random.default_rng(seed)
         lead = np.arange(first, min(first + size, settings.leads))
-        at = np.interp((lead + rng.random(len(lead))) / settings.leads, *arrivals)
+        at = np.interp((lead + rng.random(len(lead))) / settings.leads, *arrived)
         created = int(settings.opens_at.timestamp()) + at.astype(np.int64)
-        traits = draw_traits(rng, accounts, lead)
-        probability = 1 / (1 + np.exp(-log_odds(settings, traits, created)))
-        fate = draw_fate(rng, settings, created, probability)
+        covariate_seed, export_seed = seed.spawn(2)
+        small = np.random.default_rng(covariate_seed)
+        traits = draw_traits(rng, small, settings, accounts, created)
+        chance = 1 / (1 + np.exp(-log_odds(settings, traits, created)))
+        fate = draw_fate(rng, settings, created, chance)
+        probability = chance * on_time_share(settings, created)
         lead_id = labels("L", lead + 1)
         tables = {
             "leads": draw_leads(rng, lead_id, created, traits, fate),
@@ -52,16 +61,4 @@ def chunks(settings: Simulation) -> Iterator[tuple[int, dict[str, Any]]]:
             "outcomes": draw_outcomes(rng, lead_id, traits, fate),
             "truth": pa.table({"lead_id": lead_id, "true_probability": probability.round(6)}),
         }
-        yield int(lead[-1]) + 1, tables
-
-
-def _arrivals(settings: Simulation) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the share of leads created by each hour of the window, and the hours in seconds.
-
-    Most leads are created in office hours, few at weekends.
-    """
-    hours = np.arange(settings.days * 24)
-    weekend = (settings.opens_at.weekday() + hours // 24) % 7 >= 5
-    office = (hours % 24 >= 7) & (hours % 24 < 18)
-    cumulative = np.cumsum(np.where(office, 1.0, 0.15) * np.where(weekend, 0.3, 1.0))
-    return np.append(0, cumulative / cumulative[-1]), np.append(0, hours + 1) * 3600
+        yield int(lead[-1]) + 1, exported(export_seed, settings, tables)

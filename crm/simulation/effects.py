@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from crm.arrays import Ints
+from crm.arrays import Floats, Ints
 
 
 class Choice:
@@ -23,9 +23,40 @@ class Choice:
         weights, effects = np.array(list(table.values())).T
         self.shares, self.effects = weights / weights.sum(), effects
 
+    def changes(self, table: Mapping[Any, float]) -> Floats:
+        """Return the change of each value in `names`, 0 for those that the table does not name."""
+        unknown = table.keys() - set(self.names)
+        if unknown:
+            raise KeyError(f"{sorted(unknown)} are not values of {self.names}")
+        return np.array([table.get(name, 0.0) for name in self.names])
+
     def draw(self, rng: np.random.Generator, size: int) -> Ints:
         """Draw positions in `names`, shape (size,)."""
         return rng.choice(len(self.names), size, p=self.shares)
+
+
+def draw_rows(rng: np.random.Generator, weights: Floats) -> Ints:
+    """Draw a position in each row, by the weights of the row.
+
+    If all rows are the shares of a `Choice`, they are the positions that it draws.
+
+    Parameters
+    ----------
+    rng : Generator
+    weights : array of float64, shape (n, n_positions)
+
+    Returns
+    -------
+    array of int64, shape (n,)
+
+    Examples
+    --------
+    >>> draw_rows(np.random.default_rng(0), np.array([[1.0, 0.0], [0.0, 1.0]]))
+    array([0, 1])
+    """
+    cumulative = weights.cumsum(axis=1)
+    cumulative /= cumulative[:, -1:]
+    return (cumulative <= rng.random((len(weights), 1))).sum(axis=1)
 
 
 # Each value has a weight and an effect on the log-odds of a win within 90 days.
@@ -137,6 +168,31 @@ MONTH_EFFECTS = np.array([0.2, 0.2, 0.3, 0.1, 0, -0.1, -0.4, -0.5, 0.1, 0.2, 0.1
 # After the drift: the base rate falls, and the effects of paid search and manufacturing turn
 # negative.
 DRIFT = {"base": -0.25, "Paid search": -1.6, "Manufacturing": -1.6}
+# What each kind of drift changes at strength 1. See `crm.simulation.drift`.
+# Factors of the weights of sources, as logarithms, and how much less likely larger companies are.
+COVARIATE_MIX = CHOICES["source"].changes(
+    {"Paid search": 0.9, "Cold list": 1.2, "Webinar": -0.5, "Referral": -0.7}
+)
+COVARIATE_SIZE = -0.5
+CONCEPT_BASE = -1.0
+# These changes of effects nearly cancel out over all leads.
+CONCEPT = {
+    "source": CHOICES["source"].changes({"Referral": -1.8, "Content download": 1.2}),
+    "industry": CHOICES["industry"].changes(
+        {"Manufacturing": -1.2, "Retail": 1.0, "Healthcare": 1.0}
+    ),
+}
+DELAY = 1.0  # how much longer closings take, as a share
+BROKEN_TYPE = "email_open"
+DROPPED = "budget_eur"
+RENAMED = {"source": ("Organic search", "SEO"), "country": ("DE", "Germany")}
+# The yearly cycle at seasonality 1, for its highest point: factors as logarithms, and log-odds.
+SEASON_VOLUME, SEASON_BASE = 0.4, 0.5
+SEASON_MIX = CHOICES["source"].changes(
+    {"Trade fair": 1.0, "Webinar": 0.4, "Content download": -0.4}
+)
+SEASON_PEAK = 0.25  # the share of the year after which it is highest
+SURGE_SOURCE, SURGE_DAYS, SURGE_FACTOR = "Paid search", 14, 3.0
 # These have no effect on the outcome: contract types (the planted leak), ages (sensitive),
 # reasons, domains of e-mail.
 CONTRACTS = ["Standard 12 months", "Standard 24 months", "Framework", "Pilot", None]

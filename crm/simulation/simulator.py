@@ -130,7 +130,11 @@ def _writer(path: Path, schema: Any) -> Any:
 
 
 def _readme(settings: Simulation, names: list[str]) -> str:
-    chosen = "\n".join(f"  {f.name} = {getattr(settings, f.name)}" for f in fields(settings))
+    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    values["drifts"] = ", ".join(map(str, settings.drifts))
+    # The settings that change the world in other ways are listed if they are used.
+    unused = {name for name in ("drifts", "seasonality", "surge_at") if not values[name]}
+    chosen = "\n".join(f"  {name} = {values[name]}" for name in values if name not in unused)
     listed = "\n".join(f"- {name}" for name in names)
     return (
         f"{_MARK}\n\nA CRM export as of {settings.as_of:%Y-%m-%d %H:%M} UTC, drawn with:\n"

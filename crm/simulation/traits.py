@@ -5,8 +5,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crm.arrays import Bools
-from crm.simulation.effects import CHOICES, FUNCTIONS, LEVELS, REGIONS, TITLES
+from crm.arrays import Bools, Floats, Ints
+from crm.simulation.arrivals import source_weights
+from crm.simulation.effects import (
+    CHOICES,
+    COVARIATE_SIZE,
+    FUNCTIONS,
+    LEVELS,
+    REGIONS,
+    TITLES,
+    draw_rows,
+)
+from crm.simulation.world import Simulation
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -21,11 +31,31 @@ def draw_accounts(rng: np.random.Generator, count: int) -> Arrays:
     }
 
 
-def draw_traits(rng: np.random.Generator, accounts: Arrays, lead: NDArray[Any]) -> Arrays:
-    """Draw the attributes that each lead has at creation; a missing number is NaN."""
-    n = len(lead)
-    traits = {name: choice.draw(rng, n) for name, choice in CHOICES.items()}
-    traits["account"] = account = (len(accounts["region"]) * rng.random(n) ** 1.5).astype(np.int64)
+def draw_traits(
+    rng: np.random.Generator,
+    small: np.random.Generator,
+    settings: Simulation,
+    accounts: Arrays,
+    created: Ints,
+) -> Arrays:
+    """Draw the attributes that each lead has at creation; a missing number is NaN.
+
+    Parameters
+    ----------
+    rng : Generator
+    small : Generator
+        Draws smaller companies, after a drift of kind `covariate` only.
+    settings : Simulation
+    accounts : dict of str to array, shape (n_accounts,)
+    created : array of int64, shape (n,)
+        Seconds since 1970 UTC.
+    """
+    n = len(created)
+    traits: Arrays = {"source": draw_rows(rng, source_weights(settings, created))}
+    traits |= {name: CHOICES[name].draw(rng, n) for name in CHOICES if name != "source"}
+    account = _draw_account(rng, n, accounts)
+    account = _smaller(small, accounts, account, settings.strength("covariate", created))
+    traits["account"] = account
     traits.update({name: values[account] for name, values in accounts.items()})
     traits["level"] = level = LEVELS.draw(rng, n)
     source, size = traits["source"], traits["employees"]
@@ -41,6 +71,25 @@ def draw_traits(rng: np.random.Generator, accounts: Arrays, lead: NDArray[Any]) 
     traits["industry"] = np.where(rng.random(n) < 0.08, 10, traits["industry"])  # 10: None
     traits["employees"] = np.where(rng.random(n) < 0.18, np.nan, size)
     return traits
+
+
+def _draw_account(rng: np.random.Generator, size: int, accounts: Arrays) -> Ints:
+    return (len(accounts["region"]) * rng.random(size) ** 1.5).astype(np.int64)
+
+
+def _smaller(rng: np.random.Generator, accounts: Arrays, account: Ints, strength: Floats) -> Ints:
+    """Choose among the account of each lead and seven others, small ones more often.
+
+    A lead whose strength is 0 keeps its account.
+    """
+    is_changed = np.flatnonzero(strength)
+    others = _draw_account(rng, 7 * len(is_changed), accounts).reshape(-1, 7)
+    candidates = np.column_stack([account[is_changed], others])
+    exponents = COVARIATE_SIZE * strength[is_changed]
+    chosen = draw_rows(rng, accounts["employees"][candidates] ** exponents[:, None])
+    account = account.copy()
+    account[is_changed] = candidates[np.arange(len(is_changed)), chosen]
+    return account
 
 
 def have(traits: Arrays, column: str, value: str | None) -> Bools:
