@@ -14,6 +14,7 @@ from rich.markup import escape
 from commands.console import JsonOption, ProjectOption, progress_bar, show
 from commands.terminal.batch import batch_lines
 from commands.terminal.tables import new_table
+from crm.control_share import check_has_ledger
 from crm.errors import ConfigError, LeadScoringError
 from crm.project import PROJECT_FILE, TableKeys, load_project
 from crm.text import counted
@@ -94,6 +95,9 @@ def score(
         ledger = None if opened is None else stack.enter_context(project_ledger(opened))
         if ledger is not None:
             known["erased"] = ledger.erased
+        if opened is not None and opened.control_share:
+            check_has_ledger(opened.control_share, opened.ledger_url)
+            known["lanes"] = None if ledger is None else ledger.lanes(opened.control_share)
         progress = stack.enter_context(
             progress_bar(f"Scoring {leads.name}", quiet=json_, is_share=False)
         )

@@ -18,6 +18,7 @@ from commands.console import (
     show_commands,
     show_error,
 )
+from crm.control_share import CONTROL_SHARE, check_has_ledger
 from crm.errors import ArtifactError, ServiceError, TrackingError
 from crm.project import PROJECT_FILE, Project, load_project
 
@@ -77,6 +78,9 @@ def serve(
         with Ledger(opened.ledger_url, opened.folder) as ledger:
             url = ledger.database.engine.url  # complete, so that it is valid in any folder
             settings["LEADSCORE_LEDGER_URL"] = url.render_as_string(hide_password=False)
+    if opened.control_share:
+        check_has_ledger(opened.control_share, opened.ledger_url)
+        settings[CONTROL_SHARE] = str(opened.control_share)
     settings |= {"LEADSCORE_WORKERS": str(workers)} if workers else {}
     os.execvpe(command[0], command, serve_environment(host, settings))
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
+from crm.control_share import share_of_environment
 from crm.errors import ConfigError
 from crm.project_checks import check_agreement
 from crm.project_keys import (
@@ -24,6 +25,7 @@ from crm.project_keys import (
     TABLE_KEYS,
     TABLE_SECTIONS,
     ColumnsKeys,
+    ControlKeys,
     LearnKeys,
     LedgerKeys,
     MlflowKeys,
@@ -45,6 +47,7 @@ __all__ = [
     "PROJECT_FILE",
     "TABLE_KEYS",
     "ColumnsKeys",
+    "ControlKeys",
     "LearnKeys",
     "LedgerKeys",
     "MlflowKeys",
@@ -141,6 +144,7 @@ def load_project(path: Path | str) -> Project:
         report=settings.report,
         mlflow=settings.mlflow,
         ledger_url=_ledger_url(settings.ledger),
+        control_share=_control_share(settings.control),
     )
     check_agreement(path.name, project)
     return project
@@ -226,6 +230,10 @@ def _check_keys(file: str, section: str, content: Mapping[str, Any], keys: type[
 
 def _ledger_url(keys: LedgerKeys) -> str | None:
     return expand_variables(keys.url) if keys.url else os.environ.get(LEDGER_URL)
+
+
+def _control_share(keys: ControlKeys) -> float:
+    return share_of_environment() if keys.share is None else keys.share
 
 
 _KINDS = {

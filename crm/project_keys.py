@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, cast
 import msgspec
 from msgspec import Meta, Struct, field
 
+from crm.control_share import MOST_CONTROL
 from crm.tables import TABLES, DeclaredTable
 
 LEDGER_URL = "LEADSCORE_LEDGER_URL"
@@ -79,6 +80,12 @@ class LedgerKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """`[ledger]`: the service's own database. Training reads it alone or together with files."""
 
     url: str | None = None
+
+
+class ControlKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[control]`: the share of leads that are not prioritised."""
+
+    share: Annotated[float, Meta(ge=0, le=MOST_CONTROL)] | None = None
 
 
 class TreesKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -183,6 +190,7 @@ class SettingsSections(Struct, frozen=True, forbid_unknown_fields=True):
     project: ProjectKeys
     learn: LearnKeys
     ledger: LedgerKeys = field(default_factory=LedgerKeys)
+    control: ControlKeys = field(default_factory=ControlKeys)
     columns: ColumnsKeys = field(default_factory=ColumnsKeys)
     scale: ScaleKeys = field(default_factory=ScaleKeys)
     report: ReportKeys = field(default_factory=ReportKeys)
@@ -216,6 +224,9 @@ class Project:
     mlflow : MlflowKeys
     ledger_url : str or None
         The address of the ledger: `[ledger] url`, or the setting `LEADSCORE_LEDGER_URL`.
+    control_share : float
+        The share of leads in the control group: `[control] share`, or the setting
+        `LEADSCORE_CONTROL_SHARE`.
     """
 
     path: Path
@@ -232,6 +243,7 @@ class Project:
     report: ReportKeys = ReportKeys()
     mlflow: MlflowKeys = MlflowKeys()
     ledger_url: str | None = dataclasses.field(default=None, repr=False)
+    control_share: float = 0.0
 
     def __repr__(self) -> str:
         simulated = " (simulated)" if self.simulated else ""

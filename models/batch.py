@@ -16,6 +16,7 @@ from crm.cells import has_content, text_column
 from crm.errors import SchemaError, SourceError
 from crm.formats.column_times import parse_times
 from crm.key_index import KeyIndex
+from crm.lanes import Lanes
 from crm.lead_ids import id_keys
 from crm.left_out import LeftOutRows
 from crm.outcomes import meanings
@@ -42,6 +43,7 @@ from models.batch_checks import (
 from models.batch_output import write_whole
 from models.cell_checks import WarningCount, WarningCounts
 from models.scorer import LeadScorer
+from models.worklist import NeutralOrders, with_positions
 
 CHUNK_ROWS = 20_000
 SUFFIXES = (".csv", ".parquet")
@@ -130,6 +132,7 @@ def score_file(
     on_rows: Callable[[int], None] = lambda rows: None,
     erased: Callable[[Sequence[str]], Collection[str]] = lambda lead_ids: (),
     closings: pd.Series | None = None,
+    lanes: Lanes | None = None,
 ) -> BatchSummary:
     """Score every lead of a table and write `lead_id, probability, score, grade`.
 
@@ -156,6 +159,8 @@ def score_file(
         Called with lead ids; returns those that were erased, which are left out.
     closings : Series of datetime64, UTC, optional
         When leads ended, by the key of their id, as `crm.reading_events.read_closings` returns it.
+    lanes : Lanes, optional
+        With a control group, the columns `lane` and `order` (`models.worklist`) are written too.
 
     Returns
     -------
@@ -189,7 +194,8 @@ def score_file(
     notes: list[str] = []
     sentences: list[str] = []
     leads = _with_formats(leads, scorer)
-    with write_whole(target, n_reasons) as write:
+    orders = NeutralOrders.of_model(scorer.card, scorer.scale)
+    with write_whole(target, n_reasons, has_lanes=lanes is not None) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS, left_out, notes):
             first_row = rows + 1
             rows += len(chunk)
@@ -223,7 +229,11 @@ def score_file(
             if closed is not None:
                 is_ended |= closed.have_ended(ids, moments)
             n_ended += int(is_ended.sum())
-            write(scores.assign(lead_id=ids.to_numpy()))
+            scores = scores.assign(lead_id=ids.to_numpy())
+            if lanes is not None:
+                has_ids = scorer.roles["lead_id"] in chunk.columns
+                scores = with_positions(scores, lanes, orders, has_ids=has_ids)
+            write(scores)
             on_rows(rows)
         if rows == 0:
             raise SchemaError(name_of(leads), ["it has no rows, so there is nothing to score."])

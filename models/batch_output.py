@@ -17,7 +17,7 @@ Write = Callable[[pd.DataFrame], None]
 
 
 @contextmanager
-def write_whole(target: Path, n_reasons: int) -> Iterator[Write]:
+def write_whole(target: Path, n_reasons: int, *, has_lanes: bool = False) -> Iterator[Write]:
     """Open a writer of scores whose target appears when it is complete, or not at all.
 
     Parameters
@@ -26,6 +26,8 @@ def write_whole(target: Path, n_reasons: int) -> Iterator[Write]:
         CSV or Parquet, by its suffix.
     n_reasons : int
         The number of columns with reasons.
+    has_lanes : bool
+        Whether there are the columns `lane` and `order`.
 
     Yields
     ------
@@ -41,7 +43,7 @@ def write_whole(target: Path, n_reasons: int) -> Iterator[Write]:
     try:
         with (
             whole_file(target, mode=0o644) as work,
-            _csv_writer(work) if is_csv else _parquet_writer(work, n_reasons) as write,
+            _csv_writer(work) if is_csv else _parquet_writer(work, n_reasons, has_lanes) as write,
         ):
             yield write
     except OSError as error:
@@ -64,13 +66,15 @@ def _csv_writer(path: Path) -> Iterator[Write]:
 
 
 @contextmanager
-def _parquet_writer(path: Path, n_reasons: int) -> Iterator[Write]:
+def _parquet_writer(path: Path, n_reasons: int, has_lanes: bool) -> Iterator[Write]:
+    lanes = [("lane", pa.string()), ("order", pa.int64())]
     schema = pa.schema(
         [
             ("lead_id", pa.string()),
             ("probability", pa.float64()),
             ("score", pa.int64()),
             ("grade", pa.string()),
+            *(lanes if has_lanes else ()),
             *((f"reason_{i + 1}", pa.string()) for i in range(n_reasons)),
         ]
     )

@@ -14,6 +14,7 @@ import anyio.to_thread
 import msgspec
 
 from crm.cells import cell_text
+from crm.lanes import Lanes
 from crm.ledger.entries import StoredLead
 from crm.ledger.ledger import Ledger
 from crm.ledger.long_history import HistoryQuery
@@ -22,7 +23,7 @@ from features.activity import WINDOWS_DAYS
 from features.times import cell_time, time_text
 from serving.batching import MicroBatcher, cost_in_leads
 from serving.errors import RequestError
-from serving.lead_results import LeadResult, paired, with_event_warnings
+from serving.lead_results import LeadResult, paired, with_event_warnings, with_positions
 from serving.ledger.calls import READ_SECONDS, LedgerCalls
 from serving.ledger.joining import JoinedLead, as_sent, join, with_history
 from serving.ledger.pending import PendingWrites
@@ -116,6 +117,7 @@ class Calls:
             The folder in which workers share what waits to be written.
         """
         self.ledger = LedgerCalls(ledger, PendingWrites(shared if ledger else None))
+        self._lanes: Lanes | None = None
         self.score_writer = (
             ScoreWriter(ledger, self.ledger.faults, self.ledger.pending) if ledger else None
         )
@@ -139,6 +141,7 @@ class Calls:
             )
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
         results = await self._score(model, leads, moment, n_reasons)
+        results = await self._with_positions(model, results)
         results = with_event_warnings(model.scorer, results, cell_time(now))
         scored = [result for result in results if isinstance(result, LeadResult)]
         errors = [result for result in results if isinstance(result, RequestError)]
@@ -146,7 +149,7 @@ class Calls:
             raise errors[0]
         self._record(model, scored, moment, cell_time(now), request_id)
         items = [
-            scored_lead(result.score, result.used, result.warnings)
+            scored_lead(result.score, result.used, result.warnings, result.position)
             if isinstance(result, LeadResult)
             else ScoredLead(error=item_error(result))
             for result in results
@@ -160,12 +163,19 @@ class Calls:
         lead, as_of = read_flat(body, self.settings, model.names_by_identifier)
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
         results = await self._score(model, [lead], moment, MAX_REASONS, is_batch=False)
+        results = await self._with_positions(model, results)
         (result,) = with_event_warnings(model.scorer, results, cell_time(now))
         if isinstance(result, RequestError):
             raise result
         self._record(model, [result], moment, cell_time(now), request_id)
         return flat_answer(
-            result.score, result.used, result.warnings, moment, model.identity, request_id
+            result.score,
+            result.used,
+            result.warnings,
+            result.position,
+            moment,
+            model.identity,
+            request_id,
         )
 
     async def lead(
@@ -242,6 +252,17 @@ class Calls:
         if stored is not None:
             joined = await self._with_histories(model, joined, stored, moment, read_until)
         return await self._in_thread(partial(score, joined))
+
+    async def _with_positions(
+        self, model: ServedModel, results: list[LeadResult | RequestError]
+    ) -> list[LeadResult | RequestError]:
+        """Add lanes and orders, if there is a control group."""
+        share = self.settings.control_share
+        if not share:
+            return results
+        if self._lanes is None and "read" not in self.ledger.faults.causes:
+            self._lanes = await self.ledger.lanes(share)
+        return with_positions(model, results, self._lanes)
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await anyio.to_thread.run_sync(work, limiter=self._one_thread)

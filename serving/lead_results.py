@@ -3,20 +3,27 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from crm.lanes import Lanes
 from models.scorer import LeadScorer, Score
+from models.worklist import Position, position
 from serving.errors import RequestError
 from serving.ledger.joining import JoinedLead, used_events
 from serving.payloads.answers import ItemWarning, Used, item_warning
 from serving.payloads.plausibility import lead_warnings
+from serving.served_model import ServedModel
 
 
 class LeadResult(NamedTuple):
-    """A scored lead: the lead as it was joined, its score, and what the answer adds to it."""
+    """A scored lead: the lead as it was joined, its score, and what the answer adds to it.
+
+    `position` is None without a control group.
+    """
 
     lead: JoinedLead
     score: Score
     used: Used
     warnings: list[ItemWarning]
+    position: Position | None = None
 
 
 def paired(
@@ -33,6 +40,30 @@ def paired(
             warnings = [*map(item_warning, score.warnings), *lead.warnings]
             results.append(LeadResult(lead, score, used_events(lead.joined, moment), warnings))
     return results
+
+
+def with_positions(
+    model: ServedModel, results: list[LeadResult | RequestError], lanes: Lanes | None
+) -> list[LeadResult | RequestError]:
+    """Add the lane of each lead and its order in worklists.
+
+    Parameters
+    ----------
+    model : ServedModel
+        The model that scored the leads.
+    results : list of LeadResult or RequestError
+    lanes : Lanes or None
+        None if the key of the lanes could not be read.
+    """
+    orders = model.neutral_orders
+    return [
+        result
+        if isinstance(result, RequestError)
+        else result._replace(
+            position=position(lanes, orders, result.lead.lead_id, result.score.score)
+        )
+        for result in results
+    ]
 
 
 def with_event_warnings(

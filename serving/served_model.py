@@ -7,6 +7,7 @@ from functools import cached_property
 from crm.outcomes import meanings
 from models.artifact import SHOWN_DIGITS
 from models.scorer import LeadScorer
+from models.worklist import NeutralOrders
 from serving.payloads.answers import ModelIdentity
 from serving.payloads.flat_lead import names_by_identifier
 
@@ -39,6 +40,11 @@ class ServedModel:
     def names_by_identifier(self) -> dict[str, str]:
         """The CRM's names of columns, by the names that a flow can write."""
         return names_by_identifier(self.known_columns)
+
+    @cached_property
+    def neutral_orders(self) -> NeutralOrders:
+        """The orders of leads in the control group."""
+        return NeutralOrders.of_model(self.scorer.card, self.scorer.scale)
 
     @cached_property
     def outcome_words(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from crm.control_share import check_has_ledger, read_share
 from crm.errors import ConfigError
 
 PREFIX = "LEADSCORE_"
@@ -56,6 +57,8 @@ class Settings:
         The URL at which callers reach the service, for the contract and HubSpot's signatures.
     ledger_url : str
         The database that stores what callers send and every score; empty: nothing is stored.
+    control_share : float
+        The share of leads that are not prioritised, 0 to 0.5. It needs a ledger.
     report_dir : str
         The folder of the report that `/report/` shows, or a folder of such folders, of which the
         newest is shown; empty: no report.
@@ -90,6 +93,7 @@ class Settings:
     host: str = ""
     public_url: str = ""
     ledger_url: str = field(default="", repr=False)
+    control_share: float = 0.0
     report_dir: str = ""
     hubspot_secret: str = field(default="", repr=False)
 
@@ -100,8 +104,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     ConfigError
-        If a value is not of its setting's type, the file of keys is named by an empty text, or a
-        variable looks like a misspelt setting.
+        If a value is not of its setting's type, the file of keys is named by an empty text, a
+        setting lacks another one that it needs, or a variable looks like a misspelt setting.
     """
     values: dict[str, Any] = {}
     for setting in fields(Settings):
@@ -126,6 +130,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             "LEADSCORE_HUBSPOT_SECRET is set without LEADSCORE_PUBLIC_URL. HubSpot signs the "
             "address that it calls. Set LEADSCORE_PUBLIC_URL, such as https://scores.example.com."
         )
+    check_has_ledger(settings.control_share, settings.ledger_url)
     return settings
 
 
@@ -163,9 +168,11 @@ def check_keys_file(settings: Settings) -> None:
         )
 
 
-def _value(variable: str, text: str, default: object, least: int) -> int | bool | str:
+def _value(variable: str, text: str, default: object, least: int) -> float | bool | str:
     if isinstance(default, str):
         return text
+    if isinstance(default, float):
+        return read_share(text)  # the only setting that is not a whole number
     if isinstance(default, bool):
         if text not in ON_OFF:
             raise ConfigError(f"{variable} is {text[:60]!r}. Expected on or off.")

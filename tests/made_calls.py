@@ -68,6 +68,10 @@ class Away(Ledger):
         self._fail_if_away()
         return super().stored_leads(*arguments, **options)
 
+    def lanes(self, *arguments: Any, **options: Any) -> Any:
+        self._fail_if_away()
+        return super().lanes(*arguments, **options)
+
     def add(self, *arguments: Any, **options: Any) -> Any:
         self._fail_if_away()
         return super().add(*arguments, **options)

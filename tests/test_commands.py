@@ -410,3 +410,50 @@ def test_errors_name_commands_that_can_be_run(run: Run) -> None:
     code, _, err = run("train")
     assert code == 2
     assert f"`{command_line('leadscore')} init" in err
+
+
+CONTROL = "[control]\nshare = 0.3\n"
+
+
+def add_to_project(folder: Path, text: str) -> None:
+    path = folder / "leadscore.toml"
+    path.write_text(path.read_text() + text)
+
+
+def test_score_writes_the_lanes_of_the_ledger(run: Run, with_model: Path, tmp_path: Path) -> None:
+    add_to_project(with_model, CONTROL + '[ledger]\nurl = "sqlite:///ledger.db"\n')
+    command = ("score", with_model / "leads.csv", "-p", with_model, "-o")
+    code, _, err = run(*command, tmp_path / "s.csv")
+    assert (code, err) == (0, "")
+    scored = pd.read_csv(tmp_path / "s.csv")
+    with Ledger("sqlite:///ledger.db", with_model) as ledger:
+        lanes = [ledger.lanes(0.3).of(lead_id).lane for lead_id in scored["lead_id"]]
+    assert scored["lane"].tolist() == lanes
+    assert {"control", "treated"} == set(lanes)
+
+
+def test_control_group_without_a_ledger_ends_the_command(
+    run: Run, with_model: Path, tmp_path: Path
+) -> None:
+    add_to_project(with_model, CONTROL)
+    leads = with_model / "leads.csv"
+    code, _, err = run("score", leads, "-p", with_model, "-o", tmp_path / "s.csv")
+    assert code == 2
+    assert "share of 0.3, but there is no ledger" in err
+    assert not (tmp_path / "s.csv").exists()
+
+
+@pytest.mark.parametrize("has_control", [True, False])
+def test_serve_names_the_control_group_to_the_service(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_control: bool
+) -> None:
+    folder = flat(tmp_path / "flat")
+    add_to_project(folder, '[ledger]\nurl = "sqlite:///ledger.db"\n')
+    if has_control:
+        add_to_project(folder, CONTROL)
+    started = []
+    monkeypatch.setattr("serving.bento.store.newest_bento", lambda name: ("flat:1", folder))
+    monkeypatch.setattr("os.execvpe", lambda *command: started.append(command))
+    run("serve", "--project", folder, "--port", 0)
+    ((_, _, environment),) = started
+    assert environment.get("LEADSCORE_CONTROL_SHARE") == ("0.3" if has_control else None)

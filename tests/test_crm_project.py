@@ -306,3 +306,19 @@ def test_variable_may_contain_a_database_url(load: Any) -> None:
 
 def test_table_keys_can_be_compared() -> None:
     assert TableKeys("a.csv") == TableKeys(source="a.csv", decimal=None, timezone="UTC")
+
+
+def test_control_share_of_the_file_counts_before_the_environment(
+    load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load(WHOLE).control_share == 0
+    monkeypatch.setenv("LEADSCORE_CONTROL_SHARE", "0.2")
+    assert load(WHOLE).control_share == 0.2
+    assert load(WHOLE + "[control]\nshare = 0.05\n").control_share == 0.05
+    assert load(WHOLE + "[control]\nshare = 0\n").control_share == 0
+
+
+@pytest.mark.parametrize("share", [-0.01, 0.51, "true"])
+def test_control_share_out_of_range_is_refused(load: Any, share: Any) -> None:
+    with pytest.raises(ConfigError, match=r"\[control\] share: [Ee]xpected"):
+        load(WHOLE + f"[control]\nshare = {share}\n")

@@ -21,6 +21,7 @@ from crm.project import (
     PROJECT_FILE,
     TABLE_KEYS,
     ColumnsKeys,
+    ControlKeys,
     LearnKeys,
     LedgerKeys,
     MlflowKeys,
@@ -45,6 +46,7 @@ SOURCES = sorted(path for root in ROOTS for path in (HERE / root).rglob("*.py"))
 SECTIONS = {
     "project": ProjectKeys,
     "ledger": LedgerKeys,
+    "control": ControlKeys,
     "learn": LearnKeys,
     "learn.trees": TreesKeys,
     "columns": ColumnsKeys,

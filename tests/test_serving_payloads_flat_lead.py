@@ -26,6 +26,8 @@ def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> No
         "probability",
         "score",
         "grade",
+        "lane",
+        "order",
         "reason_1",
         "reason_2",
         "reason_3",

@@ -20,6 +20,11 @@ from serving.settings import read_settings
         ("PUBLIC_URL", "https:///v1", "a host"),
         ("PUBLIC_URL", "ftp://x.example", "https://"),
         ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
+        ("CONTROL_SHARE", "5%", "Expected a number from 0 to 0.5"),
+        ("CONTROL_SHARE", "nan", "Expected a number from 0 to 0.5"),
+        ("CONTROL_SHARE", "0.51", "Expected a number from 0 to 0.5"),
+        ("CONTROL_SHARE", "-0.01", "Expected a number from 0 to 0.5"),
+        ("CONTROL_SHARE", "0.05", "share of 0.05, but there is no ledger"),
     ],
 )
 def test_invalid_settings_are_refused(variable: str, value: str, message: str) -> None:
@@ -30,3 +35,9 @@ def test_invalid_settings_are_refused(variable: str, value: str, message: str) -
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:3000", "https://scores.example.com/v1/"])
 def test_valid_addresses_are_accepted(url: str) -> None:
     assert read_settings({"LEADSCORE_PUBLIC_URL": url}).public_url == url
+
+
+def test_control_group_with_a_ledger_is_accepted() -> None:
+    share = {"LEADSCORE_CONTROL_SHARE": "0.5", "LEADSCORE_LEDGER_URL": "sqlite:////l.db"}
+    assert read_settings(share).control_share == 0.5
+    assert read_settings({"LEADSCORE_CONTROL_SHARE": "0"}).control_share == 0

@@ -12,21 +12,31 @@ from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
+from crm.lanes import Lanes
 from crm.lead_ids import id_forms
 from crm.ledger.database import LedgerDatabase
 from crm.ledger.entries import Added, Batch, GivenScore, LeadOverview, Row, StoredLead
 from crm.ledger.long_history import HistoryQuery, LongHistory, long_history
 from crm.ledger.reading import (
     erased_leads,
-    erasure_key,
     forms_of_id,
+    key_for,
     newest_events,
     newest_leads,
     pieces,
     plain_row,
     short_histories,
 )
-from crm.ledger.schema import EVENTS, OF_LEADS, erasures, lead_hash, leads, scores
+from crm.ledger.schema import (
+    CONTROL_KEY,
+    ERASURE_KEY,
+    EVENTS,
+    OF_LEADS,
+    erasures,
+    lead_hash,
+    leads,
+    scores,
+)
 from crm.ledger.trend import DAYS
 from crm.ledger.writing import add_events, add_leads, add_scores, add_shadow_scores, insert_new
 from crm.times import DAY
@@ -250,7 +260,7 @@ class Ledger:
 
         def work(connection: sa.Connection) -> dict[str, int]:
             forms = sorted(forms_of_id(connection, lead_id))
-            key = erasure_key(connection)
+            key = key_for(connection, ERASURE_KEY)
             tombstones = [{"lead_hash": lead_hash(key, form), "erased_at": now} for form in forms]
             connection.execute(insert_new(connection, erasures), tombstones)
             return {
@@ -265,6 +275,22 @@ class Ledger:
     def erased(self, lead_ids: Sequence[str]) -> set[str]:
         """Return those of these leads that were erased."""
         return self.database.read(lambda connection: erased_leads(connection, set(lead_ids)))
+
+    def lanes(self, share: float) -> Lanes:
+        """Return the lanes of leads, which depend on a key of this ledger.
+
+        Parameters
+        ----------
+        share : float
+            The share of the control group.
+
+        Raises
+        ------
+        LedgerError
+            If the database cannot be read now.
+        """
+        key = self.database.read(lambda connection: key_for(connection, CONTROL_KEY))
+        return Lanes(bytes.fromhex(key), share)
 
     def rows(self, kind: str, at_once: int = 10_000) -> Iterator[list[dict[str, Any]]]:
         """Read a whole table in pieces, in order of arrival, from one state of the ledger.

@@ -158,7 +158,7 @@ def erased_leads(connection: sa.Connection, lead_ids: set[str]) -> set[str]:
     """Return those of these leads that were erased, under this id or another form of it."""
     if connection.scalar(sa.select(erasures.c.seq).limit(1)) is None:
         return set()
-    key = erasure_key(connection)
+    key = key_for(connection, ERASURE_KEY)
     by_hash: dict[str, set[str]] = {}
     for lead_id in lead_ids:
         for form in {lead_id, id_key(lead_id)}:  # erasures of earlier versions have no key
@@ -185,9 +185,9 @@ def forms_of_id(connection: sa.Connection, lead_id: str) -> set[str]:
     return forms
 
 
-def erasure_key(connection: sa.Connection) -> str:
-    """Read the key of the hashes of erased leads."""
-    return str(connection.scalar(sa.select(keys.c.key).where(keys.c.purpose == ERASURE_KEY)))
+def key_for(connection: sa.Connection, purpose: str) -> str:
+    """Read the ledger's own key for a purpose, in hexadecimal digits."""
+    return str(connection.scalar(sa.select(keys.c.key).where(keys.c.purpose == purpose)))
 
 
 def pieces(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -122,7 +122,7 @@ erasures = sa.Table(
 keys = sa.Table("ledger_keys", metadata, _text("purpose"), _text("key"))
 version = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32)))
 
-ERASURE_KEY: Final = "erasure"
+ERASURE_KEY, CONTROL_KEY = "erasure", "control"  # the purposes of the keys
 DERIVED: Final = "sha256:"  # the beginning of an id that is derived from the content
 
 

@@ -17,7 +17,7 @@ from serving.contract.swagger import swagger
 from serving.errors import MESSAGES, Failure, RequestError, failure
 from serving.settings import Settings
 
-VERSION = "3.0.0"
+VERSION = "3.1.0"
 LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
 FAILURES = {
     400: "The body is not valid JSON.",

@@ -79,6 +79,8 @@ FLAT = {
     "probability": 0.31,
     "score": 68,
     "grade": "A",
+    "lane": "",
+    "order": 68,
     "reason_1": "Lead Source is Webinar (+8)",
     "reason_2": "",
     "reason_3": "",

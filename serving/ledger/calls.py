@@ -18,6 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from crm.errors import LeadScoringError, LedgerError
+from crm.lanes import Lanes
 from crm.ledger.entries import GivenScore, LeadOverview, NewestEvents, StoredLead
 from crm.ledger.ledger import Ledger
 from crm.ledger.long_history import HistoryQuery, LongHistory
@@ -294,6 +295,15 @@ class LedgerCalls:
             pass
         log.warning("the history of a lead cannot be read", extra={"fault": fault})
         return None
+
+    async def lanes(self, share: float) -> Lanes | None:
+        """Read the key of the lanes; None if the ledger cannot be read now."""
+        ledger = self._open()
+        try:
+            return await self._in_thread(partial(ledger.lanes, share))
+        except LeadScoringError as error:
+            self.faults.failed("read", error)
+            return None
 
     def _open(self) -> Ledger:
         if self.ledger is None:

@@ -50,11 +50,12 @@ def batch_of(
                 reasons=[msgspec.structs.asdict(reason_answer(reason)) for reason in score.reasons],
                 request_id=request_id,
                 recorded_at=now,
+                lane=position.lane if position else None,
                 start=score.start,
                 points=signal_points(model.scorer.reasoner.signals, score.points),
                 warnings=[{"code": w.code, "column": w.column} for w in warnings],
             )
-            for lead, score, _, warnings in with_id
+            for lead, score, _, warnings, position in with_id
         ],
         leads=[
             (_sent_lead(result.lead, model.scorer), now)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from features.cell_warnings import CellWarning, CellWarningCode
 from models.reasons import Reason
 from models.scorer import Score
+from models.worklist import Position
 from serving.errors import Code, RequestError
 from serving.payloads.columns import HIDDEN, Cell, StoredOutcome, StoredStage, TimeText
 
@@ -68,12 +69,18 @@ class Used(Struct, frozen=True):
 
 
 class ScoredLead(Struct, frozen=True):
-    """The result for one lead. If it could not be scored, only `error` is present."""
+    """The result for one lead. If it could not be scored, only `error` is present.
+
+    `lane` and `order` are present if the service has a control group. `lane` is "control" or
+    "treated", and null for a lead without an id. Sort worklists by `order`, the highest first.
+    """
 
     lead_id: str | None | UnsetType = UNSET
     probability: Probability | UnsetType = UNSET
     score: ScorePoints | UnsetType = UNSET
     grade: str | UnsetType = UNSET
+    lane: str | None | UnsetType = UNSET
+    order: ScorePoints | UnsetType = UNSET
     reasons: list[ReasonAnswer] | UnsetType = UNSET
     start: float | None | UnsetType = UNSET
     warnings: list[ItemWarning] | UnsetType = UNSET
@@ -93,6 +100,7 @@ class ScoreAnswer(Struct, frozen=True):
 class FlatAnswer(Struct, frozen=True):
     """One scored lead as a flat object. A text without a value is empty.
 
+    Sort worklists by `order`, the highest first: it is the score, or neutral in the control group.
     `model_name` is the earlier name of `model`. PHP clients cannot have a field of this name.
     """
 
@@ -100,6 +108,8 @@ class FlatAnswer(Struct, frozen=True):
     probability: Probability
     score: ScorePoints
     grade: str
+    lane: str
+    order: ScorePoints
     reason_1: str
     reason_2: str
     reason_3: str
@@ -202,13 +212,17 @@ class ModelAnswer(Struct, frozen=True):
     model: ModelIdentity
 
 
-def scored_lead(score: Score, used: Used, warnings: list[ItemWarning]) -> ScoredLead:
-    """Build the result for one scored lead."""
+def scored_lead(
+    score: Score, used: Used, warnings: list[ItemWarning], position: Position | None
+) -> ScoredLead:
+    """Build the result for one scored lead; `position` is None without a control group."""
     return ScoredLead(
         lead_id=score.lead_id,
         probability=score.probability,
         score=score.score,
         grade=score.grade,
+        lane=UNSET if position is None else position.lane,
+        order=UNSET if position is None else position.order,
         reasons=[reason_answer(reason) for reason in score.reasons],
         start=None if score.start is None else round(score.start, 2),
         warnings=warnings,

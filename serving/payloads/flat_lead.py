@@ -13,6 +13,7 @@ import msgspec
 
 from features.times import time_text
 from models.scorer import Score
+from models.worklist import Position
 from serving.errors import RequestError
 from serving.payloads.answers import FlatAnswer, ItemWarning, ModelIdentity, Used
 from serving.payloads.attributes import by_column_name, long_text_error
@@ -125,6 +126,7 @@ def flat_answer(
     score: Score,
     used: Used,
     warnings: Sequence[ItemWarning],
+    position: Position | None,
     moment: int,
     model: ModelIdentity,
     request_id: str,
@@ -137,6 +139,8 @@ def flat_answer(
         probability=score.probability,
         score=score.score,
         grade=score.grade,
+        lane=(position and position.lane) or "",
+        order=position.order if position else score.score,
         reason_1=reasons[0],
         reason_2=reasons[1],
         reason_3=reasons[2],
