@@ -48,6 +48,22 @@ def test_large_request_is_written_whole(ledger: Ledger) -> None:
     assert sum(map(len, ledger.rows("activities"))) == 2_500
 
 
+def test_events_are_recorded_at_the_time_of_their_own_request(ledger: Ledger) -> None:
+    calls = many_calls(2 * ROWS_AT_ONCE)
+    entry = {"lead_id": "L1", "stage": "new", "entered_at": 7}
+    writer = ScoreWriter(ledger)
+    writer.put(Batch(activities=calls[: ROWS_AT_ONCE + 5]), 10)
+    writer.put(Batch(activities=calls[ROWS_AT_ONCE + 5 :], stages=[entry]), 20)
+    writer.close(seconds=30)
+    recorded = {
+        int(row["activity_id"]): row["recorded_at"]
+        for rows in ledger.rows("activities")
+        for row in rows
+    }
+    assert recorded == {i: 10 if i < ROWS_AT_ONCE + 5 else 20 for i in range(len(calls))}
+    assert [row["recorded_at"] for rows in ledger.rows("stages") for row in rows] == [20]
+
+
 REFUSALS = {  # what the database refuses, and the rows of 100 leads that remain
     "a score": ("scores", "NEW.score_id = 's50'", (99, 100, 100)),
     "two scores": ("scores", "NEW.score_id IN ('s0', 's99')", (98, 100, 100)),

@@ -21,6 +21,7 @@ from crm.ledger.reading import (
     erased_leads,
     forms_of_id,
     key_for,
+    lead_as_recorded,
     newest_events,
     newest_leads,
     pieces,
@@ -207,6 +208,30 @@ class Ledger:
             return LeadOverview(replace(sent[-1], lead_id=lead_id) if sent else None, **events)
 
         return self.database.read(work)
+
+    def lead_as_recorded(self, lead_id: str, by: int) -> StoredLead:
+        """Read a lead with what was recorded up to a time, from one state of the ledger.
+
+        Rows under another form of the id are found too. A lead with more than `MOST_EVENTS`
+        activities or stages is read without them.
+
+        Parameters
+        ----------
+        lead_id : str
+        by : int
+            Microseconds since 1970 UTC.
+
+        Returns
+        -------
+        StoredLead
+            `sent` is None if the lead was not sent by then.
+
+        Raises
+        ------
+        LedgerError
+            If the database cannot be read now.
+        """
+        return self.database.read(lambda connection: lead_as_recorded(connection, lead_id, by))
 
     def scores_of(self, lead_id: str) -> list[GivenScore]:
         """Read the last scores of a lead, at most 50, the newest first."""

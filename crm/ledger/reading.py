@@ -7,8 +7,8 @@ import msgspec
 import sqlalchemy as sa
 
 from crm.days import day_end, without_day_end
-from crm.lead_ids import id_key
-from crm.ledger.entries import NewestEvents, Row, SentLead
+from crm.lead_ids import id_forms, id_key
+from crm.ledger.entries import NewestEvents, Row, SentLead, StoredLead
 from crm.ledger.schema import (
     ERASURE_KEY,
     EVENTS,
@@ -17,6 +17,7 @@ from crm.ledger.schema import (
     erasures,
     keys,
     lead_hash,
+    leads,
 )
 from crm.sources.checks import named_cells
 
@@ -152,6 +153,35 @@ def newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str
         lead_id: SentLead(lead_id, created_at, _attributes(attributes))
         for lead_id, created_at, attributes in rows
     }
+
+
+def lead_as_recorded(connection: sa.Connection, lead_id: str, by: int) -> StoredLead:
+    """Read a lead under all forms of its id, with what was recorded up to a time."""
+    forms = id_forms(lead_id)
+    statement = (
+        sa.select(leads.c.created_at, leads.c.attributes)
+        .where(leads.c.lead_id.in_(forms), leads.c.recorded_at <= by)
+        .order_by(leads.c.seq.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).one_or_none()
+    sent = None if row is None else SentLead(lead_id, row[0], _attributes(row[1]))
+    events: dict[str, list[dict[str, Any]]] = {}
+    for name in ("activities", "stages"):
+        event = EVENTS[name]
+        table = event.table.c
+        columns = [table[column] for column in (event.id, *event.content)]
+        recorded = (
+            sa.select(*columns)
+            .where(table.lead_id.in_(forms), table.recorded_at <= by)
+            .order_by(table.seq)
+            .limit(MOST_EVENTS + 1)
+        )
+        rows = connection.execute(recorded).mappings()
+        events[name] = [{"lead_id": lead_id} | dict(row) for row in rows]
+    if any(len(rows) > MOST_EVENTS for rows in events.values()):
+        return StoredLead(sent, is_long=True)
+    return StoredLead(sent, events["activities"], events["stages"])
 
 
 def erased_leads(connection: sa.Connection, lead_ids: set[str]) -> set[str]:

@@ -15,7 +15,10 @@ from crm.ledger.schema import EVENTS, leads, scores, shadow_scores
 
 
 def add_events(connection: sa.Connection, kind: str, rows: Sequence[Row], now: int) -> list[Added]:
-    """Add events that are not stored yet, and return the result of each, in the same order."""
+    """Add events that are not stored yet, and return the result of each, in the same order.
+
+    A row may have a time of recording of its own, instead of `now`.
+    """
     event = EVENTS[kind]
     if not rows:
         return []
@@ -23,7 +26,7 @@ def add_events(connection: sa.Connection, kind: str, rows: Sequence[Row], now: i
     complete = [
         {"lead_id": row["lead_id"], event.id: event.own_id(row) or event.derived_id(row)}
         | dict(zip(event.content, event.content_of(row), strict=True))
-        | {"recorded_at": now}
+        | {"recorded_at": row.get("recorded_at", now)}
         for row in rows
     ]
     added: dict[int, Added] = {

@@ -104,6 +104,24 @@ STORED = {
     "items": [{"id": "E1", "status": "accepted"}],
     **ANSWERED_BY,
 }
+CHANGE = {
+    "since": "2025-02-20T08:00:00+00:00",
+    "points": 11.25,
+    "score_change": 11,
+    "parts": [
+        {
+            "signal": "activity: demo",
+            "points": 14.25,
+            "text": 'last "demo" 2 days ago (before: no "demo" yet)',
+        },
+        {
+            "signal": "age of the lead",
+            "points": -3.0,
+            "text": "created 12 days ago (before: created 3 days ago)",
+        },
+    ],
+    "model_changed": False,
+}
 PAST_SCORE = {"as_of": AS_OF, "probability": 0.31, "score": 68, "grade": "A", "model_version": "3"}
 STORING = (
     " An item that is sent again with the same id is not stored twice. The answer is sent when "
@@ -190,7 +208,7 @@ CALLS = {
         operation_id="showLead",
         summary="Show a lead",
         description="Returns everything stored about a lead: its last score with the reasons, "
-        "the trend, the history and the events.",
+        "the trend, why the score changed, the history and the events.",
         request=LeadRequest,
         answer=LeadAnswer,
         request_example={"lead_id": "00Q5e00000AbCdE"},
@@ -200,6 +218,7 @@ CALLS = {
             "attributes": None,
             "last_score": PAST_SCORE,
             "trend": {"direction": "steady", "points": 0.5},
+            "change": CHANGE,
             "history": [PAST_SCORE],
             "activities": {"count": 0, "newest": None},
             "stages": [],

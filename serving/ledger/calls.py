@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -26,10 +26,12 @@ from crm.ledger.trend import trend
 from crm.tables import EVENT_TABLES
 from features.times import time_text
 from serving.errors import RequestError
+from serving.ledger.changes import change_answer
 from serving.ledger.faults import LedgerFaults, Work
 from serving.ledger.pending import EVERYTHING, WAIT_SECONDS, PendingWrites
 from serving.payloads.answers import (
     ActivityCount,
+    ChangeAnswer,
     ErasedAnswer,
     ItemWarning,
     LeadAnswer,
@@ -61,6 +63,15 @@ MISSING_HERE: Final = ItemWarning(
 log = logging.getLogger("leadscore")
 
 Result = TypeVar("Result")
+
+
+class _ReadLead(NamedTuple):
+    """What `/lead` reads about a lead."""
+
+    stored: LeadOverview
+    scores: list[GivenScore]
+    by_day: list[tuple[int, int]]
+    change: ChangeAnswer | None
 
 
 class LedgerCalls:
@@ -169,11 +180,13 @@ class LedgerCalls:
         lead_id = read_lead_id(body)
         is_complete = await self.wait_until_written([lead_id], EVERYTHING)
 
-        def read() -> tuple[LeadOverview, list[GivenScore], list[tuple[int, int]]]:
-            stored = ledger.overview(lead_id)
-            return stored, ledger.scores_of(lead_id), ledger.scores_by_day(lead_id)
+        def read() -> _ReadLead:
+            scores = ledger.scores_of(lead_id)
+            change = change_answer(model, ledger, lead_id, scores)
+            by_day = ledger.scores_by_day(lead_id)
+            return _ReadLead(ledger.overview(lead_id), scores, by_day, change)
 
-        stored, scores, by_day = await self._run(read, "read")
+        stored, scores, by_day, change = await self._run(read, "read")
         if stored.is_empty and not scores and not is_complete:
             raise RequestError(
                 503,
@@ -192,6 +205,7 @@ class LedgerCalls:
             attributes=dict(stored.sent.attributes) if stored.sent else None,
             last_score=_past_score(scores[0], with_reasons=True) if scores else None,
             trend=Trend(direction, points),
+            change=change,
             history=[_past_score(score) for score in scores],
             activities=_activity_count(stored.activities),
             stages=_stored_events("stages", StoredStage, stored.stages.rows),

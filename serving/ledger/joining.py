@@ -7,7 +7,7 @@ from msgspec import structs
 
 from crm.cells import cell_text
 from crm.ledger.deduplication import distinct
-from crm.ledger.entries import StoredLead
+from crm.ledger.entries import SentLead, StoredLead
 from crm.ledger.long_history import LongHistory
 from crm.ledger.reading import MOST_EVENTS
 from crm.times import NOT_A_TIME
@@ -154,6 +154,26 @@ def _without_attributes(where: str, reason: str = "") -> RequestError:
         f"The required field `attributes` is missing{reason}. Expected a lead such as "
         f"{NESTED_EXAMPLE}.",
         field_path(where, "attributes"),
+    )
+
+
+def as_stored(sent: SentLead, records: StoredLead, id_column: str) -> LeadCells:
+    """Return a lead as the ledger stores it, to be scored without anything that is sent.
+
+    Parameters
+    ----------
+    sent : SentLead
+        The lead as it was sent last.
+    records : StoredLead
+        Its activities and stages.
+    id_column : str
+        The column of the lead's id.
+    """
+    return LeadCells(
+        cells={**sent.attributes, id_column: sent.lead_id},
+        created_at=NOT_A_TIME if sent.created_at is None else sent.created_at,
+        activities=distinct("activities", records.activities),
+        stages=distinct("stages", records.stages),
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from crm.errors import LeadScoringError, LedgerError
-from crm.ledger.entries import Batch
+from crm.ledger.entries import Batch, Row
 from crm.ledger.ledger import Ledger
 from serving.ledger.faults import LedgerFaults
 from serving.ledger.pending import PendingWrites
@@ -188,8 +188,8 @@ class ScoreWriter:
         joined = Batch(
             scores=[score for batch, _, _ in taken for score in batch.scores],
             leads=[lead for batch, _, _ in taken for lead in batch.leads],
-            activities=[row for batch, _, _ in taken for row in batch.activities],
-            stages=[row for batch, _, _ in taken for row in batch.stages],
+            activities=_recorded(taken, "activities"),
+            stages=_recorded(taken, "stages"),
             shadow_scores=[score for batch, _, _ in taken for score in batch.shadow_scores],
         )
         written = lost = 0
@@ -244,6 +244,11 @@ class ScoreWriter:
 
     def _is_batch_ready(self) -> bool:
         return self._rows >= self._rows_at_once or self._is_hurried or self._is_ending()
+
+
+def _recorded(taken: list[Waiting], table: str) -> list[Row]:
+    """Return the events of some batches, each with the time of its own request."""
+    return [{**row, "recorded_at": now} for batch, now, _ in taken for row in getattr(batch, table)]
 
 
 def _load(batch: Batch) -> float:

@@ -164,6 +164,27 @@ class Trend(Struct, frozen=True):
     points: float | None
 
 
+class ChangePartAnswer(Struct, frozen=True):
+    """What one signal added to the change of a score; `signal` is null for a new model."""
+
+    signal: str | None
+    points: float
+    text: str
+
+
+class ChangeAnswer(Struct, frozen=True):
+    """Why the last score differs from the one before: parts in points, which add up to `points`.
+
+    `points` is the difference before rounding, `score_change` that of the scores as answered.
+    """
+
+    since: TimeText
+    points: float
+    score_change: int
+    parts: list[ChangePartAnswer]
+    model_changed: bool
+
+
 class ActivityCount(Struct, frozen=True):
     """The number of activities, and the time of the newest."""
 
@@ -183,6 +204,7 @@ class LeadAnswer(Struct, frozen=True):
     attributes: dict[str, Cell] | None
     last_score: PastScore | None
     trend: Trend
+    change: ChangeAnswer | None
     history: list[PastScore]
     activities: ActivityCount
     stages: list[StoredStage]
