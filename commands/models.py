@@ -70,7 +70,7 @@ def show_model(
     card = registry.load(resolved.version).scorer.card
     if html is not None:
         _write_page(card, html)
-    facts = {"version": resolved.to_json(), "card": card.to_json()}
+    facts = {"version": resolved.to_json(), "card": card.facts()}
     show(facts, card_summary(resolved, card), json_)
 
 

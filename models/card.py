@@ -173,6 +173,9 @@ class ModelCard:
     left_out_rows : list of dict
         Rows of the tables that were left out while reading: `table`, `file`, `reason`, `count`,
         `lines` (the first of them), `unit` ("line" or "row"), and all of it as a `sentence`.
+    reference : dict
+        The `Reference`: what the moments that the model learned from looked like. Empty in cards of
+        earlier versions.
     """
 
     name: str
@@ -197,6 +200,7 @@ class ModelCard:
     not_for: list[str] = field(default_factory=lambda: list(NOT_FOR))
     left_out_rows: list[dict[str, Any]] = field(default_factory=list)
     attribute_shares: list[dict[str, Any]] = field(default_factory=list)
+    reference: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         verdict = self.readiness.get("verdict", "no verdict")
@@ -241,6 +245,10 @@ class ModelCard:
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain data."""
         return {KEYS.get(name, name): value for name, value in asdict(self).items()}
+
+    def facts(self) -> dict[str, Any]:
+        """Return the card as plain data without `reference`, which is long and for programs."""
+        return {name: value for name, value in self.to_json().items() if name != "reference"}
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> "ModelCard":

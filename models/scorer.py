@@ -29,6 +29,7 @@ from models.cell_checks import CellChecks, WarningCounts
 from models.column_names import ColumnNames
 from models.estimator.blend import BaseRate, Blend
 from models.reasons import Parts, Reason, Reasoner
+from models.reference import Reference
 from models.scale import Scale
 
 
@@ -369,6 +370,11 @@ class LeadScorer:
     def learned_shares(self) -> list[AttributeShare]:
         """How often each column was missing or unseen in training; empty in older models."""
         return read_shares(self.card.attribute_shares)
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What the training moments looked like; None in older models."""
+        return Reference.from_json(self.card.reference)
 
     @cached_property
     def cell_checks(self) -> CellChecks:

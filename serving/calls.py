@@ -196,7 +196,7 @@ class Calls:
         """Return the card of the model that answers."""
         if body.strip():
             read_body(body, NoFields)
-        return ModelAnswer(model.scorer.card.to_json(), request_id, model.identity)
+        return ModelAnswer(model.scorer.card.facts(), request_id, model.identity)
 
     async def _add(
         self,

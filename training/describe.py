@@ -33,7 +33,9 @@ from training.attribute_shares import learned_shares, newest_lead_notes
 from training.describe_estimator import describe_estimator, early_wins, short_half_life
 from training.findings import EvaluatedModel, Findings
 from training.readiness import Readiness, assess_readiness, unknown_readiness
+from training.reference import describe_reference
 from training.remedies import in_words
+from training.rolling import Rolling
 from training.segments import evaluate_fairness, evaluate_segments
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
@@ -101,6 +103,14 @@ def describe(
         attribute_shares=[
             asdict(share) for share in learned_shares(pipeline, records, findings.moments)
         ],
+        reference=describe_reference(
+            records,
+            findings.moments,
+            final,
+            evaluated_model.rolling if evaluated_model else Rolling(),
+            scale,
+            seed,
+        ).to_json(),
     )
 
 

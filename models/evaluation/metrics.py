@@ -227,13 +227,17 @@ def log_losses(log_odds: Floats, label: NDArray[Any]) -> Floats:
     return np.asarray(-(label * log_expit(log_odds) + (1 - label) * log_expit(-log_odds)))
 
 
-def measure(log_odds: Floats, label: Labels, weight: Floats) -> dict[str, float]:
-    """Compute the metrics without intervals; the parameters are those of `evaluate`."""
+def measure(log_odds: Floats, label: Labels | Floats, weight: Floats) -> dict[str, float]:
+    """Compute the metrics without intervals; the parameters are those of `evaluate`.
+
+    A label may be the probability of a win. The moment then counts in part as a win and in part as
+    a loss.
+    """
     order, ranked = rank(log_odds, label)
     return ranked.metrics(weight[order])
 
 
-def rank(log_odds: Floats, label: Labels) -> tuple[Ints, "Ranked"]:
+def rank(log_odds: Floats, label: Labels | Floats) -> tuple[Ints, "Ranked"]:
     """Sort moments by their log-odds; return the order, shape (n,), and the sorted moments."""
     order = np.argsort(-log_odds, kind="stable")
     return order, Ranked(log_odds[order], label[order].astype(np.float64))
