@@ -14,11 +14,12 @@ from crm.project import Project
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 from features.events import NEVER
+from features.named import sales_types
 from features.times import cell_time
 from models.scorer import LeadScorer
 from reports.model_verdict import RefusedModel, verdict_of
 from reports.rows.closing_columns import audit_records, reasons_not_to_compare
-from reports.rows.columns import check_sales_channels, report_columns, sales_types
+from reports.rows.columns import check_sales_channels, report_columns
 from reports.rows.coverage import Coverage, coverage_of
 from reports.rows.journeys import read_funnel, read_log
 from reports.rows.rows import ReportRows

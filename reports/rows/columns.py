@@ -1,4 +1,4 @@
-"""Finds the columns and activities that a report uses, if the project file does not name them."""
+"""Finds the columns that a report uses, if the project file does not name them."""
 
 import re
 from collections.abc import Mapping
@@ -7,17 +7,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from crm.errors import ConfigError
-from crm.project import Project, role_columns
+from crm.project import Project
 from crm.suggest import nearest
 from crm.text import words_of
+from features.named import open_columns, source_candidates
 
-SOURCES = (
-    r"^(lead|utm|original|first|traffic|acquisition) source$",
-    r"^source$",
-    r"\bsource\b",
-    r"\borigin\b",
-    r"^(utm|marketing|lead|acquisition) (channel|medium)$|^channel$",
-)
 AUDIENCE = (
     r"\b(industry|sector|branch|vertical)\b",
     r"\bcountry\b",
@@ -27,11 +21,6 @@ AUDIENCE = (
     r"\b(preferred|preference|opt in|consent|newsletter|do not|language)\b",
 )
 MOST_COLUMNS = 10
-MOST_VALUES_OF_A_SOURCE = 500
-SALES = re.compile(
-    r"\b(calls?|called|phone\w*|meetings?|met|visits?|visited|appointments?|"
-    r"(e ?mail|mail|message|letter)s? sent|sent|contacted|attempt\w*|sales)\b"
-)
 
 
 @dataclass(frozen=True)
@@ -72,7 +61,7 @@ def report_columns(
         Columns that are not compared, with the reason
         (`reports.rows.closing_columns.reasons_not_to_compare`).
     """
-    sources = _source_candidates(leads, project)
+    sources = source_candidates(leads, project)
     source = next((column for column in sources if column not in reasons), None)
     before = sources if source is None else sources[: sources.index(source)]
     candidates = [column for column in _audience_candidates(leads, project) if column != source]
@@ -85,46 +74,16 @@ def report_columns(
     )
 
 
-def _source_candidates(leads: pd.DataFrame, project: Project) -> list[str]:
-    """Return the columns that look like sources and have few enough values, the best first."""
-    if project.report.source is not None:
-        return [project.report.source]
-    columns = [
-        column
-        for pattern in SOURCES
-        for column in _open_columns(leads, project)
-        if re.search(pattern, words_of(column))
-        and leads[column].nunique() in range(2, MOST_VALUES_OF_A_SOURCE)
-    ]
-    return list(dict.fromkeys(columns))
-
-
 def _audience_candidates(leads: pd.DataFrame, project: Project) -> list[str]:
     if project.report.audience:
         return list(project.report.audience)
     columns = [
         column
         for pattern in AUDIENCE
-        for column in _open_columns(leads, project)
+        for column in open_columns(leads, project)
         if re.search(pattern, words_of(column)) and leads[column].nunique() > 1
     ]
     return list(dict.fromkeys(columns))
-
-
-def sales_types(types: tuple[str, ...], project: Project) -> tuple[str, ...]:
-    """Return the types of activity by which sales works a lead.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace as Keys
-    >>> project = Keys(report=Keys(sales_activities=[]))
-    >>> sales_types(("call", "page_view", "Email sent", "demo_request"), project)
-    ('call', 'Email sent')
-    """
-    sales_activities = {name.casefold() for name in project.report.sales_activities}
-    if sales_activities:
-        return tuple(name for name in types if name.casefold() in sales_activities)
-    return tuple(name for name in types if SALES.search(words_of(name)))
 
 
 def check_sales_channels(activities: pd.DataFrame | None, project: Project) -> None:
@@ -151,10 +110,3 @@ def check_sales_channels(activities: pd.DataFrame | None, project: Project) -> N
                 f"[report] sales_channels: no activity has the channel `{name}`. "
                 f"{nearest(name, channels)}"
             )
-
-
-def _open_columns(leads: pd.DataFrame, project: Project) -> list[str]:
-    rules = project.columns
-    closed = {*role_columns(project).values(), *rules.ignore, *rules.known_later, *rules.sensitive}
-    closed |= {"lead_id", "created_at"}
-    return [column for column in leads.columns if column not in closed]
