@@ -70,6 +70,7 @@ def make_report(
     from commands.terminal.report import report_summary
     from crm.left_out import left_out_rows
     from crm.reading import read_records
+    from models.registry.looks import newest_look
     from models.registry.registry import Registry
     from reports.forms.about import part_of, stamp_of
     from reports.forms.folder import check_folder, read_previous, write_report
@@ -97,6 +98,7 @@ def make_report(
             segment=segment,
             previous=previous,
             refused=refused,
+            look=newest_look(registry),
         )
         progress(0.5, "Drawing")
         written = write_report(content, folder, at=now)

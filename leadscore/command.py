@@ -12,6 +12,7 @@ from commands import keys, ledger, models
 from commands.check import check
 from commands.console import err, resolve_bentoml_home, show_error, show_version
 from commands.demo import demo
+from commands.monitor import monitor
 from commands.records import audit, init, simulate
 from commands.report import report
 from commands.score import features, score
@@ -26,7 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    init, simulate, check, train, audit, features, score, report, build, serve, follow, demo
+    init, simulate, check, train, audit, features, score, report, monitor, build, serve, follow,
+    demo,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

@@ -22,6 +22,7 @@ from reports.pages.capacity import capacity_page
 from reports.pages.coverage import closed_early_words, unknown_words
 from reports.pages.features.page import features_page
 from reports.pages.funnel.page import funnel_page
+from reports.pages.monitoring import monitoring_page
 from reports.pages.month import month_page
 from reports.pages.score.page import score_page
 from reports.pages.service_levels.page import service_page
@@ -53,6 +54,7 @@ def build_report(
     segment: tuple[str, str] | None = None,
     previous: Mapping[str, Any] | None = None,
     refused: RefusedModel | None = None,
+    look: Mapping[str, Any] | None = None,
 ) -> Report:
     """Build a report.
 
@@ -72,6 +74,8 @@ def build_report(
         The last report's `report.json`, to compare with.
     refused : RefusedModel, optional
         The newest trained model. Given only if there is no champion.
+    look : mapping, optional
+        The last look at the champion, `monitoring.look.Look.to_json`.
 
     Returns
     -------
@@ -92,6 +96,7 @@ def build_report(
     rows = make_rows(project, records, now, scorer, since=since, segment=segment, refused=refused)
     about = _about(rows, since)
     pages = [with_verdict(page(rows), rows.verdict) for page in PAGES]
+    pages.append(monitoring_page(look, rows.is_part))
     pages = [_plain(page) for page in (month_page(rows, pages), *pages)]
     about["measures"] = measures_of(pages)
     changes = what_changed(pages, about, previous)

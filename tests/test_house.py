@@ -34,13 +34,14 @@ from crm.project import (
 from crm.tables import TABLES
 from features.dictionary import data_dictionary
 from leadscore.command import app
+from monitoring.check import QUESTIONS
 from reports.metrics import metrics_page
 from serving.settings import PREFIX, Settings
 
 HERE = Path(__file__).resolve().parent.parent
 ROOTS = (
-    "commands", "crm", "drafting", "features", "leadscore", "models", "reports", "serving",
-    "training",
+    "commands", "crm", "drafting", "features", "leadscore", "models", "monitoring", "reports",
+    "serving", "training",
 )  # fmt: skip
 SOURCES = sorted(path for root in ROOTS for path in (HERE / root).rglob("*.py"))
 SECTIONS = {
@@ -156,6 +157,12 @@ def test_every_key_of_the_project_file_is_documented() -> None:
         tables == {key for keys in TABLE_KEYS.values() for key in keys.__struct_fields__} - columns
     )
     assert len(in_docs) == len(SECTIONS) + 2
+
+
+def test_every_monitoring_check_is_documented() -> None:
+    page = (HERE / "docs" / "monitoring.md").read_text()
+    rows = dict(re.findall(r"^\| (LM\d+) \| (.+) \|$", page, flags=re.MULTILINE))
+    assert rows == {number: question.text for number, question in QUESTIONS.items()}
 
 
 def test_every_command_and_option_has_help() -> None:

@@ -31,8 +31,9 @@ from models.scale import Scale
 CHAMPION, CHALLENGER = "champion", "challenger"
 ARTIFACT = "scorer"
 SCALE_TAG = "leadscore.scale"
-RUN_KIND = "leadscore.run"  # a tag of each run: training, trial or promotion
+RUN_KIND = "leadscore.run"  # a tag of each run: training, trial, promotion, look and so on
 PROMOTION_RUNS = " promotions"  # the end of the name of the experiment of promotions
+LOOK_RUNS = " monitoring"  # of looks
 RUNS_PER_QUERY = 200
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -160,8 +161,8 @@ class Registry:
 
         Parameters
         ----------
-        of : {"", PROMOTION_RUNS}
-            The experiment of the trainings, or that of the promotions.
+        of : {"", PROMOTION_RUNS, LOOK_RUNS}
+            The experiment of the trainings, that of the promotions or that of the looks.
         """
         from mlflow.exceptions import MlflowException
 

@@ -1,0 +1,81 @@
+"""`leadscore monitor`: watches the champion, and says when it is wrong."""
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.console import JsonOption, ProjectOption, err, show
+from crm.errors import SourceError
+from crm.files import whole_file
+from crm.project import PROJECT_FILE, Project, load_project
+
+if TYPE_CHECKING:
+    from crm.records import Records
+    from models.registry.registry import Registry
+    from monitoring.look import Look
+
+EXIT_ACT = 3
+
+
+def monitor(
+    project: ProjectOption = Path(PROJECT_FILE),
+    prometheus: Annotated[
+        Path | None,
+        typer.Option(help="Also write the look as a text file for Prometheus' node exporter."),
+    ] = None,
+    record: Annotated[
+        bool,
+        typer.Option("--record/--no-record", help="Record the look as a run in MLflow."),
+    ] = True,
+    json_: JsonOption = False,
+) -> None:
+    """Watch the champion: whether its scores come true, and whether the leads have changed.
+
+    Exit code 0: nothing to act on. Exit code 3: a check says act.
+    """
+    from commands.terminal.monitor import look_summary
+    from crm.reading import read_records
+    from models.registry.looks import record_look
+    from models.registry.registry import Registry
+
+    opened = load_project(project)
+    registry = Registry(opened)
+    now = datetime.datetime.now(datetime.UTC)
+    if not json_:
+        err.print(f"Reading the records of {opened.name} …", soft_wrap=True)
+    records = read_records(opened, now)
+    look = look_at_champion(opened, registry, records, now)
+    if record:
+        record_look(registry, look.to_json(), now)
+    if prometheus is not None:
+        _write(look, prometheus)
+    show(look.to_json(), look_summary(look), json_)
+    if look.should_act:
+        raise typer.Exit(EXIT_ACT)
+
+
+def look_at_champion(
+    project: Project, registry: "Registry", records: "Records", now: datetime.datetime
+) -> "Look":
+    """Look at the champion of a project, with the scores that the ledger stores."""
+    from crm.ledger.records import project_ledger
+    from monitoring.look import take_look
+
+    model, version = registry.load_champion()
+    with project_ledger(project) as ledger:
+        given = (
+            None if ledger is None else (row for piece in ledger.rows("scores") for row in piece)
+        )
+        return take_look(project, records, model.scorer, version, now, given)
+
+
+def _write(look: "Look", target: Path) -> None:
+    from monitoring.prometheus import exposition
+
+    try:
+        with whole_file(target) as work:
+            work.write_text(exposition(look), encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"{target} cannot be written: {error.strerror}.") from None
