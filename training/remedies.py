@@ -92,6 +92,12 @@ class Remedies:
     for_newest: str = ""
     tried: tuple[TriedRemedy, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of those that are used, such as "a half-life of 30 days"."""
+        half_life = f"a half-life of {self.half_life}" if self.half_life else ""
+        return tuple(filter(None, (half_life, self.for_newest)))
+
 
 def in_words(remedies: Remedies) -> Reason:
     """Describe what a model does against drift, in a sentence; empty if nothing was tried.
@@ -103,15 +109,11 @@ def in_words(remedies: Remedies) -> Reason:
     >>> in_words(Remedies(HalfLife(30.0, in_days=True))).plain
     'Against this, older leads count less.'
     """
-    used = {}
-    if remedies.half_life:
-        used[f"a half-life of {remedies.half_life}"] = "older leads count less"
-    if remedies.for_newest:
-        used[remedies.for_newest] = PLAIN[remedies.for_newest]
-    if used:
+    if remedies.names:
+        plain = [PLAIN.get(name, "older leads count less") for name in remedies.names]
         return Reason(
-            f"Against this, {' and '.join(used.values())}.",
-            f"Against this, the model uses {' and '.join(used)}.",
+            f"Against this, {' and '.join(plain)}.",
+            f"Against this, the model uses {' and '.join(remedies.names)}.",
         )
     if remedies.tried:
         return Reason(
