@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from commands import keys, ledger, models
+from commands.backtest import backtest
 from commands.check import check
 from commands.console import err, resolve_bentoml_home, show_error, show_version
 from commands.demo import demo
@@ -27,8 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    init, simulate, check, train, audit, features, score, report, monitor, build, serve, follow,
-    demo,
+    init, simulate, check, train, backtest, audit, features, score, report, monitor, build, serve,
+    follow, demo,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

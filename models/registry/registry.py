@@ -34,6 +34,7 @@ SCALE_TAG = "leadscore.scale"
 RUN_KIND = "leadscore.run"  # a tag of each run: training, trial, promotion, look and so on
 PROMOTION_RUNS = " promotions"  # the end of the name of the experiment of promotions
 LOOK_RUNS = " monitoring"  # of looks
+BACKTEST_RUNS = " backtests"  # of backtests
 RUNS_PER_QUERY = 200
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -161,8 +162,8 @@ class Registry:
 
         Parameters
         ----------
-        of : {"", PROMOTION_RUNS, LOOK_RUNS}
-            The experiment of the trainings, that of the promotions or that of the looks.
+        of : {"", PROMOTION_RUNS, LOOK_RUNS, BACKTEST_RUNS}
+            The experiment of the trainings, of the promotions, of the looks or of the backtests.
         """
         from mlflow.exceptions import MlflowException
 
