@@ -60,16 +60,27 @@ def serve(
     pinned: Annotated[
         bool, typer.Option("--pinned", help="Keep the Bento's model after a promotion.")
     ] = False,
+    shadow: Annotated[
+        str,
+        typer.Option(
+            metavar="VERSION",
+            help="Score leads with this version too, or with `challenger`, behind the answers.",
+        ),
+    ] = "",
 ) -> None:
     """Serve the newest Bento of the project, and each new champion, until stopped."""
     from crm.ledger.ledger import Ledger
     from models.registry.relocation import service_name
     from serving.bento.process import check_port, serve_command, serve_environment
     from serving.bento.store import newest_bento
+    from serving.settings import check_shadow
 
     opened = load_project(project)
     tag, folder = newest_bento(service_name(opened.name, opened.folder))
     check_port(host, port)
+    if shadow:
+        check_shadow(shadow, opened.ledger_url)
+        store_shadow(opened, shadow)
     out.print(f"Serving {tag} on http://{host}:{port} (Ctrl+C stops it)", soft_wrap=True)
     sys.stdout.flush()
     command = serve_command(folder, host, port)
@@ -81,21 +92,37 @@ def serve(
     if opened.control_share:
         check_has_ledger(opened.control_share, opened.ledger_url)
         settings[CONTROL_SHARE] = str(opened.control_share)
+    settings |= {"LEADSCORE_SHADOW": shadow} if shadow else {}
     settings |= {"LEADSCORE_WORKERS": str(workers)} if workers else {}
     os.execvpe(command[0], command, serve_environment(host, settings))
+
+
+def store_shadow(project: Project, wanted: str) -> str:
+    """Copy a version, or the challenger, to BentoML's store as a shadow; return its tag."""
+    from models.registry.registry import Registry
+    from serving.bento.store import shadow_in_store
+
+    registry = Registry(project)
+    version = registry.resolve(wanted).version
+    with registry.fetched(version) as folder:
+        return shadow_in_store(folder, registry.service_name, version, wanted)
 
 
 def follow(
     project: ProjectOption = Path(PROJECT_FILE),
     every: Annotated[float, typer.Option(help="Seconds between two checks.", min=1)] = 10,
     once: Annotated[bool, typer.Option("--once", help="Check once, then exit.")] = False,
+    challenger: Annotated[
+        bool,
+        typer.Option("--challenger", help="Copy each challenger too, as the shadow of services."),
+    ] = False,
 ) -> None:
     """Copy each new champion from MLflow to the services on this machine."""
-    from models.registry.registry import Registry
+    from models.registry.registry import CHALLENGER, Registry
     from serving.bento.store import promote_in_store
 
     opened = load_project(project)
-    served = last_error = None
+    served = shadowed = last_error = None
     while True:
         try:
             registry = Registry(opened)
@@ -105,6 +132,11 @@ def follow(
                     tag = promote_in_store(folder, registry.service_name, version)
                 served = version
                 out.print(f"{opened.name} version {version} is served from {tag}", soft_wrap=True)
+            if challenger and shadowed != (newest := registry.find_challenger()):
+                if newest is not None:
+                    tag = store_shadow(opened, CHALLENGER)
+                    out.print(f"{opened.name} version {newest} is the shadow {tag}", soft_wrap=True)
+                shadowed = newest
         except (TrackingError, ArtifactError, ServiceError) as error:
             if once:
                 raise

@@ -340,6 +340,7 @@ class ScoringApp:
             has_keys_fault=self.guard.fault is not None,
             ledger_faults=self.calls.ledger.faults.causes,
             score_writer=self.calls.score_writer,
+            shadow=self.calls.shadow,
         )
         if self.model is not None:
             self.metrics.count_attributes(self.model.scorer.cell_checks.counts)

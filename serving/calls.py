@@ -53,6 +53,7 @@ from serving.payloads.score import (
 )
 from serving.served_model import ServedModel
 from serving.settings import Settings
+from serving.shadow import Shadow
 
 Call = Callable[[ServedModel, bytes, datetime.datetime, str], Awaitable[msgspec.Struct]]
 
@@ -78,6 +79,8 @@ class Calls:
     ----------
     score_writer : ScoreWriter or None
         Writes scores in the background; None without a ledger.
+    shadow : Shadow or None
+        Scores leads with a second model in the background; None if the settings name none.
     count_scores : callable
         Called for each answer with the grades of its scores, and with the code and the attribute
         of each of their warnings. The attribute is empty if the model does not know it.
@@ -121,9 +124,13 @@ class Calls:
         self.score_writer = (
             ScoreWriter(ledger, self.ledger.faults, self.ledger.pending) if ledger else None
         )
+        writer = self.score_writer
+        self.shadow = Shadow(writer) if writer is not None and self.settings.shadow else None
 
     def close(self, seconds: float = 5.0) -> None:
         """Write the waiting scores for at most `seconds`, and close the ledger."""
+        if self.shadow is not None:
+            self.shadow.close()
         if self.score_writer is not None:
             self.score_writer.close(seconds)
         if self.ledger.ledger is not None:
@@ -345,6 +352,9 @@ class Calls:
         batch = batch_of(model, results, self._score_ids, moment, now, request_id)
         if len(batch):
             self.score_writer.put(batch, now)
+        if self.shadow is not None and batch.scores:
+            leads = [result.lead.joined for result in results if result.lead.lead_id is not None]
+            self.shadow.put(model, leads, batch.scores)
 
 
 def _cost(

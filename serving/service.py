@@ -34,8 +34,14 @@ from crm.errors import ConfigError, LeadScoringError, LedgerError
 from crm.ledger.ledger import Ledger
 from serving.app import ScoringApp
 from serving.bento.private_api import Service, forget_tracking_choice, pinned_tag
-from serving.bento.store import STORE_NAME, load_from_store, named_champion, stored_name
-from serving.bento.takeover import TakeOver
+from serving.bento.store import (
+    STORE_NAME,
+    load_from_store,
+    named_champion,
+    named_shadow,
+    stored_name,
+)
+from serving.bento.takeover import SHADOW, TakeOver
 from serving.http.connection import bound_connections
 from serving.http.keys import KeyRing
 from serving.http.logs import AccessLog, configure_logs
@@ -198,6 +204,16 @@ class _Upkeep:
             current_tag=pinned,
             count=app.metrics.count_event,
         )
+        self._shadow: TakeOver | None = None
+        if app.calls.shadow is not None:
+            self._shadow = TakeOver(
+                champion_tag=partial(named_shadow, stored_name(pinned), settings.shadow),
+                load=load_from_store,
+                swap=partial(setattr, app.calls.shadow, "model"),
+                current_tag="",
+                count=app.metrics.count_event,
+                role=SHADOW,
+            )
         if self._shared is not None:
             app.other_workers = partial(published, self._shared)
             if app.calls.score_writer is not None:
@@ -206,6 +222,7 @@ class _Upkeep:
     async def begin(self) -> None:
         if self._settings.takeover:
             await self._takeover.check()
+        await self._check_shadow()
         self._tasks = [asyncio.create_task(self._tick())]
         if self._app.calls.ledger.ledger is not None:
             self._tasks.append(asyncio.create_task(self._app.calls.ledger.open()))
@@ -244,7 +261,13 @@ class _Upkeep:
         if self._settings.takeover:
             await self._takeover.check()
             self._app.fault = self._takeover.fault
+        await self._check_shadow()
         self._publish()
+
+    async def _check_shadow(self) -> None:
+        if self._shadow is not None and self._app.calls.shadow is not None:
+            await self._shadow.check()
+            self._app.calls.shadow.fault = self._shadow.fault
 
     def _publish(self) -> None:
         if self._shared is not None:

@@ -14,6 +14,7 @@ from crm.errors import ConfigError
 PREFIX = "LEADSCORE_"
 KEYS_FILE = "LEADSCORE_KEYS_FILE"
 ON_OFF = {"on": True, "off": False}
+SHADOW_NAME = re.compile("challenger|[1-9][0-9]{0,8}")
 PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9_.-]+(:[0-9]{1,5})?(/[A-Za-z0-9_.~%/-]*)?")
 
 
@@ -57,6 +58,9 @@ class Settings:
         The URL at which callers reach the service, for the contract and HubSpot's signatures.
     ledger_url : str
         The database that stores what callers send and every score; empty: nothing is stored.
+    shadow : str
+        The version, or "challenger", that scores leads behind the answers; empty: none. It needs a
+        ledger.
     control_share : float
         The share of leads that are not prioritised, 0 to 0.5. It needs a ledger.
     report_dir : str
@@ -93,6 +97,7 @@ class Settings:
     host: str = ""
     public_url: str = ""
     ledger_url: str = field(default="", repr=False)
+    shadow: str = ""
     control_share: float = 0.0
     report_dir: str = ""
     hubspot_secret: str = field(default="", repr=False)
@@ -131,7 +136,31 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             "address that it calls. Set LEADSCORE_PUBLIC_URL, such as https://scores.example.com."
         )
     check_has_ledger(settings.control_share, settings.ledger_url)
+    check_shadow(settings.shadow, settings.ledger_url)
     return settings
+
+
+def check_shadow(shadow: str, ledger_url: str | None) -> None:
+    """Check the name of a shadow model, and that there is a ledger for its scores.
+
+    Raises
+    ------
+    ConfigError
+        If the name is neither a version nor "challenger", or there is no ledger.
+
+    Examples
+    --------
+    >>> check_shadow("challenger", "sqlite:///ledger.db")
+    """
+    if shadow and not SHADOW_NAME.fullmatch(shadow):
+        raise ConfigError(
+            f"The shadow model is {shadow[:60]!r}. Expected the number of a version, or challenger."
+        )
+    if shadow and not ledger_url:
+        raise ConfigError(
+            f"The shadow model {shadow} needs a ledger, which stores its scores. Set "
+            "LEADSCORE_LEDGER_URL, or remove LEADSCORE_SHADOW."
+        )
 
 
 def home_folder(environ: Mapping[str, str]) -> Path:

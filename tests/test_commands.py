@@ -457,3 +457,13 @@ def test_serve_names_the_control_group_to_the_service(
     run("serve", "--project", folder, "--port", 0)
     ((_, _, environment),) = started
     assert environment.get("LEADSCORE_CONTROL_SHARE") == ("0.3" if has_control else None)
+
+
+def test_shadow_without_a_ledger_is_refused(
+    run: Run, with_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.bento.store.newest_bento", lambda name: ("flat:1", with_model))
+    code, out, err = run("serve", "-p", with_model, "--port", 0, "--shadow", "challenger")
+    assert code == 2
+    assert "The shadow model challenger needs a ledger" in err
+    assert out == ""

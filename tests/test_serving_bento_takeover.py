@@ -26,7 +26,7 @@ from serving.bento import store as serving_store
 from serving.bento import takeover as serving_takeover
 from serving.bento.process import free_port
 from serving.bento.store import champion_file, named_champion, promote_in_store
-from serving.bento.takeover import TakeOver
+from serving.bento.takeover import SHADOW, TakeOver
 from serving.served_model import ServedModel
 from tests.made_runs import track_training
 
@@ -173,6 +173,22 @@ def test_missing_champion_file_ends_the_fault(service: Service) -> None:
     service.champion = None
     service.check()
     assert service.takeover.fault is None
+
+
+def test_shadow_has_metrics_and_words_of_its_own(service: Service) -> None:
+    service.takeover = TakeOver(
+        service.champion_tag, service.load, service.swap, "", service.counts.append, SHADOW
+    )
+    service.champion = ServiceError("the store has no shadow")
+    service.check()
+    service.check()
+    assert service.takeover.fault == (
+        "The shadow model does not load and verify, so it scores no leads. The log says why."
+    )
+    service.champion = "v2"
+    service.check()
+    assert service.model == "v2"
+    assert service.counts == ["leadscore_shadow_faults_total", "leadscore_shadow_takeovers_total"]
 
 
 def test_old_model_is_freed_after_takeover(trained: Any, tmp_path: Path) -> None:
@@ -362,6 +378,48 @@ def test_follow_repairs_the_copy_of_the_champion(
     assert process.returncode == 0, process.stderr
     assert "damaged: leadscore:demo-v1-" in process.stdout
     assert process.stdout.splitlines()[-1] == "repaired: 1"
+
+
+SHADOWS = """
+import os, sys
+from pathlib import Path
+import bentoml
+import commands.serve
+from crm.project import load_project
+from models.registry.registry import Registry
+from serving.bento import store
+
+folder = Path(sys.argv[1])
+with (folder / "leadscore.toml").open("a") as file:
+    file.write('[ledger]\\nurl = "sqlite:///ledger.db"\\n')
+registry = Registry(load_project(folder))
+registry.make_champion("1")
+commands.serve.follow(folder, every=5, once=True, challenger=True)
+registry.make_challenger("2")
+commands.serve.follow(folder, every=5, once=True, challenger=True)
+tag = store.named_shadow("demo", "challenger")
+print("follow:", tag, store.load_from_store(tag).version)
+store.newest_bento = lambda name: ("demo:1", folder)
+os.execvpe = lambda *command: print("serve:", command[2]["LEADSCORE_SHADOW"])
+commands.serve.serve(folder, port=0, shadow="2")
+print("named:", store.named_shadow("demo", "2"))
+print("champion:", store.named_champion("demo"), bentoml.models.get("leadscore:latest").tag)
+"""
+
+
+def test_shadows_are_copied_and_never_taken_for_champions(
+    booster_of_version_2: Path, tmp_path: Path
+) -> None:
+    process = run_python(tmp_path / "home", SHADOWS, tmp_path)
+    assert process.returncode == 0, process.stderr
+    lines = dict(line.split(": ", 1) for line in process.stdout.splitlines() if ": " in line)
+    shadow, version = lines["follow"].split()
+    assert shadow.startswith("leadscore_shadow:demo-v2-")
+    assert version == "2"
+    assert (lines["serve"], lines["named"]) == ("2", shadow)
+    champion, latest = lines["champion"].split()
+    assert champion == latest
+    assert champion.startswith("leadscore:demo-v1-")
 
 
 PROMOTE = """

@@ -278,7 +278,7 @@ def test_errors_are_counted_by_status(app: ScoringApp, monkeypatch: pytest.Monke
 
 
 def test_every_metric_has_type_and_help() -> None:
-    assert len(FAMILIES) == 23
+    assert len(FAMILIES) == 29
     for family, (kind, meaning) in FAMILIES.items():
         assert family.startswith("leadscore_")
         assert family.endswith("_total") == (kind == "counter")

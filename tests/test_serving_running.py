@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
+from crm.ledger.ledger import Ledger
 from models.artifact import save_artifact
 from models.calibration import Calibration
 from serving.bento.process import free_port, running_service
@@ -572,9 +573,47 @@ def test_whole_folder_of_another_model_under_the_tag_of_the_bento_is_refused(
     assert f"the files of leadscore:{second.name} in {first.name}. Restore its files" in output
 
 
+def counted(running: Running, family: str) -> float:
+    """Return the sum of a metric over its labels; 0 if it has no value."""
+    lines = re.findall(rf"(?m)^{family}(?:{{.*}})? (\S+)$", running.get("/metrics")[1])
+    return sum(map(float, lines))
+
+
+SHADOW = """
+import sys; from pathlib import Path; from serving.bento.store import shadow_in_store
+print(shadow_in_store(Path(sys.argv[1]), "simulated", "2", "challenger"))
+"""
+
+
+def test_shadow_scores_behind_the_answers_once_it_is_stored(built: Built, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    with run(built, tmp_path / "log", shadow="challenger", ledger_url=url) as running:
+        assert counted(running, "leadscore_shadow_fault") == 1
+        assert running.score()["model"]["version"] == "1"
+        wait_until(lambda: counted(running, "leadscore_shadow_scores_dropped_total") == 1)
+        tag = built.run(SHADOW, built.models["2"])
+        wait_until(lambda: counted(running, "leadscore_shadow_fault") == 0)
+        answer = running.score()
+        assert answer["model"]["version"] == "1"
+        wait_until(lambda: counted(running, "leadscore_shadow_scores_total") == 1)
+        assert (
+            'leadscore_shadow_info{worker="1",name="demo",version="2"'
+            in (running.get("/metrics")[1])
+        )
+    with Ledger(url) as ledger:
+        (row,) = (row for rows in ledger.rows("shadow_scores") for row in rows)
+        given, _ = ledger.scores_of("L1")
+    assert (row["score_id"], row["version"]) == (given.score_id, "2")
+    assert tag.endswith(row["digest"])
+    (score,) = answer["scores"]
+    assert given.probability == score["probability"] != row["probability"]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"LEADSCORE_CONTROL_SHARE": "0.05"}, "share of 0.05, but there is no ledger"),
+        ({"LEADSCORE_SHADOW": "challenger"}, "The shadow model challenger needs a ledger"),
         ({"LEADSCORE_HOST": "0.0.0.0"}, "there are no API keys. Add one with `leadscore keys add`"),
         ({"LEADSCORE_MAX_LEADS": "many"}, "LEADSCORE_MAX_LEADS is 'many'"),
         ({"LEADSCORE_KEYS_FILE": "/none/keys.json"}, "LEADSCORE_KEYS_FILE is '/none/keys.json'"),

@@ -20,6 +20,9 @@ from serving.settings import read_settings
         ("PUBLIC_URL", "https:///v1", "a host"),
         ("PUBLIC_URL", "ftp://x.example", "https://"),
         ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
+        ("SHADOW", "champion", "Expected the number of a version, or challenger"),
+        ("SHADOW", "0", "Expected the number of a version, or challenger"),
+        ("SHADOW", "4", "The shadow model 4 needs a ledger"),
         ("CONTROL_SHARE", "5%", "Expected a number from 0 to 0.5"),
         ("CONTROL_SHARE", "nan", "Expected a number from 0 to 0.5"),
         ("CONTROL_SHARE", "0.51", "Expected a number from 0 to 0.5"),
@@ -41,3 +44,9 @@ def test_control_group_with_a_ledger_is_accepted() -> None:
     share = {"LEADSCORE_CONTROL_SHARE": "0.5", "LEADSCORE_LEDGER_URL": "sqlite:////l.db"}
     assert read_settings(share).control_share == 0.5
     assert read_settings({"LEADSCORE_CONTROL_SHARE": "0"}).control_share == 0
+
+
+@pytest.mark.parametrize("shadow", ["4", "challenger"])
+def test_shadow_with_a_ledger_is_accepted(shadow: str) -> None:
+    settings = {"LEADSCORE_SHADOW": shadow, "LEADSCORE_LEDGER_URL": "sqlite:////l.db"}
+    assert read_settings(settings).shadow == shadow

@@ -217,6 +217,11 @@ class Registry:
         """Return the champion's version, or None if there is none."""
         return self.find_alias(CHAMPION)
 
+    def find_challenger(self) -> str | None:
+        """Return the challenger's version, or None if there is none."""
+        with self.errors():
+            return self.find_alias(CHALLENGER)
+
     def find_alias(self, alias: str) -> str | None:
         """Return the version that has an alias, or None if no version has it."""
         version = none_if_absent(lambda: self.client.get_model_version_by_alias(self.name, alias))

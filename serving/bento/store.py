@@ -3,6 +3,8 @@
 Models are only added to the store, so it does not show which model of a name is the champion. A
 small file next to the store names the champion. Each promotion and each rollback replaces the file,
 and the service watches it.
+
+Shadow models are stored under another name, so that no command can take one for a champion.
 """
 
 import json
@@ -21,6 +23,7 @@ from serving.served_model import ServedModel
 from serving.settings import home_folder
 
 STORE_NAME = "leadscore"
+SHADOW_STORE = "leadscore_shadow"
 
 
 def promote_in_store(artifact: Path, name: str, version: str) -> str:
@@ -48,10 +51,7 @@ def promote_in_store(artifact: Path, name: str, version: str) -> str:
     tag = put_in_store(artifact, name, version)
     pointer = champion_file(name)
     try:
-        pointer.parent.mkdir(parents=True, exist_ok=True)
-        # The service may run as another user than the one who promotes: all may read the file.
-        with whole_file(pointer, mode=0o644, is_synced=True) as work:
-            work.write_text(json.dumps({"name": name, "version": version, "tag": tag}))
+        _write_pointer(pointer, name, version, tag)
     except OSError as error:
         raise ServiceError(
             f"The champion cannot be written to {pointer}: {error.strerror}. The services keep "
@@ -60,9 +60,61 @@ def promote_in_store(artifact: Path, name: str, version: str) -> str:
     return tag
 
 
+def shadow_in_store(artifact: Path, name: str, version: str, wanted: str) -> str:
+    """Put a verified model into BentoML's store, and have services score with it as a shadow.
+
+    Parameters
+    ----------
+    artifact : Path
+        The directory that `models.artifact` wrote.
+    name, version : str
+        The model's name and version in the registry.
+    wanted : str
+        What services name it: "challenger", or its version.
+
+    Returns
+    -------
+    str
+        The store's tag, such as `leadscore_shadow:acme-v4-15847aa0d60b`.
+
+    Raises
+    ------
+    ArtifactError
+        If the model does not load and verify.
+    ServiceError
+        If the store cannot be written.
+    """
+    tag = put_in_store(artifact, name, version, SHADOW_STORE)
+    pointer = shadow_file(name, wanted)
+    try:
+        _write_pointer(pointer, name, version, tag)
+    except OSError as error:
+        raise ServiceError(
+            f"The shadow model cannot be written to {pointer}: {error.strerror}. Services score "
+            "without it."
+        ) from None
+    return tag
+
+
+def _write_pointer(pointer: Path, name: str, version: str, tag: str) -> None:
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    # The service may run as another user than the one who promotes: all may read the file.
+    with whole_file(pointer, mode=0o644, is_synced=True) as work:
+        work.write_text(json.dumps({"name": name, "version": version, "tag": tag}))
+
+
 def champion_file(name: str) -> Path:
     """Return the path of the file that names the champion of a model name."""
-    return home_folder(os.environ) / "champions" / f"{re.sub('[^A-Za-z0-9_.-]', '_', name)}.json"
+    return home_folder(os.environ) / "champions" / f"{_file_name(name)}.json"
+
+
+def shadow_file(name: str, wanted: str) -> Path:
+    """Return the path of the file that names a shadow of a model name."""
+    return home_folder(os.environ) / "shadows" / _file_name(name) / f"{wanted}.json"
+
+
+def _file_name(name: str) -> str:
+    return re.sub("[^A-Za-z0-9_.-]", "_", name)
 
 
 def named_champion(name: str) -> str | None:
@@ -79,6 +131,32 @@ def named_champion(name: str) -> str | None:
         return None
     except (OSError, ValueError, KeyError, TypeError):
         raise ServiceError("The file that names the champion cannot be read.") from None
+
+
+def named_shadow(name: str, wanted: str) -> str:
+    """Read the tag of the shadow that services should score with.
+
+    Parameters
+    ----------
+    name : str
+        The model's name.
+    wanted : str
+        "challenger", or a version.
+
+    Raises
+    ------
+    ServiceError
+        If no such model was stored as a shadow, or the file that names it cannot be read.
+    """
+    try:
+        return str(json.loads(shadow_file(name, wanted).read_text(encoding="utf-8"))["tag"])
+    except FileNotFoundError:
+        raise ServiceError(
+            f"BentoML's store has no shadow {wanted!r} of `{name}`. Store it with "
+            f"`leadscore serve --shadow {wanted}`."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ServiceError("The file that names the shadow model cannot be read.") from None
 
 
 def load_from_store(tag: str) -> ServedModel:
@@ -135,7 +213,7 @@ def _load(stored: bentoml.Model) -> LoadedModel:
         raise ArtifactError(f"{stored.tag}: {error}") from None
 
 
-def put_in_store(artifact: Path, name: str, version: str) -> str:
+def put_in_store(artifact: Path, name: str, version: str, store: str = STORE_NAME) -> str:
     """Copy a verified model into BentoML's store, unless the store has it undamaged.
 
     Parameters
@@ -144,6 +222,8 @@ def put_in_store(artifact: Path, name: str, version: str) -> str:
         The directory that `models.artifact` wrote.
     name, version : str
         The model's name and version in the registry.
+    store : str
+        The name under which BentoML stores it: `STORE_NAME` or `SHADOW_STORE`.
 
     Returns
     -------
@@ -158,7 +238,7 @@ def put_in_store(artifact: Path, name: str, version: str) -> str:
         If the store cannot be written.
     """
     digest = load_artifact(artifact).digest
-    tag = str(bentoml.Tag(STORE_NAME, f"{name[:40]}-v{version}-{digest[:SHOWN_DIGITS]}"))
+    tag = str(bentoml.Tag(store, f"{name[:40]}-v{version}-{digest[:SHOWN_DIGITS]}"))
     try:
         _load(_find(tag))
         return tag

@@ -1,9 +1,10 @@
-"""Replaces the model by a new champion while requests are answered."""
+"""Replaces the model by a new champion, or the shadow, while requests are answered."""
 
 import gc
 import logging
 import time
 from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import anyio.to_thread
 
@@ -17,11 +18,35 @@ RETRY_SECONDS = 30.0
 log = logging.getLogger("leadscore")
 
 
+class Role(NamedTuple):
+    """What a model is taken over as: its name, its metrics, and the effect of a fault."""
+
+    name: str
+    taken_over: str
+    refused: str
+    effect: str
+
+
+CHAMPION: Final = Role(
+    "champion",
+    "leadscore_takeovers_total",
+    "leadscore_takeover_faults_total",
+    "{current} still answers",
+)
+SHADOW: Final = Role(
+    "shadow model",
+    "leadscore_shadow_takeovers_total",
+    "leadscore_shadow_faults_total",
+    "it scores no leads",
+)
+
+
 class TakeOver:
     """Checks which model is the champion, and loads it if it is new and verifies.
 
     A champion is loaded, verified and warmed up in a thread. Requests keep the model that they
-    began with, and the old model is freed when the last of them is answered.
+    began with, and the old model is freed when the last of them is answered. The shadow is taken
+    over in the same way.
 
     Parameters
     ----------
@@ -35,6 +60,8 @@ class TakeOver:
         The tag of the model that answers now.
     count : callable
         Counts a take-over or a fault, by the metric's name.
+    role : Role
+        `CHAMPION` or `SHADOW`.
 
     Attributes
     ----------
@@ -49,7 +76,9 @@ class TakeOver:
         swap: Callable[[ServedModel], None],
         current_tag: str,
         count: Callable[[str], None],
+        role: Role = CHAMPION,
     ) -> None:
+        self._role = role
         self._champion_tag = champion_tag
         self._load = load
         self._swap = swap
@@ -76,8 +105,8 @@ class TakeOver:
         self._swap(model)
         self._current_tag = tag
         self._refused_tag = self.fault = None
-        self._count("leadscore_takeovers_total")
-        log.info("took over a new champion", extra={"model": tag})
+        self._count(self._role.taken_over)
+        log.info("took over a new %s", self._role.name, extra={"model": tag})
 
     def _load_and_warm_up(self, tag: str) -> ServedModel:
         """Load a model and score once, so that the first caller does not wait for it."""
@@ -91,11 +120,13 @@ class TakeOver:
     def _refuse(self, tag: str | None, error: Exception) -> None:
         cause = str(error) if isinstance(error, LeadScoringError) else type(error).__name__
         if self._refused_tag != tag or self.fault is None:
-            log.error("refused a new champion", extra={"model": tag, "fault": cause})
-            self._count("leadscore_takeover_faults_total")
+            extra = {"model": tag, "fault": cause}
+            log.error("refused a new %s", self._role.name, extra=extra)
+            self._count(self._role.refused)
         self._refused_tag = tag
         self._retry_at = time.monotonic() + RETRY_SECONDS
+        effect = self._role.effect.format(current=self._current_tag)
         self.fault = (
-            f"{tag or 'The champion'} does not load and verify, so {self._current_tag} still "
-            "answers. The log says why."
+            f"{tag or f'The {self._role.name}'} does not load and verify, so {effect}. "
+            "The log says why."
         )

@@ -26,6 +26,7 @@ from serving.ledger.faults import Work
 from serving.ledger.score_writer import ScoreWriter
 from serving.processes import is_alive
 from serving.served_model import ServedModel
+from serving.shadow import Shadow
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LE = (*(f"{bound:g}" for bound in BUCKETS), "+Inf")
@@ -56,6 +57,15 @@ FAMILIES = {
     "leadscore_scores_written_total": ("counter", "Scores written to the ledger."),
     "leadscore_scores_dropped_total": ("counter", "Scores lost before they reached the ledger."),
     "leadscore_scores_queued": ("gauge", "Scores waiting to be written."),
+    "leadscore_shadow_scores_total": ("counter", "Leads scored by the shadow model."),
+    "leadscore_shadow_scores_dropped_total": (
+        "counter",
+        "Leads that the shadow model did not score, and its scores that were not written.",
+    ),
+    "leadscore_shadow_takeovers_total": ("counter", "Shadow models loaded."),
+    "leadscore_shadow_faults_total": ("counter", "Shadow models refused."),
+    "leadscore_shadow_fault": ("gauge", "1 while the shadow model is not loaded."),
+    "leadscore_shadow_info": ("gauge", "1, with the shadow model."),
     "leadscore_ledger_fault": ("gauge", "1 while the ledger cannot be read or written."),
     "leadscore_ledger_fault_cause": ("gauge", "1 for work on the ledger that fails, by cause."),
     "leadscore_takeovers_total": ("counter", "New champions taken over."),
@@ -89,6 +99,8 @@ class WorkerStatus:
         The cause of each work on the ledger that fails.
     score_writer : ScoreWriter or None
         None without a ledger.
+    shadow : Shadow or None
+        None without a shadow model.
     """
 
     model: ServedModel | None
@@ -98,6 +110,7 @@ class WorkerStatus:
     has_keys_fault: bool
     ledger_faults: Mapping[Work, str]
     score_writer: ScoreWriter | None
+    shadow: Shadow | None
 
 
 class Metrics:
@@ -229,14 +242,8 @@ def worker_samples(worker: str, status: WorkerStatus, now: datetime.datetime) ->
     }
     if status.model is not None:
         card = status.model.scorer.card
-        labels = _labels(
-            worker=worker,
-            name=card.name,
-            version=status.model.version,
-            digest=status.model.short_digest,
-        )
         age = now - datetime.datetime.fromisoformat(card.trained_at)
-        samples["leadscore_model_info"] = {labels: 1}
+        samples["leadscore_model_info"] = {_model_labels(worker, status.model): 1}
         samples["leadscore_model_age_seconds"] = age.total_seconds()
         samples |= _attribute_samples(worker, status.model.scorer)
     if status.score_writer is not None:
@@ -248,7 +255,19 @@ def worker_samples(worker: str, status: WorkerStatus, now: datetime.datetime) ->
             _labels(worker=worker, work=work, cause=cause): 1
             for work, cause in status.ledger_faults.items()
         }
+    if status.shadow is not None and status.score_writer is not None:
+        shadow, lost = status.shadow, status.score_writer.dropped_shadows
+        samples["leadscore_shadow_scores_total"] = shadow.scored
+        samples["leadscore_shadow_scores_dropped_total"] = shadow.dropped + lost
+        samples["leadscore_shadow_fault"] = int(shadow.fault is not None)
+        if shadow.model is not None:
+            samples["leadscore_shadow_info"] = {_model_labels(worker, shadow.model): 1}
     return samples
+
+
+def _model_labels(worker: str, model: ServedModel) -> str:
+    name, digest = model.scorer.card.name, model.short_digest
+    return _labels(worker=worker, name=name, version=model.version, digest=digest)
 
 
 def _attribute_samples(worker: str, scorer: LeadScorer) -> Samples:

@@ -63,6 +63,8 @@ class ScoreWriter:
         Number of scores written, and of scores lost: the queue was full, the database refused
         the score for good, or the service ended while the database was unavailable. Scores of
         erased leads count as neither.
+    dropped_shadows : int
+        Number of shadow scores lost in the same ways.
     on_queued : callable
         Called with the number of queued scores whenever it changes.
     """
@@ -76,6 +78,7 @@ class ScoreWriter:
     ) -> None:
         self.written = 0
         self.dropped = 0
+        self.dropped_shadows = 0
         self.on_queued: Callable[[int], None] = lambda queued: None
         self._ledger = ledger
         self._faults = faults or LedgerFaults()
@@ -113,6 +116,7 @@ class ScoreWriter:
             is_full = self._load + _load(batch) > self._max_queued
             if self._end_by is not None or (is_full and self._waiting):
                 self.dropped += len(batch.scores)
+                self.dropped_shadows += len(batch.shadow_scores)
                 return
             number = self._pending.add(batch)
             pieces = _pieces(batch, ROWS_AT_ONCE)
@@ -142,6 +146,7 @@ class ScoreWriter:
         with self._changed:
             self._is_closed = True
             self.dropped += self._queued
+            self.dropped_shadows += sum(len(batch.shadow_scores) for batch, _, _ in self._waiting)
             if self._queued:
                 log.error("scores were not written", extra={"count": self._queued})
             if self._waiting:
@@ -192,7 +197,7 @@ class ScoreWriter:
             stages=_recorded(taken, "stages"),
             shadow_scores=[score for batch, _, _ in taken for score in batch.shadow_scores],
         )
-        written = lost = 0
+        written = lost = lost_shadows = 0
         try:
             written = self._ledger.add_batch(joined, taken[-1].now)
             self._faults.worked("written")
@@ -203,7 +208,7 @@ class ScoreWriter:
             if len(joined) > 1:
                 self._rows_at_once = len(joined) // 2
                 return True
-            lost = len(joined.scores)
+            lost, lost_shadows = len(joined.scores), len(joined.shadow_scores)
             _log_refused(joined, error)
         self._rows_at_once = min(2 * self._rows_at_once, ROWS_AT_ONCE)
         with self._changed:
@@ -218,6 +223,7 @@ class ScoreWriter:
             self._count_queued(-len(joined.scores))
             self.written += written
             self.dropped += lost
+            self.dropped_shadows += lost_shadows
         return True
 
     def _count_queued(self, change: int) -> None:
