@@ -1,5 +1,6 @@
 """Options, output and progress that the commands share."""
 
+import datetime
 import json
 import os
 import re
@@ -31,6 +32,11 @@ WITHOUT_PROJECT = ("init", "simulate", "demo", "keys")  # commands without the o
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+
+def utc_now() -> datetime.datetime:
+    """Return the time of the machine's clock."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 def show(facts: Any, page: "RenderableType", json_: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.console import JsonOption, ProjectOption, err, show
+from commands.console import JsonOption, ProjectOption, err, show, utc_now
 from crm.errors import SourceError
 from crm.files import whole_file
 from crm.project import PROJECT_FILE, Project, load_project
@@ -42,7 +42,7 @@ def monitor(
 
     opened = load_project(project)
     registry = Registry(opened)
-    now = datetime.datetime.now(datetime.UTC)
+    now = utc_now()
     if not json_:
         err.print(f"Reading the records of {opened.name} …", soft_wrap=True)
     records = read_records(opened, now)

@@ -1,12 +1,13 @@
 """`leadscore report`: the report for marketing and sales."""
 
 import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.console import JsonOption, ProjectOption, err, progress_bar, show
+from commands.console import JsonOption, ProjectOption, err, progress_bar, show, utc_now
 from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, Project, load_project
 
@@ -65,6 +66,7 @@ def make_report(
     since: datetime.datetime | None = None,
     segment: tuple[str, str] | None = None,
     share: str | None = None,
+    clock: Callable[[], datetime.datetime] = utc_now,
 ) -> tuple[dict[str, Any], str]:
     """Write a report, and return its facts and a summary for the terminal."""
     from commands.terminal.report import report_summary
@@ -80,7 +82,7 @@ def make_report(
 
     check_folder(folder)
     previous = read_previous(folder)
-    now = datetime.datetime.now(datetime.UTC)
+    now = clock()
     registry = Registry(project)
     champion = registry.find_champion()
     scorer = None if champion is None else registry.load(champion).scorer

@@ -2,7 +2,7 @@
 
 import datetime
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,7 @@ from commands.console import (
     progress_bar,
     show,
     show_commands,
+    utc_now,
     with_runnable_commands,
 )
 from crm.project import PROJECT_FILE, Project, expand_variables, load_project
@@ -103,8 +104,13 @@ def train_and_track(
     tune_minutes: float | None = None,
     with_report: bool = False,
     keep_tables: bool = False,
+    tags: Mapping[str, str] | None = None,
+    clock: Callable[[], datetime.datetime] = utc_now,
 ) -> Outcome:
-    """Train a model, log and register it; copy a new champion to BentoML's store."""
+    """Train a model, log and register it; copy a new champion to BentoML's store.
+
+    `tags` are further tags of the MLflow run.
+    """
     from commands.check import private_reason
     from crm.reading import read_records
     from crm.source_tables import SourceTables
@@ -118,10 +124,10 @@ def train_and_track(
     from training.train import train as fit
 
     registry = Registry(project)  # first, so that it fails before the training
-    now = datetime.datetime.now(datetime.UTC)
+    now = clock()
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
         artifact = Path(work) / ARTIFACT
-        with training_run(registry, project, now, tune_minutes) as run:
+        with training_run(registry, project, now, tune_minutes, tags) as run:
             if not quiet:
                 err.print(f"Reading the records of {project.name} …", soft_wrap=True)
             with run.reading():
@@ -142,7 +148,7 @@ def train_and_track(
                 )
             run.phases.begin("log")
             trained.save(artifact)
-            trained_at = datetime.datetime.now(datetime.UTC)
+            trained_at = clock()
             tracked = track(run, records, trained, artifact, trained_at, with_report, keep_tables)
             run.phases.begin("promote")
             inputs = GateInputs(records, trained.moments, trained.audit)

@@ -11,6 +11,7 @@ it into an HTTP status, each in one place.
     - ArtifactError  a saved model is incomplete, altered, or of another format      exit 1
     - GateError      a model did not pass its gates, which the error contains         exit 1
     - TrackingError  MLflow cannot be reached, or refuses a request                  exit 1
+    - BusyError      another automatic retraining is running                        exit 6
     - ServiceError   the service or its package cannot be built or started           exit 1
     - LedgerError    the ledger cannot be read or written now        exit 1, HTTP 503
 
@@ -94,6 +95,12 @@ class GateError(LeadScoringError):
 
 class TrackingError(LeadScoringError):
     """MLflow cannot be reached, or refuses a request."""
+
+
+class BusyError(LeadScoringError):
+    """Another automatic retraining of the same model is running."""
+
+    exit_code = 6
 
 
 class ServiceError(LeadScoringError):

@@ -32,6 +32,7 @@ from crm.project_keys import (
     Project,
     ProjectKeys,
     ReportKeys,
+    RetrainKeys,
     ScaleKeys,
     SettingsSections,
     TableKeys,
@@ -54,6 +55,7 @@ __all__ = [
     "Project",
     "ProjectKeys",
     "ReportKeys",
+    "RetrainKeys",
     "ScaleKeys",
     "TableKeys",
     "TargetKeys",
@@ -143,6 +145,7 @@ def load_project(path: Path | str) -> Project:
         scale=settings.scale,
         report=settings.report,
         mlflow=settings.mlflow,
+        retrain=settings.retrain,
         ledger_url=_ledger_url(settings.ledger),
         control_share=_control_share(settings.control),
     )

@@ -129,6 +129,15 @@ class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
     trees: TreesKeys = field(default_factory=TreesKeys)
 
 
+class RetrainKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[retrain]`: when `leadscore retrain` trains, and whether it promotes by itself."""
+
+    every_days: Annotated[float, Meta(ge=1, le=3650)] = 30.0
+    when: Literal["schedule", "drift", "either"] = "either"
+    promote: Literal["auto", "ask"] = "auto"
+    tune_minutes: Annotated[float, Meta(ge=0.01, le=1440)] | None = None
+
+
 class MlflowKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """`[mlflow]`: what a training stores in its MLflow run."""
 
@@ -195,6 +204,7 @@ class SettingsSections(Struct, frozen=True, forbid_unknown_fields=True):
     scale: ScaleKeys = field(default_factory=ScaleKeys)
     report: ReportKeys = field(default_factory=ReportKeys)
     mlflow: MlflowKeys = field(default_factory=MlflowKeys)
+    retrain: RetrainKeys = field(default_factory=RetrainKeys)
 
 
 TABLE_SECTIONS: Final = msgspec.defstruct(
@@ -222,6 +232,7 @@ class Project:
     scale : ScaleKeys
     report : ReportKeys
     mlflow : MlflowKeys
+    retrain : RetrainKeys
     ledger_url : str or None
         The address of the ledger: `[ledger] url`, or the setting `LEADSCORE_LEDGER_URL`.
     control_share : float
@@ -242,6 +253,7 @@ class Project:
     scale: ScaleKeys = ScaleKeys()
     report: ReportKeys = ReportKeys()
     mlflow: MlflowKeys = MlflowKeys()
+    retrain: RetrainKeys = RetrainKeys()
     ledger_url: str | None = dataclasses.field(default=None, repr=False)
     control_share: float = 0.0
 

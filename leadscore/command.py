@@ -16,6 +16,7 @@ from commands.demo import demo
 from commands.monitor import monitor
 from commands.records import audit, init, simulate
 from commands.report import report
+from commands.retrain import retrain
 from commands.score import features, score
 from commands.serve import build, follow, serve
 from commands.train import train
@@ -28,8 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    init, simulate, check, train, backtest, audit, features, score, report, monitor, build, serve,
-    follow, demo,
+    init, simulate, check, train, backtest, audit, features, score, report, monitor, retrain, build,
+    serve, follow, demo,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

@@ -9,6 +9,7 @@ import numpy as np
 from crm.arrays import Bools, Floats
 from crm.times import DAY
 from features.feature import Feature, in_words
+from features.pipeline import LEAD_TIMES
 from models.reference import FIRST_BIN, MISSING_BIN, UNSEEN_BIN, FeatureCounts
 from models.scorer import LeadScorer
 from monitoring.champion import ChampionMoments
@@ -32,6 +33,8 @@ MOVES_POINTS: Final = 1.0  # a change that moves scores by less is not urgent
 EVEN: Final = 0.3  # of the false alarms, spread evenly; the rest by how much a signal moves scores
 SHOWN: Final = 5
 TEACHES_NOTHING = "The champion was trained by an earlier version and does not know its leads."
+# All leads of a day share them, so they say nothing about the kind of the leads.
+OF_THE_DAY: Final = tuple(feature.name for feature in LEAD_TIMES)
 NUMBERS: Final = ("LM301", "LM302", "LM303")
 
 
@@ -163,6 +166,8 @@ def feature_drifts(scorer: LeadScorer, champion: ChampionMoments) -> list[Featur
     members = [len(scorer.reasoner.members[place]) for place in signals.values()]
     drifts = []
     for counted in reference.features:
+        if counted.bins.feature in OF_THE_DAY:
+            continue
         place = places[counted.bins.feature]
         feature = scorer.pipeline.features[place]
         signal = signals[feature.signal_name]

@@ -24,7 +24,7 @@ from scipy.special import log_expit, logsumexp
 
 from crm.arrays import Floats, Ints
 
-ACT_DAYS: Final = 36_500  # of looks until a false alarm, on average: a hundred years
+ACT_DAYS: Final = 10_000  # of looks until a false alarm, on average: 27 years
 WATCH_DAYS: Final = 1_000
 SHIFTS: Final = (0.2, 0.5, 1.0)  # beyond the tolerance, in log-odds
 BETS: Final = (0.25, 0.5, 0.75)  # of the largest bet that cannot lose everything
@@ -92,7 +92,7 @@ def detect(day: Ints, log_e_values: Floats, n_tests: float = 1) -> Detection:
 
     >>> detection = detect(np.arange(20), np.full((20, 1), np.log(2.0)))
     >>> detection.is_alarm, detection.since, detection.reached
-    (True, 0, 14)
+    (True, 0, 12)
     >>> detect(np.arange(20), np.full((20, 1), np.log(0.9))).is_notable
     False
     """

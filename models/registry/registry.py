@@ -35,6 +35,7 @@ RUN_KIND = "leadscore.run"  # a tag of each run: training, trial, promotion, loo
 PROMOTION_RUNS = " promotions"  # the end of the name of the experiment of promotions
 LOOK_RUNS = " monitoring"  # of looks
 BACKTEST_RUNS = " backtests"  # of backtests
+RETRAIN_RUNS = " retraining"  # of automatic retrainings
 RUNS_PER_QUERY = 200
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -162,8 +163,8 @@ class Registry:
 
         Parameters
         ----------
-        of : {"", PROMOTION_RUNS, LOOK_RUNS, BACKTEST_RUNS}
-            The experiment of the trainings, of the promotions, of the looks or of the backtests.
+        of : {"", PROMOTION_RUNS, LOOK_RUNS, BACKTEST_RUNS, RETRAIN_RUNS}
+            The experiment of the trainings, or that of other runs.
         """
         from mlflow.exceptions import MlflowException
 

@@ -6,7 +6,7 @@ the records cannot be read, no run remains (docs/decisions/0026).
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -63,6 +63,7 @@ def training_run(
     project: Project,
     at: datetime.datetime,
     tune_minutes: float | None = None,
+    more_tags: Mapping[str, str] | None = None,
 ) -> Iterator[TrainingRun]:
     """Begin the MLflow run of a training; end it with the context.
 
@@ -77,6 +78,8 @@ def training_run(
         Now.
     tune_minutes : float, optional
         How long to search for settings of the trees, for the params.
+    more_tags : mapping of str to str, optional
+        Further tags of the run.
 
     Yields
     ------
@@ -96,6 +99,7 @@ def training_run(
         "mlflow.user": user_name(),
         "mlflow.source.name": "leadscore train",
         "mlflow.source.type": "LOCAL",
+        **(more_tags or {}),
     }
     if commit is not None:
         tags["mlflow.source.git.commit"] = commit.digest

@@ -1,0 +1,157 @@
+"""`leadscore retrain`: what it does, what it leaves after a kill, and its exit codes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm.project import load_project
+from crm.simulation.simulator import simulate
+from crm.simulation.world import Simulation
+from models.registry.history import history
+from models.registry.registry import RUN_KIND, Registry
+from models.registry.retraining import last_retrainings
+from serving.bento.store import champion_file
+
+HERE = Path(__file__).resolve().parent.parent
+Run = Callable[..., tuple[int, str, str]]
+
+# Runs `leadscore retrain`, and kills the process before or after a step is recorded.
+KILLED = """
+import os, signal, sys
+from models.registry.retraining import Retraining
+import leadscore
+step, when = sys.argv[1], sys.argv[2]
+record = Retraining.done
+def done(self, name, result):
+    if (name, when) == (step, "before"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    record(self, name, result)
+    if (name, when) == (step, "after"):
+        os.kill(os.getpid(), signal.SIGKILL)
+Retraining.done = done
+sys.argv = ["leadscore", "retrain", "-p", sys.argv[3], "--json"]
+leadscore.main()
+"""
+
+
+@pytest.fixture(scope="module")
+def small_crm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a simulated CRM that is trained on quickly; read only."""
+    folder = tmp_path_factory.mktemp("small_crm")
+    simulate(Simulation(leads=600, activities_per_lead=1, seed=3, drift_at=1), folder)
+    project = folder / "leadscore.toml"
+    text = project.read_text().replace("moments_days = [0, 7, 30]", "moments_days = [0]")
+    project.write_text(text.replace("test_share = 0.2", "test_share = 0.2\nremedies = false"))
+    return folder
+
+
+@pytest.fixture
+def crm(small_crm: Path, tmp_path: Path) -> Path:
+    shutil.copytree(small_crm, tmp_path / "crm")
+    return tmp_path / "crm"
+
+
+def kill_at(step: str, when: str, crm: Path, home: Path) -> None:
+    environment = {**os.environ, "BENTOML_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, step, when, str(crm)],
+        cwd=HERE,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr[-2_000:]
+
+
+def test_policy_is_obeyed(run: Run, crm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run("retrain", "-p", crm, "--json")
+    facts = json.loads(out)
+    assert (code, facts["status"], facts["version"]) == (0, "promoted", "1")
+    assert facts["reasons"] == ["No model has been trained yet."]
+    assert (crm / "report" / "index.html").exists()
+    assert (crm / "open-leads.csv").read_text().startswith("lead_id,probability,score,grade,")
+    registry = Registry(load_project(crm))
+    assert champion_file(registry.service_name).exists()
+
+    # The next day nothing is due. The look is recorded, and the report is new.
+    code, out, _ = run("retrain", "-p", crm, "--json")
+    facts = json.loads(out)
+    assert (code, facts["status"], facts["version"]) == (0, "nothing", None)
+    assert facts["look"]["version"] == "1"
+    assert [row["sentence"][:12] for row in last_retrainings(registry)][-1] == "No training:"
+
+    # A person decides.
+    project = crm / "leadscore.toml"
+    project.write_text(project.read_text() + '\n[retrain]\npromote = "ask"\n')
+    code, out, _ = run("retrain", "-p", crm, "--force")
+    facts_of_last = last_retrainings(registry)[-1]
+    if code == 4:
+        assert "waits for a decision" in out
+        assert "leadscore models promote 2" in out
+    else:
+        assert code == 5
+        assert "did not pass its gates" in out
+    assert facts_of_last["steps"]["train"] == "2"
+    assert registry.find_champion() == "1"
+
+
+@pytest.mark.parametrize(
+    ("step", "when"),
+    [("train", "before"), ("judge", "before"), ("rescore", "after")],
+)
+def test_killed_retraining_is_resumed(
+    run: Run, crm: Path, tmp_path: Path, step: str, when: str
+) -> None:
+    kill_at(step, when, crm, tmp_path / "bentoml")
+    registry = Registry(load_project(crm))
+    assert last_retrainings(registry)[-1]["status"] == "RUNNING"
+    code, out, _ = run("retrain", "-p", crm, "--json")
+    facts: dict[str, Any] = json.loads(out)
+    assert (code, facts["status"], facts["version"], facts["resumed"]) == (0, "promoted", "1", True)
+    assert [row["status"] for row in last_retrainings(registry)] == ["FINISHED"]
+    # Nothing twice, nothing half.
+    assert [version.version for version in registry.versions()] == ["1"]
+    assert [event.what for event in history(registry)] == ["first champion"]
+    runs = registry.client.search_runs([str(registry.find_experiment())])
+    assert [run.info.status for run in runs if run.data.tags.get(RUN_KIND) == "training"] == [
+        "FINISHED"
+    ]
+    assert (crm / "open-leads.csv").exists()
+    assert (crm / "report" / "index.html").exists()
+
+
+def test_running_retraining_is_not_disturbed(run: Run, crm: Path) -> None:
+    from models.registry.retraining import retraining
+
+    registry = Registry(load_project(crm))
+    import datetime
+
+    with retraining(registry, lambda: datetime.datetime.now(datetime.UTC)):
+        code, out, err = run("retrain", "-p", crm, "--json")
+    assert (code, out) == (6, "")
+    assert "is being retrained by process" in err
+    assert registry.versions() == []
+
+
+def test_dead_mlflow_changes_nothing(run: Run, crm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(path.name for path in crm.iterdir())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    code, _, err = run("retrain", "-p", crm)
+    assert code == 1
+    assert "MLflow" in err
+    assert sorted(path.name for path in crm.iterdir()) == before
+
+
+def test_time_between_retrainings_is_checked(run: Run, crm: Path) -> None:
+    for wrong in ("10s", "0d", "soon"):
+        code, _, err = run("retrain", "-p", crm, "--every", wrong)
+        assert code == 2
+        assert "at least a minute" in err

@@ -1,0 +1,109 @@
+import datetime
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crm.errors import SourceError
+from crm.project import RetrainKeys
+from crm.times import microseconds
+from monitoring.check import Check, Verdict
+from monitoring.look import Look
+from tests.made_runs import NOW, Work
+from training.loop.decision import DRIFT_DAYS, State, decide
+from training.loop.open_leads import score_open_leads
+
+LOOK = Look("demo", "1", NOW.isoformat(), NOW.isoformat(), (), (), (), 10, False)
+
+
+def look_with(*checks: Check) -> Look:
+    return replace(LOOK, checks=checks)
+
+
+def state(days: float, look: Look | None = LOOK, *, has_new_records: bool = True) -> State:
+    return State(NOW, NOW - datetime.timedelta(days=days), look, has_new_records)
+
+
+DRIFT = look_with(Check("LM201", Verdict.ACT, ""), Check("LM303", Verdict.ACT, ""))
+BROKEN = look_with(Check("LM305", Verdict.ACT, ""), Check("LM201", Verdict.WATCH, ""))
+
+
+@pytest.mark.parametrize(
+    ("when", "days", "look", "trains"),
+    [
+        ("schedule", 29.9, LOOK, False),
+        ("schedule", 30.0, LOOK, True),
+        ("schedule", 20, DRIFT, False),
+        ("drift", 400, LOOK, False),
+        ("drift", DRIFT_DAYS, DRIFT, True),
+        ("drift", DRIFT_DAYS - 0.1, DRIFT, False),
+        ("drift", 400, BROKEN, False),  # a new model does not repair a feed
+        ("drift", 400, None, False),
+        ("either", 29, LOOK, False),
+        ("either", 31, LOOK, True),
+        ("either", 8, DRIFT, True),
+    ],
+)
+def test_policy(when: str, days: float, look: Look | None, trains: bool) -> None:
+    policy = RetrainKeys(every_days=30, when=when)  # type: ignore[arg-type]
+    decision = decide(policy, state(days, look))
+    assert decision.trains is trains
+    assert decision.reasons
+
+
+def test_reasons_name_the_checks() -> None:
+    decision = decide(RetrainKeys(when="drift"), state(8, DRIFT))
+    assert decision.reasons == ("LM201 and LM303 say act.",)
+    early = decide(RetrainKeys(when="drift"), state(2, DRIFT))
+    assert early.reasons == (
+        "LM201 and LM303 say act, but the last training was 2 days ago. It is tried again after 7 "
+        "days.",
+    )
+
+
+def test_first_training_is_always_due() -> None:
+    decision = decide(RetrainKeys(when="drift"), State(NOW, None, None, has_new_records=True))
+    assert decision.trains
+
+
+def test_same_records_are_not_trained_on_twice() -> None:
+    decision = decide(RetrainKeys(every_days=30), state(90, has_new_records=False))
+    assert not decision.trains
+    assert "the newest version learned from" in decision.reasons[-1]
+
+
+def test_open_leads_are_scored(work: Work, tmp_path: Path) -> None:
+    records, scorer = work.records, work.trained.scorer
+    as_of = int(microseconds(pd.Series([records.observed_until]))[0])
+    target = tmp_path / "open.csv"
+    n = score_open_leads(scorer, records, as_of, target)
+    written = pd.read_csv(target, dtype={"lead_id": str})
+    assert len(written) == n > 100
+    closed = set(records.outcomes["lead_id"])
+    assert not set(written["lead_id"]) & closed
+    assert set(written["lead_id"]) | closed == set(records.leads["lead_id"])
+    # The same as the scores of these leads alone.
+    lead = np.flatnonzero(records.leads["lead_id"].isin(written["lead_id"]).to_numpy())
+    matrix = scorer.pipeline.transform(records, lead, np.full(len(lead), as_of))
+    assert written["probability"].to_numpy() == pytest.approx(scorer.probability(matrix))
+    assert list(written.columns) == [
+        "lead_id", "probability", "score", "grade", "reason_1", "reason_2", "reason_3",
+    ]  # fmt: skip
+
+
+def test_failure_keeps_the_former_file(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "open.csv"
+    target.write_text("former")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    with pytest.raises(SourceError, match="No space left"):
+        score_open_leads(work.trained.scorer, work.records, 0, target)
+    assert target.read_text() == "former"
+    assert [path.name for path in tmp_path.iterdir()] == ["open.csv"]

@@ -1,0 +1,1 @@
+"""Retrains without a person: decides when, and rescores the open leads."""

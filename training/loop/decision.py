@@ -1,0 +1,103 @@
+"""Decides whether a new model is trained."""
+
+import datetime
+from dataclasses import dataclass
+from typing import Final
+
+from crm.project_keys import RetrainKeys
+from monitoring.look import Look
+
+DRIFT_DAYS: Final = 7  # after a training, within which drift does not start another one
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a new model is trained, and why.
+
+    Attributes
+    ----------
+    trains : bool
+    reasons : tuple of str
+        Sentences.
+    """
+
+    trains: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a decision depends on besides the policy.
+
+    Attributes
+    ----------
+    now : datetime, timezone-aware
+    last_training : datetime or None
+        When the newest version was registered; None without versions.
+    look : Look or None
+        The look at the champion; None without a champion.
+    has_new_records : bool
+        False if the records are those that the newest version learned from.
+    """
+
+    now: datetime.datetime
+    last_training: datetime.datetime | None
+    look: Look | None
+    has_new_records: bool
+
+
+def decide(policy: RetrainKeys, state: State) -> Decision:
+    """Decide by the schedule, and by the checks that say act.
+
+    After a training, drift starts another one only after `DRIFT_DAYS`, because a new model needs
+    new outcomes. The same records are never trained on twice.
+
+    Parameters
+    ----------
+    policy : RetrainKeys
+    state : State
+
+    Returns
+    -------
+    Decision
+
+    Examples
+    --------
+    >>> now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+    >>> state = State(now, now - datetime.timedelta(days=31), None, has_new_records=True)
+    >>> decide(RetrainKeys(every_days=30), state)
+    Decision(trains=True, reasons=('The last training was 31 days ago, and every 30 days one is \
+due.',))
+    """
+    if state.last_training is None:
+        return Decision(True, ("No model has been trained yet.",))
+    days = (state.now - state.last_training) / datetime.timedelta(days=1)
+    reasons: list[str] = []
+    against: list[str] = []
+    if policy.when in ("schedule", "either"):
+        if days >= policy.every_days:
+            reasons.append(
+                f"The last training was {days:.0f} days ago, and every {policy.every_days:g} days "
+                "one is due."
+            )
+        else:
+            against.append(f"The next training is due in {policy.every_days - days:.0f} days.")
+    if policy.when in ("drift", "either") and state.look is None:
+        against.append("There is no look at a champion that could ask for a new model.")
+    elif policy.when in ("drift", "either") and state.look is not None:
+        acting = [check.number for check in state.look.should_retrain]
+        say = f"{' and '.join(acting)} say{'s' if len(acting) == 1 else ''} act"
+        if acting and days >= DRIFT_DAYS:
+            reasons.append(f"{say}.")
+        elif acting:
+            against.append(
+                f"{say}, but the last training was {days:.0f} days ago. It is tried again after "
+                f"{DRIFT_DAYS} days."
+            )
+        else:
+            against.append("No check asks for a new model.")
+    if reasons and not state.has_new_records:
+        return Decision(
+            False, (*reasons, "But the records are those that the newest version learned from.")
+        )
+    return Decision(bool(reasons), tuple(reasons or against))
