@@ -1,7 +1,9 @@
 import datetime
 import os
+import socket
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -80,9 +82,9 @@ def test_only_one_retraining_at_a_time(registry: Registry, clock: Clock) -> None
 def test_retraining_of_another_machine_is_resumed_after_its_silence(
     registry: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.socket, "gethostname", lambda: "elsewhere")
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
     run = module._claim(registry, clock())
-    monkeypatch.setattr(module.socket, "gethostname", lambda: "here")
+    monkeypatch.setattr(socket, "gethostname", lambda: "here")
     clock.passes(minutes=2)
     with pytest.raises(BusyError, match="on elsewhere"), retraining(registry, clock):
         pass
@@ -119,7 +121,7 @@ def test_sign_of_life_is_renewed(
             alive = registry.client.get_run(run.run_id).data.tags[module.ALIVE]
             if alive == clock().isoformat():
                 break
-            module.threading.Event().wait(0.05)
+            threading.Event().wait(0.05)
         assert alive == clock().isoformat()
 
 
