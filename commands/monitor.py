@@ -1,6 +1,7 @@
 """`leadscore monitor`: watches the champion, and says when it is wrong."""
 
 import datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,14 +62,17 @@ def look_at_champion(
 ) -> "Look":
     """Look at the champion of a project, with the scores that the ledger stores."""
     from crm.ledger.records import project_ledger
-    from monitoring.look import take_look
+    from monitoring.look import StoredScores, take_look
 
     model, version = registry.load_champion()
     with project_ledger(project) as ledger:
-        given = (
-            None if ledger is None else (row for piece in ledger.rows("scores") for row in piece)
-        )
-        return take_look(project, records, model.scorer, version, now, given)
+        stored = None
+        if ledger is not None:
+            stored = StoredScores(
+                given=lambda: chain.from_iterable(ledger.rows("scores")),
+                shadows=lambda: chain.from_iterable(ledger.rows("shadow_scores")),
+            )
+        return take_look(project, records, model.scorer, version, now, stored)
 
 
 def _write(look: "Look", target: Path) -> None:

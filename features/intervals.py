@@ -1,4 +1,4 @@
-"""Computes Wilson's interval of a share, for all modules of the product."""
+"""Computes the intervals of a share and of a difference of shares, for the whole product."""
 
 import math
 
@@ -43,3 +43,42 @@ def wilson(share: float, n: float, z: float = Z) -> tuple[float, float]:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def difference_interval(
+    share: float, n: float, other: float, other_n: float, z: float = Z
+) -> tuple[float, float]:
+    """Compute Newcombe's interval of the difference of two independent shares.
+
+    Parameters
+    ----------
+    share, other : float
+        From 0 to 1.
+    n, other_n : float
+        The numbers of independent observations.
+    z : float
+        The standard normal quantile of the confidence level; that of 95 % by default.
+
+    Returns
+    -------
+    tuple of float and float
+        The lower and the upper bound of `share` minus `other`, within -1 and 1.
+
+    References
+    ----------
+    Newcombe, "Interval Estimation for the Difference Between Independent Proportions: Comparison
+    of Eleven Methods", Statistics in Medicine 17, 1998, method 10.
+
+    Examples
+    --------
+    >>> low, high = difference_interval(56 / 70, 70, 48 / 80, 80)
+    >>> round(low, 4), round(high, 4)
+    (0.0524, 0.3339)
+    """
+    low, high = wilson(share, n, z)
+    other_low, other_high = wilson(other, other_n, z)
+    difference = share - other
+    return (
+        difference - math.hypot(share - low, other_high - other),
+        difference + math.hypot(high - share, other - other_low),
+    )

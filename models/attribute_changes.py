@@ -4,13 +4,12 @@ A change is a difference of shares that is both large and beyond chance. A small
 change, even among a million leads. The limit for chance depends on the number of attributes.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Final, Literal
 
-from features.intervals import wilson
+from features.intervals import difference_interval, wilson
 from models.attribute_counts import AttributeTally
 
 FEWEST_LEADS: Final = 30
@@ -139,7 +138,7 @@ def attribute_changes(
             if share - earlier_share <= LEAST_RISE and not is_rarer:
                 continue  # most columns; the intervals would find no change either
             low, high = wilson(share, tally.n, z)[0], wilson(earlier_share, before.leads, z)[1]
-            least_rise = share - earlier_share - math.hypot(share - low, high - earlier_share)
+            least_rise, _ = difference_interval(share, tally.n, earlier_share, before.leads, z)
             is_lost = is_rarer and 1 - low < LEAST_LOSS * (1 - high)
             if least_rise > LEAST_RISE or is_lost:
                 changes.append(AttributeChange(column, state, tally.n, share, earlier_share))

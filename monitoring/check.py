@@ -41,6 +41,7 @@ class Question:
 
 GIVEN, CHAMPION = "The scores that were given", "The champion on newer leads"
 INPUTS, SCORES = "The leads", "The scores"
+CONTROL, SHADOW = "The control group", "The shadow"
 
 # A number is never reused for another check.
 QUESTIONS: Final[dict[str, Question]] = {
@@ -64,6 +65,9 @@ QUESTIONS: Final[dict[str, Question]] = {
     "LM401": Question(SCORES, "Do the grades have the shares that they had in training?"),
     "LM402": Question(SCORES, "Do scores rise while conversion falls?"),
     "LM403": Question(SCORES, "How many scores have a warning?"),
+    "LM501": Question(CONTROL, "What is prioritising by score worth?"),
+    "LM502": Question(CONTROL, "Does sales respect the lanes?"),
+    "LM601": Question(SHADOW, "Does the shadow predict outcomes better than the given scores?"),
 }
 
 

@@ -1,7 +1,7 @@
 """Takes a look: makes all checks of a model, and sums them up."""
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from models.scorer import LeadScorer
 from monitoring.arrivals import activities_check, outcomes_check, sources_check, stale_records
 from monitoring.champion import champion_moments
 from monitoring.check import Check, Verdict, unknown, worst
+from monitoring.control import control_checks
 from monitoring.early import early_wins_check
 from monitoring.estimated import came_true_check, newest_check
 from monitoring.given import GivenScores, given_scores, groups_check, worked_check
@@ -20,6 +21,7 @@ from monitoring.inputs import input_checks
 from monitoring.promise import Promise
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import grades_check, inflation_check, warnings_check
+from monitoring.shadow import shadow_check
 from monitoring.truth import truth_checks, version_rows
 
 NO_LEDGER = (
@@ -27,6 +29,25 @@ NO_LEDGER = (
     "score the leads again."
 )
 GIVEN_CHECKS = ("LM101", "LM102", "LM103", "LM104", "LM105")
+
+
+Rows = Callable[[], Iterable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class StoredScores:
+    """The scores that a ledger stores. Each call reads a table from its beginning.
+
+    Attributes
+    ----------
+    given : callable
+        Returns the rows of the table `scores`, in order of arrival.
+    shadows : callable
+        Returns the rows of the table `shadow_scores`, in order of arrival.
+    """
+
+    given: Rows
+    shadows: Rows = tuple
 
 
 @dataclass(frozen=True)
@@ -116,7 +137,7 @@ def take_look(
     scorer: LeadScorer,
     version: str,
     now: datetime.datetime,
-    given: Iterable[Mapping[str, Any]] | None = None,
+    stored: StoredScores | None = None,
 ) -> Look:
     """Make all checks of the champion.
 
@@ -129,8 +150,8 @@ def take_look(
         The champion.
     version : str
     now : datetime, timezone-aware
-    given : iterable of mapping, optional
-        The rows of the ledger's table `scores`; without a ledger None.
+    stored : StoredScores, optional
+        The scores that the ledger stores; None without a ledger.
 
     Returns
     -------
@@ -149,7 +170,7 @@ def take_look(
     outcomes = LeadOutcomes.of(records, project.learn)
     promise = Promise.of(scorer.card, scorer.reference)
     champion = champion_moments(scorer, version, records, project.learn, outcomes)
-    joined = None if given is None else given_scores(given, records, outcomes)
+    joined = None if stored is None else given_scores(stored.given(), records, outcomes)
     checks = [
         *_given_checks(joined, records, project, scorer, promise),
         *truth_checks("LM2", champion.moments, promise, "the champion"),
@@ -163,6 +184,8 @@ def take_look(
     ]
     grades = grades_check(champion.moments, scorer.reference, scorer.scale)
     checks += [grades, inflation_check(grades, checks, scorer.scale), warnings_check(joined)]
+    checks += control_checks(joined, records, project)
+    checks.append(_shadow_check(stored, records, outcomes))
     checks.sort(key=lambda check: check.number)
     stale = stale_records(records, cell_time(now))
     return Look(
@@ -193,6 +216,12 @@ def _given_checks(
         worked_check(given, records, project),
         groups_check(given, records, scorer),
     ]
+
+
+def _shadow_check(stored: StoredScores | None, records: Records, outcomes: LeadOutcomes) -> Check:
+    if stored is None:
+        return unknown("LM601", "No shadow has scored leads, because there is no ledger.")
+    return shadow_check(stored.given(), stored.shadows(), records, outcomes)
 
 
 def _not_joined(given: GivenScores) -> str:

@@ -10,7 +10,7 @@ from crm.times import DAY, microseconds
 from features.moments import possible_moments
 from monitoring.check import Verdict
 from monitoring.given import given_scores, groups_check, worked_check, worked_within
-from monitoring.look import take_look
+from monitoring.look import StoredScores, take_look
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import warnings_check
 from tests.made_runs import NOW, Work
@@ -104,13 +104,13 @@ def test_outcomes_are_those_within_the_horizon(
 
 def test_look_compares_given_scores(work: Work, rows: list[dict[str, Any]]) -> None:
     scorer = work.trained.scorer
-    look = take_look(work.project, work.records, scorer, "1", NOW, iter(rows))
+    look = take_look(work.project, work.records, scorer, "1", NOW, StoredScores(lambda: rows))
     checks = {check.number: check for check in look.checks}
     assert checks["LM101"].verdict is Verdict.FINE
     assert checks["LM102"].figures["roc_auc"] is not None
     assert [row["version"] for row in look.versions] == ["1"]
     wrong = [{**row, "probability": min(0.95, row["probability"] * 3)} for row in rows]
-    found = take_look(work.project, work.records, scorer, "1", NOW, iter(wrong))
+    found = take_look(work.project, work.records, scorer, "1", NOW, StoredScores(lambda: wrong))
     checks = {check.number: check for check in found.checks}
     assert checks["LM101"].verdict is Verdict.ACT
     assert "fewer leads win than stated" in checks["LM101"].evidence
@@ -138,7 +138,9 @@ def test_look_without_times_is_refused(work: Work) -> None:
 
 def test_unknown_leads_are_mentioned(work: Work, rows: list[dict[str, Any]]) -> None:
     strangers = [{**row, "lead_id": f"x{i}"} for i, row in enumerate(rows[:40])]
-    look = take_look(work.project, work.records, work.trained.scorer, "1", NOW, strangers)
+    look = take_look(
+        work.project, work.records, work.trained.scorer, "1", NOW, StoredScores(lambda: strangers)
+    )
     assert "40 of 40 given scores are of leads that the records do not contain." in look.notes
 
 

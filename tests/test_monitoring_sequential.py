@@ -12,6 +12,7 @@ from monitoring.sequential import (
     higher_share,
     lower_mean,
     lower_share,
+    sequence_half_width,
 )
 from monitoring.spread import spread
 
@@ -132,3 +133,15 @@ def test_spread_of_months_that_differ_by_chance_is_small() -> None:
 
 def test_spread_without_precision_is_zero() -> None:
     assert spread(np.zeros((3, 2)), np.zeros((3, 2))).tolist() == [0.0, 0.0]
+
+
+def test_interval_of_a_mean_holds_at_every_look() -> None:
+    rng = np.random.default_rng(3)
+    n = np.arange(1, 2_001)
+    half = np.array([sequence_half_width(float(k), 1.0) for k in n])
+    outside = 0
+    for _ in range(400):
+        means = np.cumsum(rng.normal(size=2_000)) / n
+        outside += bool((np.abs(means) > half)[20:].any())
+    assert outside <= 30  # 20 are expected at most
+    assert sequence_half_width(0, 1.0) == float("inf")

@@ -38,6 +38,7 @@ def monitoring_page(look: Mapping[str, Any] | None, is_part: bool) -> Page:
         ),
         _truth_section(figures["LM201"]),
         _estimates_section(figures["LM205"]),
+        _control_section(figures["LM501"], figures["LM502"]),
     ]
     takeaways = tuple(_takeaway(check) for check in checks if check["verdict"] in SHOWN)
     return Page(
@@ -180,6 +181,44 @@ def _estimates_section(check: Mapping[str, Any]) -> Section:
                 ),
                 rows=tuple(rows),
                 chart=lines_chart(rows, finding, about, x="Scored in (UTC)", y="Pairs"),
+                comparison=Comparison.NONE,
+            ),
+        ),
+    )
+
+
+def _control_section(worth: Mapping[str, Any], lanes: Mapping[str, Any]) -> Section:
+    heading = "What is prioritising by score worth?"
+    if not worth["rows"]:
+        needs = "Wins per worked lead with and without scores. It needs a control group."
+        return Section(heading, needs=f"{needs} {worth['evidence']}")
+    names = {"treated": "worked by score", "control": "worked in a neutral order"}
+    rows = tuple({**row, "name": names[row["lane"]]} for row in worth["rows"])
+    return Section(
+        heading,
+        (worth["evidence"], lanes["evidence"]),
+        (
+            Figure(
+                name="monitoring-control",
+                finding="Wins per worked lead, with and without scores",
+                about="leads whose outcome is certain; chance decided which leads are prioritised",
+                columns=(
+                    Column("name", "Leads"),
+                    Column("leads", "Leads", "count"),
+                    Column("worked", "Worked in time", "count"),
+                    Column("won", "Won of these", "count"),
+                    Column(
+                        "won_per_worked",
+                        "Won per worked lead",
+                        "share",
+                        "won_per_worked",
+                        of=("won", "worked"),
+                    ),
+                    Column("low", "From", "share"),
+                    Column("high", "To", "share"),
+                    Column("revenue_per_worked", "Revenue per worked lead", "amount"),
+                ),
+                rows=rows,
                 comparison=Comparison.NONE,
             ),
         ),
