@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -490,6 +491,16 @@ def test_foreign_tables_are_left_alone(ledger: Ledger, ledger_url: str) -> None:
         connection.exec_driver_sql("CREATE TABLE leads (name TEXT)")
     with pytest.raises(ConfigError, match="tables of another program: leads"):
         ledger.add("activities", [CALL], 0)
+
+
+def test_several_ledgers_are_created_at_once(tmp_path: Path) -> None:
+    ledgers = [Ledger(f"sqlite:///ledger{number}.db", tmp_path) for number in range(8)]
+    with ThreadPoolExecutor(len(ledgers)) as threads:
+        results = threads.map(lambda ledger: ledger.add("activities", [CALL], 0), ledgers)
+        assert [added.status for (added,) in results] == ["accepted"] * len(ledgers)
+    for ledger in ledgers:
+        assert len(all_rows(ledger, "activities")) == 1
+        ledger.close()
 
 
 # -- the address

@@ -32,6 +32,13 @@ def challenger(scorers: Any) -> ServedModel:
 
 
 @pytest.fixture
+def writer(ledger: Ledger) -> Iterator[ScoreWriter]:
+    writer = ScoreWriter(ledger)
+    yield writer
+    writer.close(seconds=30)
+
+
+@pytest.fixture
 def calls(ledger: Ledger) -> Iterator[Calls]:
     """Build the calls of a service that scores with a shadow, whose model is not loaded."""
     calls = Calls(Settings(max_leads=50, shadow="8"), ledger)
@@ -97,11 +104,13 @@ def test_every_lead_of_many_requests_has_a_shadow_score(
 def test_answers_do_not_depend_on_the_shadow(
     ask: Ask, calls: Calls, challenger: ServedModel, model: ServedModel
 ) -> None:
-    without = ask("/score", {"leads": [LEAD]})
-    shadow_of_calls(calls).model = challenger
-    assert ask("/score", {"leads": [LEAD]}) == without
     alone = asker(Calls(Settings()), model)
-    assert score_of(alone("/score", {"leads": [LEAD]})) == score_of(without)
+    expected = alone("/score", {"leads": [LEAD]})
+    for shadow_model in (None, challenger):
+        shadow_of_calls(calls).model = shadow_model
+        answer = ask("/score", {"leads": [LEAD]})
+        score_of(answer)["warnings"] = score_of(expected)["warnings"]  # `not_yet_written` may occur
+        assert answer == expected
 
 
 def failing(model: ServedModel, monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
@@ -164,9 +173,9 @@ def test_erased_lead_has_no_shadow_score(
 
 
 def test_full_queue_drops_leads(
-    ledger: Ledger, model: ServedModel, challenger: ServedModel
+    writer: ScoreWriter, model: ServedModel, challenger: ServedModel
 ) -> None:
-    shadow = Shadow(ScoreWriter(ledger), max_queued=10)
+    shadow = Shadow(writer, max_queued=10)
     shadow.model = challenger
     events = [{"type": "call", "occurred_at": 0}] * 32  # as expensive as four more leads
     leads = [LeadCells({}, activities=events), *[LeadCells({})] * 9]
@@ -179,9 +188,9 @@ def test_full_queue_drops_leads(
 
 
 def test_leads_that_are_not_scored_in_time_are_dropped(
-    ledger: Ledger, model: ServedModel, challenger: ServedModel
+    writer: ScoreWriter, model: ServedModel, challenger: ServedModel
 ) -> None:
-    shadow = Shadow(ScoreWriter(ledger))
+    shadow = Shadow(writer)
     shadow.model = challenger
     shadow.put(model, [LeadCells({})] * 40, [given(number) for number in range(40)])
     shadow.close(seconds=-1)
@@ -190,14 +199,16 @@ def test_leads_that_are_not_scored_in_time_are_dropped(
 
 
 def test_shadow_rests_after_each_batch(
-    ledger: Ledger, model: ServedModel, challenger: ServedModel, monkeypatch: pytest.MonkeyPatch
+    writer: ScoreWriter,
+    model: ServedModel,
+    challenger: ServedModel,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     batches: list[int] = []
     first_is_scored = threading.Event()
     clock = iter(range(100))
     monkeypatch.setattr(time, "thread_time", lambda: next(clock))
     monkeypatch.setattr(serving_shadow, "GATHER_SECONDS", 0.0)
-    writer = ScoreWriter(ledger)
     put = writer.put
 
     def note(batch: Batch, now: int) -> None:

@@ -1,5 +1,6 @@
 """Creates the ledger's tables, and brings them to the newest schema."""
 
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from crm.errors import ConfigError
 from crm.ledger.schema import EVENTS, SCHEMA_VERSION, VERSION_TABLE, metadata, version
 
 MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
+ONE_AT_A_TIME: Final = threading.Lock()  # Alembic has one current connection for each process
 
 
 def is_current(connection: sa.Connection) -> bool:
@@ -64,7 +66,7 @@ def _migrate_from(connection: sa.Connection, version: str | None) -> None:
     def steps(revision: Any, _: Any) -> Any:
         return script._upgrade_revs(SCHEMA_VERSION, revision)
 
-    with EnvironmentContext(config, script, fn=steps) as environment:
+    with ONE_AT_A_TIME, EnvironmentContext(config, script, fn=steps) as environment:
         environment.configure(
             connection=connection, version_table=VERSION_TABLE, transactional_ddl=True
         )
