@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from crm.errors import ConfigError
 from crm.project import PROJECT_FILE
 from crm.version import VERSION
 
@@ -28,6 +29,7 @@ ProjectOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
+UNITS = {"m": 60, "h": 3_600, "d": 86_400}  # seconds
 WITHOUT_PROJECT = ("init", "simulate", "demo", "keys")  # commands without the option
 
 out = Console(highlight=False)
@@ -37,6 +39,28 @@ err = Console(stderr=True, highlight=False)
 def utc_now() -> datetime.datetime:
     """Return the time of the machine's clock."""
     return datetime.datetime.now(datetime.UTC)
+
+
+def every_seconds(text: str) -> float:
+    """Read the time of `--every`, such as 1m, 12h or 1d, in seconds.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a time, or is shorter than a minute.
+
+    Examples
+    --------
+    >>> every_seconds("1m"), every_seconds("1.5 h")
+    (60.0, 5400.0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhd])", text.strip())
+    seconds = float(match[1]) * UNITS[match[2]] if match else 0.0
+    if seconds < UNITS["m"]:
+        raise ConfigError(
+            f"--every is {text!r}. Expected a time of at least a minute, such as 30m, 12h or 1d."
+        )
+    return seconds
 
 
 def show(facts: Any, page: "RenderableType", json_: bool) -> None:

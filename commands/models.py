@@ -17,8 +17,9 @@ from commands.console import (
     show,
     show_commands,
 )
+from commands.notify import tell
 from crm.errors import GateError, SourceError
-from crm.project import PROJECT_FILE, load_project
+from crm.project import PROJECT_FILE, Project, load_project
 
 if TYPE_CHECKING:
     from models.card import ModelCard
@@ -153,6 +154,7 @@ def promote_model(
     from commands.terminal.models import gates_table
     from models.registry.promotion import check_reason, promote, user_name
     from models.registry.registry import Registry
+    from notifying.event import refused_event
     from training.gates.gates import GateInputs, run_gates
 
     check_reason(force, because)
@@ -173,11 +175,14 @@ def promote_model(
             forced=force,
         )
     except GateError:
+        failed = [f"{gate.number} {gate.name}" for gate in results.failed]
+        at = datetime.datetime.now(datetime.UTC)
+        tell(opened, [refused_event(named, results.against, failed, at)])
         if json_:
             gates = [gate.to_json() for gate in results.gates]
             print(json.dumps({"event": None, "gates": gates}))  # noqa: T201
         raise
-    _hand_over(registry, event, results, json_)
+    _hand_over(opened, registry, event, results, json_)
 
 
 @app.command("rollback")
@@ -196,7 +201,8 @@ def rollback_model(
     from models.registry.registry import Registry
     from training.gates.gates import run_rollback_gate
 
-    registry = Registry(load_project(project))
+    opened = load_project(project)
+    registry = Registry(opened)
     version = registry.resolve(to).version if to else previous_champion(registry)
     results = run_rollback_gate(registry, version)
     event = rollback(
@@ -206,11 +212,14 @@ def rollback_model(
         at=datetime.datetime.now(datetime.UTC),
         because=because,
     )
-    _hand_over(registry, event, results, json_)
+    _hand_over(opened, registry, event, results, json_)
 
 
-def _hand_over(registry: "Registry", event: "Event", results: "GateResults", json_: bool) -> None:
-    """Copy a new champion to BentoML's store, and print what happened."""
+def _hand_over(
+    project: Project, registry: "Registry", event: "Event", results: "GateResults", json_: bool
+) -> None:
+    """Copy a new champion to BentoML's store, print what happened, and notify of it."""
+    from notifying.event import promoted_event
     from serving.bento.store import promote_in_store
 
     with registry.fetched(event.version) as folder:
@@ -222,3 +231,4 @@ def _hand_over(registry: "Registry", event: "Event", results: "GateResults", jso
     )
     page = escape(f"{summary} {event.said}".strip()) + f"\nIn BentoML's store: {tag}"
     show({"event": event.to_json(), "gates": gates, "store_tag": tag}, page, json_)
+    tell(project, [promoted_event(event.version, event.previous, event.what, event.at)])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.console import JsonOption, ProjectOption, err, show, utc_now
+from commands.notify import tell
 from crm.errors import SourceError
 from crm.files import whole_file
 from crm.project import PROJECT_FILE, Project, load_project
@@ -53,6 +54,7 @@ def monitor(
     if prometheus is not None:
         _write(look, prometheus)
     show(look.to_json(), look_summary(look), json_)
+    tell_of_look(opened, look, now)
     if look.should_act:
         raise typer.Exit(EXIT_ACT)
 
@@ -73,6 +75,19 @@ def look_at_champion(
                 shadows=lambda: chain.from_iterable(ledger.rows("shadow_scores")),
             )
         return take_look(project, records, model.scorer, version, now, stored)
+
+
+def tell_of_look(project: Project, look: "Look", now: datetime.datetime) -> None:
+    """Notify of each check that says act, unless it was told and has not been fine since."""
+    from monitoring.check import Verdict
+    from notifying.event import check_event, check_id
+
+    events = [
+        check_event(check.number, check.question.text, look.version, now, check.figures)
+        for check in look.with_verdict(Verdict.ACT)
+    ]
+    fine = [check_id(check.number, look.version) for check in look.with_verdict(Verdict.FINE)]
+    tell(project, events, settled=fine)
 
 
 def _write(look: "Look", target: Path) -> None:

@@ -1,7 +1,6 @@
 """`leadscore retrain`: watches, trains if it is time, judges, promotes and reports, by itself."""
 
 import datetime
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,12 +14,13 @@ from commands.console import (
     JsonOption,
     ProjectOption,
     err,
+    every_seconds,
     show,
     show_error,
     utc_now,
     with_runnable_commands,
 )
-from crm.errors import ConfigError, GateError, LeadScoringError
+from crm.errors import GateError, LeadScoringError
 from crm.project import PROJECT_FILE, Project, load_project
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ EXIT_WAITS, EXIT_REFUSED = 4, 5
 CODES = {"nothing": 0, "promoted": 0, "waits": EXIT_WAITS, "refused": EXIT_REFUSED}
 BECAUSE = "leadscore retrain"
 Clock = Callable[[], datetime.datetime]
-UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
 @dataclass
@@ -103,7 +102,7 @@ def retrain(
     new champion. 4: a challenger waits for a decision. 5: a challenger was refused by its gates.
     6: another retraining is running.
     """
-    seconds = None if every is None else _seconds(every)
+    seconds = None if every is None else every_seconds(every)
     while True:
         try:
             result = retrain_once(load_project(project), force=force, quiet=json_)
@@ -310,13 +309,3 @@ def _text(result: Result) -> str:
         )
     lines += [f"  {name.replace('_', ' ')}: {path}" for name, path in result.files.items()]
     return "\n".join(lines)
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhd])", text.strip())
-    seconds = float(match[1]) * UNITS[match[2]] if match else 0.0
-    if seconds < UNITS["m"]:
-        raise ConfigError(
-            f"--every is {text!r}. Expected a time of at least a minute, such as 30m, 12h or 1d."
-        )
-    return seconds

@@ -23,6 +23,7 @@ from commands.console import (
     utc_now,
     with_runnable_commands,
 )
+from commands.notify import tell
 from crm.project import PROJECT_FILE, Project, expand_variables, load_project
 
 if TYPE_CHECKING:
@@ -91,11 +92,12 @@ def train(
     )
     if json_:
         show(_facts(outcome), "", json_)
-        return
-    show_training(outcome)
-    show_questions(outcome, leadscore_line(project, "check"))
-    show_commands("Next:", *_next_commands(project, opened, outcome))
-    out.print(f"The run in MLflow: {outcome.tracked.page}", markup=False, soft_wrap=True)
+    else:
+        show_training(outcome)
+        show_questions(outcome, leadscore_line(project, "check"))
+        show_commands("Next:", *_next_commands(project, opened, outcome))
+        out.print(f"The run in MLflow: {outcome.tracked.page}", markup=False, soft_wrap=True)
+    _tell(opened, outcome)
 
 
 def train_and_track(
@@ -157,6 +159,18 @@ def train_and_track(
         if standing.is_champion:
             tag = promote_in_store(artifact, registry.service_name, tracked.version)
     return Outcome(trained, tracked, standing, tag, warnings, run.phases.seconds)
+
+
+def _tell(project: Project, outcome: Outcome) -> None:
+    """Notify of a new champion, or of a challenger that waits."""
+    from notifying.event import promoted_event, waiting_event
+
+    now = datetime.datetime.now(datetime.UTC)
+    version, champion = outcome.tracked.version, outcome.standing.champion
+    if outcome.standing.is_champion:
+        tell(project, [promoted_event(version, None, "first champion", now)])
+    else:
+        tell(project, [waiting_event(version, champion, now)])
 
 
 def show_training(outcome: Outcome) -> None:

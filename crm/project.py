@@ -29,6 +29,7 @@ from crm.project_keys import (
     LearnKeys,
     LedgerKeys,
     MlflowKeys,
+    NotifyKeys,
     Project,
     ProjectKeys,
     ReportKeys,
@@ -52,6 +53,7 @@ __all__ = [
     "LearnKeys",
     "LedgerKeys",
     "MlflowKeys",
+    "NotifyKeys",
     "Project",
     "ProjectKeys",
     "ReportKeys",
@@ -146,6 +148,7 @@ def load_project(path: Path | str) -> Project:
         report=settings.report,
         mlflow=settings.mlflow,
         retrain=settings.retrain,
+        notify=settings.notify,
         ledger_url=_ledger_url(settings.ledger),
         control_share=_control_share(settings.control),
     )

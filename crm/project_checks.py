@@ -1,7 +1,9 @@
 """Checks that the keys of the project file agree with each other."""
 
+import re
+
 from crm.errors import ConfigError
-from crm.project_keys import LEDGER, LEDGER_URL, LearnKeys, Project, TableKeys
+from crm.project_keys import LEDGER, LEDGER_URL, LearnKeys, NotifyKeys, Project, TableKeys
 from crm.tables import TABLES
 from crm.text import quote
 
@@ -25,6 +27,7 @@ def check_agreement(file: str, project: Project) -> None:
     _check_outcomes(file, project)
     _check_outcome_values(file, project.learn)
     _check_columns(file, project)
+    _check_notify(file, project.notify)
 
 
 def _check_source(file: str, name: str, table: TableKeys | None) -> None:
@@ -131,3 +134,23 @@ def _check_columns(file: str, project: Project) -> None:
             raise ConfigError(
                 f"{file}: {both} cannot be in both `{key}` and `{opposite}` of `[{section}]`."
             )
+
+
+def _check_notify(file: str, keys: NotifyKeys) -> None:
+    """Check that no secret is written in the file. MLflow stores the file with each run."""
+    for name, written in (("secret", keys.secret), ("slack", keys.slack), ("teams", keys.teams)):
+        if written is None:
+            continue
+        literal, n_variables = re.subn(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", "", written)
+        if not n_variables or (name == "secret" and literal.strip()):
+            raise ConfigError(
+                f"{file}: `{name}` in `[notify]` is a secret and must not be in the file. "
+                f'Write `{name} = "${{LEADSCORE_{name.upper()}}}"`, and set this environment '
+                "variable."
+            )
+    if (keys.webhook is None) != (keys.secret is None):
+        given, missing = ("secret", "webhook") if keys.webhook is None else ("webhook", "secret")
+        raise ConfigError(
+            f"{file}: `[notify]` has `{given}`, but not `{missing}`. "
+            "Webhooks are always signed: set both, or none."
+        )

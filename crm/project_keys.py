@@ -6,7 +6,7 @@ Other modules import these names from `crm.project`.
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -164,6 +164,24 @@ class ColumnsKeys(Struct, frozen=True, forbid_unknown_fields=True):
     category: list[str] = field(default_factory=list)
 
 
+NotificationKind = Literal["check", "promoted", "refused", "waiting", "failed", "grade_a"]
+
+
+class NotifyKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[notify]`: who is told what, and where what is not delivered yet is kept.
+
+    The addresses and the secret may contain `${NAME}`; `notifying.targets` reads the variables.
+    """
+
+    webhook: str | None = None
+    secret: str | None = None
+    slack: str | None = None
+    teams: str | None = None
+    on: list[NotificationKind] = field(default_factory=lambda: list(get_args(NotificationKind)))
+    numeric_ids: bool = False
+    outbox: str = "notifications.db"
+
+
 Amount = Annotated[float, Meta(ge=0)]
 GradeAmounts = dict[str, Amount]
 
@@ -205,6 +223,7 @@ class SettingsSections(Struct, frozen=True, forbid_unknown_fields=True):
     report: ReportKeys = field(default_factory=ReportKeys)
     mlflow: MlflowKeys = field(default_factory=MlflowKeys)
     retrain: RetrainKeys = field(default_factory=RetrainKeys)
+    notify: NotifyKeys = field(default_factory=NotifyKeys)
 
 
 TABLE_SECTIONS: Final = msgspec.defstruct(
@@ -233,6 +252,7 @@ class Project:
     report : ReportKeys
     mlflow : MlflowKeys
     retrain : RetrainKeys
+    notify : NotifyKeys
     ledger_url : str or None
         The address of the ledger: `[ledger] url`, or the setting `LEADSCORE_LEDGER_URL`.
     control_share : float
@@ -254,6 +274,7 @@ class Project:
     report: ReportKeys = ReportKeys()
     mlflow: MlflowKeys = MlflowKeys()
     retrain: RetrainKeys = RetrainKeys()
+    notify: NotifyKeys = NotifyKeys()
     ledger_url: str | None = dataclasses.field(default=None, repr=False)
     control_share: float = 0.0
 

@@ -14,6 +14,7 @@ from commands.check import check
 from commands.console import err, resolve_bentoml_home, show_error, show_version
 from commands.demo import demo
 from commands.monitor import monitor
+from commands.notify import notify
 from commands.records import audit, init, simulate
 from commands.report import report
 from commands.retrain import retrain
@@ -29,8 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    init, simulate, check, train, backtest, audit, features, score, report, monitor, retrain, build,
-    serve, follow, demo,
+    init, simulate, check, train, backtest, audit, features, score, report, monitor, retrain,
+    notify, build, serve, follow, demo,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

@@ -25,6 +25,7 @@ from crm.project import (
     LearnKeys,
     LedgerKeys,
     MlflowKeys,
+    NotifyKeys,
     ProjectKeys,
     ReportKeys,
     RetrainKeys,
@@ -41,8 +42,8 @@ from serving.settings import PREFIX, Settings
 
 HERE = Path(__file__).resolve().parent.parent
 ROOTS = (
-    "commands", "crm", "drafting", "features", "leadscore", "models", "monitoring", "reports",
-    "serving", "training",
+    "commands", "connectors", "crm", "drafting", "features", "leadscore", "models", "monitoring",
+    "notifying", "reports", "serving", "training",
 )  # fmt: skip
 SOURCES = sorted(path for root in ROOTS for path in (HERE / root).rglob("*.py"))
 SECTIONS = {
@@ -56,6 +57,7 @@ SECTIONS = {
     "report": ReportKeys,
     "mlflow": MlflowKeys,
     "retrain": RetrainKeys,
+    "notify": NotifyKeys,
     "report.targets": TargetKeys,
 }
 PROSE = sorted([*HERE.glob("*.md"), *(HERE / "docs").rglob("*.md")])

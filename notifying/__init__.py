@@ -1,0 +1,1 @@
+"""Tells people and programs what happened: events, their messages, and the outbox."""
