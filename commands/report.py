@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,10 @@ from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, Project, load_project
 
 if TYPE_CHECKING:
+    from crm.records import Records
     from models.registry.registry import Registry
     from reports.model_verdict import RefusedModel
+    from reports.rows.score_changes import LeadChange
 
 
 def report(
@@ -101,6 +104,7 @@ def make_report(
             previous=previous,
             refused=refused,
             look=newest_look(registry),
+            changes=_score_changes(project, records, now),
         )
         progress(0.5, "Drawing")
         written = write_report(content, folder, at=now)
@@ -130,6 +134,21 @@ def make_report(
         records.left_out,
     )
     return facts, summary
+
+
+def _score_changes(
+    project: Project, records: "Records", now: datetime.datetime
+) -> "list[LeadChange]":
+    """Return the newest changes of scores that the ledger stores; none without a ledger."""
+    from crm.ledger.records import project_ledger
+    from features.times import cell_time
+    from reports.rows.score_changes import recent_changes
+
+    with project_ledger(project) as ledger:
+        if ledger is None:
+            return []
+        until = now if records.observed_until is None else min(now, records.observed_until)
+        return recent_changes(chain.from_iterable(ledger.rows("scores")), cell_time(until))
 
 
 def refused_model(registry: "Registry") -> "RefusedModel | None":

@@ -1,7 +1,7 @@
 """Builds a report: all pages from one set of rows, as of one moment."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from reports.pages.activities.page import activities_page
 from reports.pages.age import age_page
 from reports.pages.audience import audience_page
 from reports.pages.capacity import capacity_page
+from reports.pages.changes import changes_page
 from reports.pages.coverage import closed_early_words, unknown_words
 from reports.pages.features.page import features_page
 from reports.pages.funnel.page import funnel_page
@@ -30,6 +31,7 @@ from reports.pages.sources.page import sources_page
 from reports.pages.verdicts import with_verdict
 from reports.rows.building import make_rows
 from reports.rows.rows import ReportRows
+from reports.rows.score_changes import LeadChange
 from reports.since_last import measures_of, what_changed
 
 PAGES = (
@@ -55,6 +57,7 @@ def build_report(
     previous: Mapping[str, Any] | None = None,
     refused: RefusedModel | None = None,
     look: Mapping[str, Any] | None = None,
+    changes: Sequence[LeadChange] = (),
 ) -> Report:
     """Build a report.
 
@@ -76,6 +79,8 @@ def build_report(
         The newest trained model. Given only if there is no champion.
     look : mapping, optional
         The last look at the champion, `monitoring.look.Look.to_json`.
+    changes : sequence of LeadChange
+        The newest changes of scores; empty without a ledger.
 
     Returns
     -------
@@ -96,11 +101,11 @@ def build_report(
     rows = make_rows(project, records, now, scorer, since=since, segment=segment, refused=refused)
     about = _about(rows, since)
     pages = [with_verdict(page(rows), rows.verdict) for page in PAGES]
-    pages.append(monitoring_page(look, rows.is_part))
+    pages += [changes_page(changes, rows.is_part), monitoring_page(look, rows.is_part)]
     pages = [_plain(page) for page in (month_page(rows, pages), *pages)]
     about["measures"] = measures_of(pages)
-    changes = what_changed(pages, about, previous)
-    pages = [replace(page, changed=changes.get(page.slug, ())) for page in pages]
+    since_last = what_changed(pages, about, previous)
+    pages = [replace(page, changed=since_last.get(page.slug, ())) for page in pages]
     return Report(
         name=project.name,
         as_of=_iso(rows.as_of),

@@ -31,6 +31,8 @@ SLUGS = [
     "score",
     "capacity",
     "service-levels",
+    "changes",
+    "monitoring",
 ]
 
 
