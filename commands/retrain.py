@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +20,8 @@ from commands.console import (
     utc_now,
     with_runnable_commands,
 )
-from crm.errors import GateError, LeadScoringError
+from commands.notify import tell
+from crm.errors import BusyError, GateError, LeadScoringError
 from crm.project import PROJECT_FILE, Project, load_project
 
 if TYPE_CHECKING:
@@ -125,15 +126,59 @@ def retrain_once(
     """Retrain once, or resume a retraining whose process died; each step is done once."""
     from models.registry.registry import Registry
     from models.registry.retraining import retraining
+    from notifying.event import failed_event
 
-    registry = Registry(project)
-    with retraining(registry, clock) as run:
-        if run.is_resumed and not quiet:
-            err.print(f"Resuming the retraining that began at {run.at:%Y-%m-%d %H:%M} UTC …")
-        steps = _Steps(project, registry, run, Result(is_resumed=run.is_resumed), quiet, clock)
-        result = steps.take(force)
-        run.end(result.sentence, {"status": float(CODES[result.status])})
+    done: Mapping[str, str] = {}
+    try:
+        registry = Registry(project)
+        with retraining(registry, clock) as run:
+            done = run.steps
+            if run.is_resumed and not quiet:
+                err.print(f"Resuming the retraining that began at {run.at:%Y-%m-%d %H:%M} UTC …")
+            steps = _Steps(project, registry, run, Result(is_resumed=run.is_resumed), quiet, clock)
+            result = steps.take(force)
+            _tell(project, result, run.at)
+            run.end(result.sentence, {"status": float(CODES[result.status])})
+    except BusyError:
+        raise
+    except Exception as error:
+        tell(project, [failed_event("retrain", _next_step(done), type(error), clock())])
+        raise
     return result
+
+
+def _tell(project: Project, result: Result, at: datetime.datetime) -> None:
+    """Notify of the result; a retraining that is resumed has the same `at`, so it is told once."""
+    from notifying.event import promoted_event, refused_event, waiting_event
+
+    version, champion = str(result.version), result.look["version"] if result.look else None
+    failed = [f"{gate['number']} {gate['name']}" for gate in result.gates if not gate["passed"]]
+    events = {
+        "promoted": promoted_event(
+            version, champion, "promoted" if champion else "first champion", at
+        ),
+        "waits": waiting_event(version, champion, at),
+        "refused": refused_event(version, champion, failed, at),
+    }
+    tell(project, [events[result.status]] if result.status in events else [])
+
+
+def _next_step(done: Mapping[str, str]) -> str:
+    """Return the step that was to be done.
+
+    Examples
+    --------
+    >>> _next_step({}), _next_step({"decision": "train: It is due.", "train": "2"})
+    ('decision', 'judge')
+    >>> _next_step({"decision": "wait: It is not due."})
+    'report'
+    """
+    steps = ["decision"]
+    if done.get("decision", "").startswith("train"):
+        steps += ["train", "judge"]
+    if done.get("judge") == "promoted":
+        steps += ["hand_over", "rescore"]
+    return next((step for step in [*steps, "report"] if step not in done), "end")
 
 
 @dataclass(frozen=True)
@@ -169,6 +214,7 @@ class _Steps:
 
     def _decide(self, force: bool) -> None:
         """Look at the champion, and decide whether to train; both are one step of the record."""
+        from commands.monitor import tell_of_look
         from crm.reading import read_records
         from models.registry.looks import newest_look, record_look
         from training.loop.decision import Decision, State, decide
@@ -185,6 +231,7 @@ class _Steps:
         if look is not None:
             self.result.look = look.to_json()
             record_look(self.registry, self.result.look, now)
+            tell_of_look(self.project, look, now)
         versions = self.registry.versions()
         card = self.registry.load(versions[-1].version).scorer.card if versions else None
         if force:

@@ -8,6 +8,7 @@ import pytest
 
 from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, TableKeys, expand_variables, load_project
+from tests.made_projects import ONE_TABLE
 
 WHOLE = """
 [project]
@@ -322,3 +323,34 @@ def test_control_share_of_the_file_counts_before_the_environment(
 def test_control_share_out_of_range_is_refused(load: Any, share: Any) -> None:
     with pytest.raises(ConfigError, match=r"\[control\] share: [Ee]xpected"):
         load(WHOLE + f"[control]\nshare = {share}\n")
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ('slack = "https://hooks.slack.com/services/SECRET"', "`slack` in `[notify]` is a secret"),
+        ('teams = "https://prod.example.com/SECRET"', "`teams` in `[notify]` is a secret"),
+        ('webhook = "https://a.example"\nsecret = "whsec_SECRET"', "`secret` in `[notify]` is a"),
+        ('webhook = "https://a.example"\nsecret = "whsec_SECRET${S}"', "`secret` in `[notify]` is"),
+        ('webhook = "https://a.example"', "`[notify]` has `webhook`, but not `secret`"),
+        ('secret = "${S}"', "`[notify]` has `secret`, but not `webhook`"),
+        ('on = ["grade_b"]', "[notify] on[0]: Invalid enum value 'grade_b'"),
+        ('slak = "${S}"', "unknown key `slak` in [notify]"),
+    ],
+)
+def test_notifications_that_cannot_be_sent_are_refused(
+    section: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "leadscore.toml").write_text(f"{ONE_TABLE}[notify]\n{section}\n")
+    with pytest.raises(ConfigError, match=re.escape(problem)) as raised:
+        load_project(tmp_path)
+    assert "SECRET" not in str(raised.value).replace("LEADSCORE_SECRET", "")
+
+
+def test_variables_of_notifications_are_read_only_when_something_is_sent(tmp_path: Path) -> None:
+    section = 'slack = "https://hooks.slack.com/${NOT_SET}"\nwebhook = "https://a.example/${B}"\n'
+    section += 'secret = "${NEW_SECRET} ${OLD_SECRET}"\n'
+    (tmp_path / "leadscore.toml").write_text(f"{ONE_TABLE}[notify]\n{section}")
+    notify = load_project(tmp_path).notify
+    assert notify.slack == "https://hooks.slack.com/${NOT_SET}"
+    assert notify.on == ["check", "promoted", "refused", "waiting", "failed", "grade_a"]
