@@ -384,3 +384,47 @@ def test_reading_again_gives_the_same_key(crm: tuple[Project, Records]) -> None:
     project, records = crm
     again = load_project(project.path)
     assert key_of(again, read_records(again)) == key_of(project, records)
+
+
+# -- markets that change, and that do not ------------------------------------------------------
+
+
+def market(turns: float, n: int = 1_500) -> pd.DataFrame:
+    """Return the leads of 360 days; the effect of their size turns this often, in half circles."""
+    generator = np.random.default_rng(0)
+    size, other = generator.normal(size=n), generator.normal(size=n)
+    share = np.linspace(0, 1, n)
+    log_odds = -0.5 + 1.2 * np.cos(turns * np.pi * share) * size + 1.5 * other
+    created = pd.Timestamp("2025-01-01", tz="UTC") + pd.to_timedelta(360 * share, "D")
+    closed = created + pd.to_timedelta(generator.uniform(0.1, 9, n), "D")
+    won = generator.random(n) < 1 / (1 + np.exp(-log_odds))
+    return pd.DataFrame(
+        {
+            "lead_id": [f"L{i}" for i in range(n)],
+            "size": size.round(3),
+            "other": other.round(3),
+            "outcome": np.where(won, "yes", "no"),
+            "created_at": created.astype(str),
+            "closed_at": closed.astype(str),
+        }
+    )
+
+
+def test_advice_is_short_where_the_market_turns_and_long_where_it_does_not(tmp_path: Path) -> None:
+    options = Options(n_cut_offs=6)
+    turning, steady = (
+        backtest(
+            *write_closed_leads(tmp_path / f"{turns}", market(turns)),
+            options,
+            work=tmp_path / f"work {turns}",
+        )
+        for turns in (1.0, 0.0)
+    )
+    assert turning.advice.verdict == "shortest tested"
+    assert turning.advice.days == turning.plan.every_days
+    extra = [age.extra_log_loss.value for age in turning.ages if age.extra_log_loss]
+    assert extra == sorted(extra)
+    assert extra[-1] > 0.03
+    assert steady.advice.days is not None
+    assert steady.advice.days >= 3 * steady.plan.every_days
+    assert max(abs(age.extra_log_loss.value) for age in steady.ages if age.extra_log_loss) < 0.01

@@ -97,7 +97,15 @@ def test_a_model_without_gain_has_no_interval() -> None:
     assert (result.verdict, result.days, result.tolerated) == ("no gain", None, None)
     assert result.lives
     (why,) = result.sentences
-    assert why.startswith("The model is not surely better than the share of wins alone")
+    assert why.startswith("New models are not surely better than the share of wins alone")
+
+
+def test_models_without_gain_may_age() -> None:
+    result = made([0.0, 1.5, 1.5], know=0.0)
+    assert (result.verdict, result.days) == ("no gain", None)
+    assert result.lives[0].extra_log_loss.low > 0
+    _, ages = result.sentences
+    assert ages.startswith("But models age: with a new model every 20 days in place of every 10, ")
 
 
 def test_too_few_cut_offs_cannot_tell() -> None:

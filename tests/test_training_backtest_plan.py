@@ -65,6 +65,15 @@ def test_a_few_outcomes_wait_until_a_model_is_possible() -> None:
     assert made.every_days == 2
 
 
+def test_twenty_outcomes_are_enough() -> None:
+    assert days_of(plan(n=80, horizon=0)) == [95, 96, 97, 98]  # the 20th win is of day 95
+
+
+def test_the_day_of_the_last_lead_may_be_named() -> None:
+    with pytest.raises(LearningError, match="fewer than two cut-offs"):
+        plan(Options(first=day(99)), n=100)
+
+
 def test_each_interval_may_be_named() -> None:
     made = plan(Options(every_days=20))
     assert days_of(made) == [40, 60, 80]  # back from the end, in whole intervals

@@ -113,7 +113,7 @@ def advise(scored: ScoredMoments, plan: Plan, ages: Sequence[QualityAtAge]) -> A
         return Advice("cannot tell", None, gain, None, (), (_too_little(scored),))
     lives = _lives(scored, plan, len(ages))
     if gain.low <= 0:
-        return Advice("no gain", None, gain, None, lives, (_no_gain(gain),))
+        return Advice("no gain", None, gain, None, lives, _no_gain(plan, gain, lives[0]))
     tolerated = TOLERATED * gain.low
     n_good = 0
     while n_good < len(lives) and lives[n_good].extra_log_loss.high <= tolerated:
@@ -225,9 +225,18 @@ def _too_little(scored: ScoredMoments) -> str:
     )
 
 
-def _no_gain(gain: Estimate) -> str:
+def _no_gain(plan: Plan, gain: Estimate, life: Life) -> tuple[str, ...]:
+    """Describe models that are no better than the base rate, and that they age, if this is sure."""
     change = _change(Estimate(-gain.value, -gain.high, -gain.low))
+    no_gain = (
+        "New models are not surely better than the share of wins alone, so the data cannot tell "
+        f"how often to retrain: their log loss is {change}."
+    )
+    if life.extra_log_loss.low <= 0:
+        return (no_gain,)
     return (
-        "The model is not surely better than the share of wins alone, so the data cannot tell how "
-        f"often to retrain: its log loss is {change}."
+        no_gain,
+        f"But models age: with a new model every {life.days} days in place of every "
+        f"{plan.every_days}, the log loss is {_change(life.extra_log_loss)}. No shorter interval "
+        "was tested; `leadscore backtest --every DAYS` tests one.",
     )
