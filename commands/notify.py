@@ -21,7 +21,7 @@ from commands.console import (
 )
 from crm.errors import LeadScoringError
 from crm.project import PROJECT_FILE, Project, load_project
-from crm.text import counted
+from crm.text import counted, is_or_are
 
 if TYPE_CHECKING:
     from notifying.best_grade import GradeLook
@@ -138,7 +138,8 @@ def _lines(look: "GradeLook | None", delivery: "Delivery") -> list[str]:
         lines.append(f"{counted(look.n_leads, 'lead')} reached grade A since {since}.")
         if look.n_control:
             lines.append(
-                f"{counted(look.n_control, 'lead')} of the control group did too, and are not told."
+                f"{counted(look.n_control, 'lead')} of the control group did too, and "
+                f"{is_or_are(look.n_control)} not told."
             )
     sent = [f"{counted(n, 'message')} to {target}" for target, n in delivery.sent.items()]
     lines.append(f"Sent {', '.join(sent)}." if sent else "Nothing was sent.")

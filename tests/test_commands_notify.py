@@ -77,7 +77,7 @@ def test_run_tells_leads_and_says_what_happened(
         lines = out.splitlines()
         assert lines[0].startswith("1 lead reached grade A since ")
         assert lines[1:] == [
-            "1 lead of the control group did too, and are not told.",
+            "1 lead of the control group did too, and is not told.",
             "Sent 1 message to slack.",
         ]
         watched.give(given("L3", "A"))

@@ -20,6 +20,7 @@ from notifying.best_grade import GradeLook, look_for_best_grade
 from notifying.lead_names import lead_name
 from notifying.notify import notify
 from notifying.outbox import Outbox
+from tests.made_ledgers import new_database
 from tests.made_notifications import NOW, notifying_project
 from tests.made_receivers import Receiver, receiver
 from tests.test_notifying_messages import code_block
@@ -204,6 +205,16 @@ def test_message_names_the_first_ten_leads_and_counts_all(watched: Watched) -> N
     assert len(watched.hook.received[0].body) < 20_000
 
 
+def test_ten_leads_are_all_shown(watched: Watched) -> None:
+    watched.look()
+    watched.give(*(given(f"L{number}", "A") for number in range(10)))
+    watched.look()
+    notify(watched.project, [], NOW)
+    (body,) = watched.hook.bodies
+    assert len(body["text"].splitlines()) == 10
+    assert "more lead" not in body["text"]
+
+
 def test_message_explains_the_change(watched: Watched) -> None:
     before = {"demo": 2.0, "age of the lead": 1.0, "ada@acme.com": -3.0}
     after = {"demo": 14.0, "age of the lead": -2.0, "ada@acme.com": 6.25, "small": 0.2}
@@ -337,6 +348,19 @@ def test_leads_are_found_again_if_the_outbox_could_not_store_them(
         with pytest.raises(Exception, match="cannot be used"):
             watched.look()
     assert watched.told() == ["L1"]
+
+
+def test_leads_are_found_in_postgresql(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiver() as hook, Ledger(new_database(postgres_url)) as ledger:
+        project = notifying_project(tmp_path, monkeypatch, webhook=hook)
+        watched = Watched(project, ledger, hook)
+        watched.give(given("L1", "B"), given("L2", "A"))
+        watched.look()
+        watched.give(given("L1", "A"), given("L2", "A"), given("L3", "A"), given("L4", "B"))
+        assert watched.told() == ["L1", "L3"]
+        assert watched.told() == []
 
 
 def test_many_scores_are_read_in_pieces(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from notifying.delivery import Delivery
 from notifying.event import check_event, check_id
 from notifying.messages import Message
 from notifying.notify import draft_of, notify, send_test
-from notifying.outbox import KEPT, Outbox, message_id
+from notifying.outbox import Outbox, message_id
 from tests.made_notifications import NOW, SECRET, event, notifying_project, set_variables
 from tests.made_receivers import CLOSE, HANG, Receiver, Reply, receiver
 
@@ -143,7 +143,7 @@ def test_messages_are_given_up_after_a_week(
     with receiver(404) as hook:
         project = notifying_project(tmp_path, monkeypatch, webhook=hook)
         notify(project, [event()], NOW)
-        week = datetime.timedelta(microseconds=KEPT)
+        week = 7 * DAY
         assert notify(project, [], NOW + week).waiting == {"webhook": 1}
         late = notify(project, [], NOW + week + datetime.timedelta(seconds=1))
     assert late == Delivery(
