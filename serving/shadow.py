@@ -147,7 +147,7 @@ class Shadow:
                 for waiting in taken:
                     self._score([waiting])
                 return
-            self._count(dropped=1)
+            self._count(dropped=len(taken))
             if self._failed_digest != model.digest:
                 self._failed_digest = model.digest
                 extra = {"model": model.version, "fault": type(error).__name__}

@@ -25,6 +25,18 @@ def test_control_group_has_its_share(share: float) -> None:
     assert len(control(share)) / len(IDS) == pytest.approx(share, abs=3 * deviation)
 
 
+@pytest.mark.parametrize(
+    ("lead_id", "lane", "place"),
+    [
+        ("L1", "control", 0.8705821644207289),
+        ("L2", "treated", 0.23150584468716673),
+        ("00Q5g000001AbCDEA0", "control", 0.6680392620118216),
+    ],
+)
+def test_later_versions_draw_the_same(lead_id: str, lane: str, place: float) -> None:
+    assert Lanes(KEY, 0.5).of(lead_id) == (lane, place)
+
+
 def test_share_of_zero_has_no_control_group() -> None:
     assert control(0.0) == set()
 

@@ -72,6 +72,7 @@ def test_shown_parts_add_up_to_the_shown_sum(points: list[float]) -> None:
         ([-0.006, -0.006], -0.01, [0.0, -0.01]),
         ([2.345, -1.111, -1.234], 0.0, [2.34, -1.11, -1.23]),
         ([5.0, -3.0], 2.0, [5.0, -3.0]),
+        ([1.009, 5.001, -0.01], 6.0, [1.01, 5.0, -0.01]),
     ],
 )
 def test_hundredths_go_to_the_largest_remainders(

@@ -1,5 +1,6 @@
 """The order of leads in worklists: the score, or a neutral number for the control group."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ def test_neutral_orders_are_distributed_like_the_scores(
         score = float(scorer.scale.score(np.array([row["stated"]]))[0])
         middle = 1 - (best_half - row["n"] / 2) / total
         assert np.quantile(drawn, middle) == pytest.approx(score, abs=1)
+
+
+def test_bins_of_a_card_are_in_the_middle_of_their_shares(scorer: LeadScorer) -> None:
+    odds = np.exp(scorer.scale.base_log_odds) * np.array([4.0, 1.0])  # scores of 70 and 50
+    bins = [{"stated": odd / (1 + odd), "n": n} for odd, n in zip(odds, (1, 3), strict=True)]
+    card = replace(made_card("acme", []), test={"reliability": bins})
+    orders = NeutralOrders.of_model(card, scorer.scale)
+    assert orders == NeutralOrders((0.0, 0.375, 0.875, 1.0), (1.0, 50.0, 70.0, 99.0))
 
 
 def test_orders_without_a_distribution_are_even(scorer: LeadScorer) -> None:

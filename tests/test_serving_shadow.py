@@ -15,14 +15,13 @@ from crm.ledger.entries import Batch
 from crm.ledger.ledger import Ledger
 from features.times import cell_time
 from models.scorer import LeadCells
-from serving import shadow as serving_shadow
 from serving.bento import store
 from serving.bento.store import named_shadow, shadow_file, shadow_in_store
 from serving.calls import Calls
 from serving.ledger.score_writer import ScoreWriter
 from serving.served_model import ServedModel
 from serving.settings import Settings
-from serving.shadow import COST_AT_ONCE, Shadow
+from serving.shadow import COST_AT_ONCE, GATHER_SECONDS, Shadow
 from tests.made_calls import CALL, LEAD, Ask, asker, given, score_of, shadow_of, written
 
 
@@ -126,6 +125,17 @@ def failing(model: ServedModel, monkeypatch: pytest.MonkeyPatch, bad: str) -> No
     monkeypatch.setattr(type(scorer), "score_leads", fail)
 
 
+def test_one_of_two_leads_that_the_shadow_cannot_score_is_dropped(
+    ask: Ask, calls: Calls, challenger: ServedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(challenger, monkeypatch, "L1")
+    shadow = shadow_of_calls(calls)
+    shadow.model = challenger
+    ask("/score", {"leads": [LEAD, LEAD | {"lead_id": "L2"}]})
+    shadow.close(seconds=30)
+    assert (shadow.scored, shadow.dropped) == (1, 1)
+
+
 def test_lead_that_the_shadow_cannot_score_is_dropped_alone(
     ask: Ask,
     calls: Calls,
@@ -188,14 +198,36 @@ def test_full_queue_drops_leads(
 
 
 def test_leads_that_are_not_scored_in_time_are_dropped(
-    writer: ScoreWriter, model: ServedModel, challenger: ServedModel
+    writer: ScoreWriter,
+    model: ServedModel,
+    challenger: ServedModel,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("serving.shadow.GATHER_SECONDS", 60.0)
     shadow = Shadow(writer)
     shadow.model = challenger
     shadow.put(model, [LeadCells({})] * 40, [given(number) for number in range(40)])
     shadow.close(seconds=-1)
-    assert shadow.scored + shadow.dropped == 40
-    assert shadow.dropped > 0
+    assert (shadow.scored, shadow.dropped) == (0, 40)
+
+
+class Waits(threading.Event):
+    """An event whose waits are noted and take no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout)
+        return self.is_set()
+
+
+def wait_until_scored(shadow: Shadow, count: int) -> None:
+    give_up = time.monotonic() + 30
+    while shadow.scored < count:
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
 
 
 def test_shadow_rests_after_each_batch(
@@ -204,27 +236,36 @@ def test_shadow_rests_after_each_batch(
     challenger: ServedModel,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    batches: list[int] = []
-    first_is_scored = threading.Event()
-    clock = iter(range(100))
+    clock = iter([10.0, 10.25, 20.0, 20.5, 30.0, 31.0])  # before and after each batch
     monkeypatch.setattr(time, "thread_time", lambda: next(clock))
-    monkeypatch.setattr(serving_shadow, "GATHER_SECONDS", 0.0)
+    batches: list[int] = []
     put = writer.put
 
     def note(batch: Batch, now: int) -> None:
         batches.append(len(batch.shadow_scores))
         put(batch, now)
-        first_is_scored.set()
 
     monkeypatch.setattr(writer, "put", note)
     shadow = Shadow(writer)
     shadow.model = challenger
+    shadow._ending = waits = Waits()
     shadow.put(model, [LeadCells({})] * 40, [given(number) for number in range(40)])
-    assert first_is_scored.wait(30)
-    time.sleep(0.05)  # the rest is 24 seconds
-    assert batches == [COST_AT_ONCE]
+    wait_until_scored(shadow, 40)
     shadow.close(seconds=30)
     assert batches == [COST_AT_ONCE, COST_AT_ONCE, 8]
+    assert waits.seconds[:4] == [GATHER_SECONDS, 6.0, 12.0, 24.0]
+
+
+def test_shadow_scores_leads_that_come_later(
+    writer: ScoreWriter, model: ServedModel, challenger: ServedModel
+) -> None:
+    shadow = Shadow(writer)
+    shadow.model = challenger
+    for number in range(3):
+        shadow.put(model, [LeadCells({})], [given(number)])
+        wait_until_scored(shadow, number + 1)
+    shadow.close(seconds=30)
+    assert (shadow.scored, shadow.dropped) == (3, 0)
 
 
 def test_moments_of_a_batch_are_those_of_its_requests(
