@@ -198,6 +198,9 @@ class _Steps:
         self._decide(force)
         if self.run.steps["decision"].startswith("train"):
             result.version = self._once("train", self._train)
+        elif self.project.retrain.shadow_days:
+            result.version = self._once("shadow", self._out_of_shadow) or None
+        if result.version is not None:
             self._judge(result.version)
             if result.status == "promoted":
                 self._once("hand_over", self._hand_over)
@@ -271,10 +274,28 @@ class _Steps:
         )
         return outcome.tracked.version
 
+    def _out_of_shadow(self) -> str:
+        """Return the challenger that waited for its shadow period, if that is over; else ""."""
+        from crm.reading import read_records
+        from models.registry.history import REFUSED, history
+        from models.registry.registry import CHALLENGER
+        from training.gates.shadow import shadow_gate
+
+        with self.registry.errors():
+            challenger = self.registry.find_alias(CHALLENGER)
+            champion = self.registry.find_champion()
+        if challenger is None or champion is None or self.project.retrain.promote != "auto":
+            return ""
+        if any(e.what == REFUSED and e.version == challenger for e in history(self.registry)):
+            return ""
+        gate = shadow_gate(self.project, read_records(self.project, self.clock()), challenger)
+        return challenger if gate is not None and gate.passed else ""
+
     def _judge(self, version: str) -> None:
         """Run the gates of the new version; promote it if it passes and the policy allows it."""
         from models.registry.promotion import promote, user_name
         from training.gates.gates import GateInputs, run_gates
+        from training.gates.shadow import is_only_early
 
         result, registry = self.result, self.registry
         with registry.errors():
@@ -288,8 +309,9 @@ class _Steps:
         now = self.clock()
         gates = run_gates(registry, self.project, GateInputs.read(self.project, now), version)
         result.gates = [gate.to_json() for gate in gates.gates]
-        result.status = "refused" if gates.failed else "waits"
-        if self.project.retrain.promote == "auto":
+        is_early = is_only_early(gates.failed)
+        result.status = "refused" if gates.failed and not is_early else "waits"
+        if self.project.retrain.promote == "auto" and not is_early:
             try:
                 promote(registry, gates, who=user_name(), at=now, because=BECAUSE)
             except GateError:  # the history says why
@@ -335,16 +357,18 @@ def _sentence(project: Project, result: Result) -> str:
     because = " ".join(result.reasons)
     if result.status == "promoted":
         return f"{version} is the champion now. {because}"
-    if result.status == "waits":
-        return (
-            f"{version} passed its gates and waits for a decision. {because} Promote it with "
-            f"`leadscore models promote {result.version}`."
-        )
     failed = [
         f"{gate['number']} {gate['name']}: {gate['evidence']}"
         for gate in result.gates
         if not gate["passed"]
     ]
+    if result.status == "waits" and failed:
+        return f"{version} waits for the end of its shadow period. {' '.join(failed)}"
+    if result.status == "waits":
+        return (
+            f"{version} passed its gates and waits for a decision. {because} Promote it with "
+            f"`leadscore models promote {result.version}`."
+        )
     return f"{version} did not pass its gates, and the champion stays. {' '.join(failed)}"
 
 

@@ -136,6 +136,7 @@ class RetrainKeys(Struct, frozen=True, forbid_unknown_fields=True):
     when: Literal["schedule", "drift", "either"] = "either"
     promote: Literal["auto", "ask"] = "auto"
     tune_minutes: Annotated[float, Meta(ge=0.01, le=1440)] | None = None
+    shadow_days: Annotated[float, Meta(ge=0, le=365)] = 0.0
 
 
 class MlflowKeys(Struct, frozen=True, forbid_unknown_fields=True):

@@ -42,6 +42,7 @@ from training.gates.checks import (
     pr_auc_is_not_worse,
     segments,
 )
+from training.gates.shadow import shadow_gate
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def run_gates(
     Returns
     -------
     GateResults
-        One result for each of `GATES`, in their order.
+        One result for each of `GATES`, in their order; then, if the project asks for a shadow
+        period and there is a champion, that of LG109.
 
     Raises
     ------
@@ -131,6 +133,9 @@ def run_gates(
         ),
         holds_on_its_newest_leads(scorer.card.estimator),
     ]
+    if champion_version is not None:
+        in_shadow = shadow_gate(project, inputs.records, version)
+        gates += [] if in_shadow is None else [in_shadow]
     gates.sort(key=lambda gate: gate.number)
     return GateResults(version, champion_version, tuple(gates), scorer.scale)
 

@@ -1,0 +1,113 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crm.ledger.entries import Batch, GivenScore, ShadowScore
+from crm.ledger.ledger import Ledger
+from crm.project import Project, RetrainKeys
+from crm.records import Records
+from crm.times import DAY
+from models.registry.history import Gate
+from tests.made_runs import Work
+from tests.test_monitoring_control import company
+from training.gates.shadow import is_only_early, shadow_gate
+
+
+@pytest.fixture
+def project(work: Work, tmp_path: Path) -> Project:
+    return replace(
+        work.project,
+        ledger_url=f"sqlite:///{tmp_path}/ledger.db",
+        retrain=RetrainKeys(shadow_days=14),
+    )
+
+
+def store(project: Project, rows: list[dict[str, Any]], worse: float = 0.0) -> None:
+    """Store given scores, and those of a shadow with noise in its log-odds."""
+    rng = np.random.default_rng(0)
+    scores, shadows = [], []
+    for row in rows:
+        odds = row["probability"] / (1 - row["probability"])
+        odds *= np.exp(worse * rng.normal())
+        common = {
+            "lead_id": row["lead_id"], "score_id": row["score_id"], "as_of": row["as_of"],
+            "score": 50, "grade": row["grade"], "model": "demo", "recorded_at": row["as_of"],
+        }  # fmt: skip
+        scores.append(
+            GivenScore(
+                **common,
+                probability=row["probability"],
+                version="1",
+                digest="d1",
+                reasons=[],
+                request_id="r",
+            )  # fmt: skip
+        )
+        shadows.append(
+            ShadowScore(**common, probability=odds / (1 + odds), version="2", digest="d2")
+        )
+    assert project.ledger_url is not None
+    with Ledger(project.ledger_url) as ledger:
+        ledger.add_batch(Batch(scores=scores, shadow_scores=shadows), 0)
+
+
+@pytest.fixture
+def seen(work: Work) -> tuple[Records, list[dict[str, Any]]]:
+    records, rows, _ = company(work.project, leads=1_500)
+    return records, rows
+
+
+def test_without_shadow_days_there_is_no_gate(work: Work) -> None:
+    assert shadow_gate(work.project, work.records, "2") is None
+
+
+def test_short_shadow_does_not_pass(
+    project: Project, seen: tuple[Records, list[dict[str, Any]]]
+) -> None:
+    records, rows = seen
+    store(project, [row for row in rows if row["as_of"] <= 7 * DAY])
+    gate = shadow_gate(project, records, "2")
+    assert gate is not None
+    assert (gate.number, gate.passed) == ("LG109", False)
+    assert "It has scored 120 leads in the shadow, over 7.0 days" in gate.evidence
+    none = shadow_gate(project, records, "3")
+    assert none is not None
+    assert "scored 0 leads" in none.evidence
+
+
+def test_shadow_that_is_not_worse_passes(
+    project: Project, seen: tuple[Records, list[dict[str, Any]]]
+) -> None:
+    records, rows = seen
+    store(project, rows)
+    gate = shadow_gate(project, records, "2")
+    assert gate is not None
+    assert gate.passed
+    assert gate.evidence.startswith("Version 2 has scored 1,500 leads")
+
+
+def test_shadow_that_is_clearly_worse_does_not_pass(
+    project: Project, seen: tuple[Records, list[dict[str, Any]]]
+) -> None:
+    records, rows = seen
+    store(project, rows, worse=2.0)
+    gate = shadow_gate(project, records, "2")
+    assert gate is not None
+    assert not gate.passed
+    assert "clearly worse" in gate.evidence
+
+
+def test_shadow_needs_a_ledger(project: Project, work: Work) -> None:
+    gate = shadow_gate(replace(project, ledger_url=None), work.records, "2")
+    assert gate is not None
+    assert "There is no ledger" in gate.evidence
+
+
+def test_only_the_period_is_missing() -> None:
+    shadow, other = Gate("LG109", "x", False, ""), Gate("LG101", "x", False, "")
+    assert is_only_early((shadow,))
+    assert not is_only_early((shadow, other))
+    assert not is_only_early(())
