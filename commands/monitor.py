@@ -9,7 +9,7 @@ import typer
 
 from commands.console import JsonOption, ProjectOption, err, show, utc_now
 from commands.notify import tell
-from crm.errors import SourceError
+from crm.errors import ConfigError, SourceError
 from crm.files import whole_file
 from crm.project import PROJECT_FILE, Project, load_project
 
@@ -26,6 +26,13 @@ def monitor(
     prometheus: Annotated[
         Path | None,
         typer.Option(help="Also write the look as a text file for Prometheus' node exporter."),
+    ] = None,
+    as_of: Annotated[
+        datetime.datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Look as of this day, UTC, with the records that were known then.",
+        ),
     ] = None,
     record: Annotated[
         bool,
@@ -48,6 +55,9 @@ def monitor(
     if not json_:
         err.print(f"Reading the records of {opened.name} …", soft_wrap=True)
     records = read_records(opened, now)
+    if as_of is not None:
+        now = as_of.replace(tzinfo=datetime.UTC)
+        records = _known_at(records, opened, now)
     look = look_at_champion(opened, registry, records, now)
     if record:
         record_look(registry, look.to_json(), now)
@@ -57,6 +67,16 @@ def monitor(
     tell_of_look(opened, look, now)
     if look.should_act:
         raise typer.Exit(EXIT_ACT)
+
+
+def _known_at(records: "Records", project: Project, at: datetime.datetime) -> "Records":
+    """Return the records as they were known at a time."""
+    from features.times import cell_time
+    from training.backtest.known_then import records_known_at
+
+    if not records.has_times:
+        raise ConfigError("--as-of needs leads with a time of creation: [leads] created_at.")
+    return records_known_at(records, project.learn, cell_time(at))
 
 
 def look_at_champion(

@@ -45,6 +45,10 @@ def test_look_is_printed_and_recorded(run: Run, simulated_crm: Path, tmp_path: P
     code, out, _ = run("monitor", "-p", crm, "--no-record")
     assert "demo version 1, records until" in out
     assert len(look_history(registry)) == 1
+    code, out, _ = run("monitor", "-p", crm, "--no-record", "--json", "--as-of", "2025-10-01")
+    then = json.loads(out)
+    assert (then["at"], then["until"]) == ("2025-10-01T00:00:00+00:00",) * 2
+    assert then["leads"] < facts["leads"]
 
     # The next report shows the look.
     run("report", "-p", crm, "--json")
