@@ -29,11 +29,11 @@ def new_model(scorers: Any) -> ServedModel:
 def score_twice(ask: Ask, calls: Calls) -> Callable[..., None]:
     """Return a function that scores a lead at two moments, with a demo before the second."""
 
-    def score(later_ask: Ask = ask, *, first: Any = LEAD, reasons: int = 3) -> None:
-        ask("/score", {"leads": [first], "reasons": reasons}, NOW)
+    def score(later_ask: Ask = ask, *, first: Any = LEAD) -> None:
+        ask("/score", {"leads": [first]}, NOW)
         written(calls)
         ask("/activities", {"activities": [DEMO]}, NOW + datetime.timedelta(days=1))
-        later_ask("/score", {"leads": [{"lead_id": "L1"}], "reasons": reasons}, LATER)
+        later_ask("/score", {"leads": [{"lead_id": "L1"}]}, LATER)
         written(calls)
 
     return score
@@ -99,10 +99,13 @@ def test_scores_of_the_same_moment_are_not_compared(
     assert change_of(ask) == change
 
 
+@pytest.mark.parametrize(("earlier", "later"), [(0, 0), (0, 3), (3, 0)])
 def test_scores_without_points_have_no_change(
-    ask: Ask, score_twice: Callable[..., None], ledger: Ledger
+    ask: Ask, calls: Calls, ledger: Ledger, earlier: int, later: int
 ) -> None:
-    score_twice(reasons=0)
+    for now, reasons in ((NOW, earlier), (LATER, later)):
+        ask("/score", {"leads": [LEAD], "reasons": reasons}, now)
+        written(calls)
     assert len(ledger.scores_of("L1")) == 2
     assert change_of(ask) is None
 
