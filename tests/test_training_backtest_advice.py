@@ -44,7 +44,11 @@ def test_longest_interval_whose_cost_is_surely_tolerated() -> None:
     assert costs[30].high <= result.tolerated < costs[40].low
     headline, ranks, cost, longer = result.sentences
     assert headline == "Retrain every 30 days."
-    assert ranks.startswith("A model that is 20 to 30 days old gives the higher score")
+    assert ranks == (
+        "A model that is 20 to 30 days old gives the higher score to the won lead in 82.3 of 100 "
+        "pairs of a won and a lost lead; the newest model does so in 82.3 of 100 pairs of the same "
+        "leads."
+    )
     assert cost.startswith("Over 30 days, the log loss of a model is ")
     assert "than with a new model every 10 days. Tolerated are 0.0" in cost
     assert "5\u00a0% of what the model surely gains over the share of wins alone" in cost
@@ -70,6 +74,30 @@ def test_models_that_do_not_age_may_be_used_as_long_as_was_tested() -> None:
     assert headline.startswith("Retraining every 40 days is enough. Longer intervals could not be")
     assert "30 to 40 days old" in ranks
     assert "0.0000 higher" in cost
+
+
+def test_four_cut_offs_test_one_longer_interval() -> None:
+    result = made([0.0, 0.0])
+    assert (result.verdict, result.days) == ("longest tested", 20)
+    assert [life.days for life in result.lives] == [20]
+
+
+def test_sentence_compares_the_ranking_of_the_older_and_the_newest_model() -> None:
+    scored, plan = scored_moments(*known_leads())
+    age = by_age(scored, plan, SEED)[1]
+    quality = replace(age.quality, roc_auc=Estimate(0.75, 0.7, 0.8))
+    worse = replace(age, quality=quality, extra_roc_auc=Estimate(-0.05, -0.06, -0.04))
+    (sentence,) = advice._as_old_as(worse)
+    assert "10 to 20 days old" in sentence
+    assert "in 75.0 of 100 pairs of a won" in sentence
+    assert "the newest model does so in 80.0 of 100 pairs" in sentence
+    assert advice._as_old_as(replace(worse, extra_roc_auc=None)) == []
+
+
+def test_a_cost_that_may_be_tolerated_cannot_be_told() -> None:
+    life = advice.Life(20, Estimate(0.002, 0.001, 0.003))
+    assert advice._next(life, 0.001).startswith("Whether every 20 days is enough cannot be told")
+    assert advice._next(life, 0.0009).startswith("Every 20 days is too seldom")
 
 
 def test_few_leads_cannot_tell() -> None:

@@ -144,6 +144,7 @@ def test_ages_of_fewer_than_three_models_are_left_out() -> None:
     assert [row.n_models for row in by_age(*made(5), SEED)] == [5, 4, 3]
     assert [row.n_models for row in by_age(*made(3), SEED)] == [3]
     assert [row.n_models for row in by_age(*made(2), SEED)] == [2]
+    assert [row.n_models for row in by_age(*made(1), SEED)] == [1]
 
 
 def test_figures_are_left_out_with_too_few_outcomes() -> None:

@@ -132,7 +132,7 @@ def advise(scored: ScoredMoments, plan: Plan, ages: Sequence[QualityAtAge]) -> A
     if n_good:
         sentences += [*_as_old_as(ages[n_good]), _cost(plan, lives[n_good - 1], tolerated)]
     if n_good < len(lives):
-        sentences.append(_next(plan, lives[n_good], tolerated))
+        sentences.append(_next(lives[n_good], tolerated))
     return Advice(verdict, days, gain, tolerated, lives, tuple(sentences))
 
 
@@ -183,7 +183,7 @@ def _cost(plan: Plan, life: Life, tolerated: float) -> str:
     )
 
 
-def _next(plan: Plan, life: Life, tolerated: float) -> str:
+def _next(life: Life, tolerated: float) -> str:
     extra = life.extra_log_loss
     if extra.low > tolerated:
         return f"Every {life.days} days is too seldom: the log loss is {_change(extra)}."
