@@ -186,9 +186,9 @@ def test_summary_describes_new_models() -> None:
     quality = replace(ages[0].quality, gap=Estimate(-0.01, -0.02, 0.01))
     *_, predicted = summary([replace(ages[0], quality=quality)], periods, gain)
     assert "no clear difference (−2.0 to +1.0)" in predicted
-    quality = replace(ages[0].quality, gap=Estimate(-0.02, -0.03, -0.01))
+    quality = replace(ages[0].quality, gap=Estimate(-0.2, -0.3, -0.1))
     *_, predicted = summary([replace(ages[0], quality=quality)], periods, gain)
-    assert "2.0 points too low (−3.0 to −1.0)" in predicted
+    assert "20.0 points too low (−30.0 to −10.0)" in predicted
 
     worse = [replace(periods[0], base_log_loss=0.01), *periods[1:]]
     *_, of_periods = summary(ages, worse, gain)
@@ -209,5 +209,6 @@ def known_leads() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_summary_without_outcomes() -> None:
     scored, plan = scored_moments(np.zeros((4, 8)), [0, 0, 1, 1, 2, 2, 3, 3], [0, 1] * 4)
-    (sentence,) = summary(by_age(scored, plan, SEED), [], None)
-    assert sentence.startswith("Too few leads were won or lost after the cut-offs")
+    for gain in (None, Estimate(0.1, 0.0, 0.2)):
+        (sentence,) = summary(by_age(scored, plan, SEED), [], gain)
+        assert sentence.startswith("Too few leads were won or lost after the cut-offs")

@@ -84,7 +84,8 @@ def test_too_few_outcomes_have_a_reason(tmp_path: Path) -> None:
     moments = make_moments(records, project.learn)
     early = trained(project, records, moments, at_day(15))
     assert early.why_not.startswith("Of the leads that are old enough to learn from, only ")
-    assert (len(early.rows), len(early.log_odds), early.learned_leads) == (0, 0, 0)
+    assert (len(early.rows), len(early.log_odds)) == (0, 0)
+    assert (early.learned_leads, early.learned_moments, early.learned_won) == (0, 0, 0)
     first = trained(project, records, moments, at_day(1))
     assert first.why_not.startswith("None of the 3 leads is old enough to learn from")
 
