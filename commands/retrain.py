@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 OPEN_LEADS = "open-leads.csv"
 EXIT_WAITS, EXIT_REFUSED = 4, 5
+BUSY_SECONDS = 300.0  # with --every: when to ask again while another retraining is running
 CODES = {"nothing": 0, "promoted": 0, "waits": EXIT_WAITS, "refused": EXIT_REFUSED}
 BECAUSE = "leadscore retrain"
 Clock = Callable[[], datetime.datetime]
@@ -111,13 +112,16 @@ def retrain(
             if seconds is None:
                 raise
             show_error(error)  # the next time it is resumed
+            # A container that was restarted finds a retraining that was killed a moment ago.
+            pause = min(seconds, BUSY_SECONDS) if isinstance(error, BusyError) else seconds
         else:
             show(result.to_json(), escape(with_runnable_commands(_text(result))), json_)
             if seconds is None:
                 if code := CODES[result.status]:
                     raise typer.Exit(code)
                 return
-        time.sleep(seconds)
+            pause = seconds
+        time.sleep(pause)
 
 
 def retrain_once(

@@ -6,18 +6,21 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands.retrain import Result
+from crm.errors import BusyError, TrackingError
 from crm.project import load_project
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from models.registry.history import history
 from models.registry.registry import RUN_KIND, Registry
-from models.registry.retraining import last_retrainings
+from models.registry.retraining import DEAD_AFTER, last_retrainings
 from serving.bento.store import champion_file
 
 HERE = Path(__file__).resolve().parent.parent
@@ -155,3 +158,32 @@ def test_time_between_retrainings_is_checked(run: Run, crm: Path) -> None:
         code, _, err = run("retrain", "-p", crm, "--every", wrong)
         assert code == 2
         assert "at least a minute" in err
+
+
+def test_repeated_retraining_asks_again_soon_while_another_is_running(
+    run: Run, crm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    results: Iterator[Result | Exception] = iter(
+        [BusyError("It is busy."), TrackingError("MLflow is away."), Result()]
+    )
+
+    def retrain_once(*_: Any, **__: Any) -> Result:
+        result = next(results)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("commands.retrain.retrain_once", retrain_once)
+    monkeypatch.setattr("commands.retrain.time.sleep", sleep)
+    code, _, err = run("retrain", "-p", crm, "--every", "1d")
+    assert code == 130
+    assert pauses == [300.0, 86_400.0, 86_400.0]
+    assert timedelta(seconds=pauses[0]) > DEAD_AFTER
+    assert "It is busy." in err
+    assert "MLflow is away." in err
