@@ -1,6 +1,7 @@
 """Why a score changed: parts that add up, exactly and as they are shown."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm.arrays import Floats
 from crm.times import DAY
+from features.feature import Feature
 from features.times import cell_time
+from models.calibration import Calibration
 from models.change_words import compare_moments
+from models.reasons import Reasoner
+from models.scale import Scale
 from models.score_change import ScoreParts, score_change, shown_points
 from models.scorer import LeadCells, LeadScorer
 
@@ -123,3 +129,38 @@ def test_names_of_columns_may_differ_slightly(scorer: LeadScorer) -> None:
     exact, renamed = lead(), LeadCells({"Source": "Partner", "Country": "DE"}, CREATED)
     compared = compare_moments(scorer, [exact, renamed], [CREATED, CREATED])
     assert compared.earlier == compared.later
+
+
+class Sum:
+    """An estimator whose log-odds are the sum of the features."""
+
+    constant = 0.0
+
+    def contributions(self, features: Floats) -> Floats:
+        return features
+
+
+def moved(before: tuple[float, float], after: tuple[float, float]) -> str:
+    """Return the text of a signal of the features `other` and `mover` with these values."""
+    features = [
+        Feature(name, "leads", name, "number", f"{name} is {{value}}", signal="both")
+        for name in ("other", "mover")
+    ]
+    reasoner = Reasoner(features, Sum(), Calibration(1.0, 0.0), Scale(0.0))
+    scorer: Any = SimpleNamespace(
+        column_names=SimpleNamespace(of_lead=lambda cells: cells),
+        features_of=lambda leads, as_of: np.array([before, after]),
+        reasoner=reasoner,
+        pipeline=SimpleNamespace(values_of=lambda cell_of: None),
+    )
+    return compare_moments(scorer, [LeadCells({}), LeadCells({})], [0, 1]).texts["both"]
+
+
+def test_signal_is_described_by_what_moved_most_in_its_direction() -> None:
+    # The points of `other` are more, and it moves against the signal.
+    assert moved((0.05, 0.01), (0.045, 0.03)) == "mover is 0.03 (before: mover is 0.01)"
+    assert moved((0.045, 0.03), (0.05, 0.01)) == "mover is 0.01 (before: mover is 0.03)"
+
+
+def test_unchanged_signal_is_described_once() -> None:
+    assert moved((0.05, 0.01), (0.05, 0.01)) == "other is 0.05"
