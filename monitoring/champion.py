@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from scipy.special import expit
 
-from crm.arrays import Floats
+from crm.arrays import Bools, Floats
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY, microseconds
@@ -51,6 +51,15 @@ class ChampionMoments:
     age_days: Floats
     n_leads: int
     since: int
+
+    @property
+    def has_all_ages(self) -> Bools:
+        """Whether leads of all ages have moments on the day of each moment, shape (n,).
+
+        In the first days, the leads that the champion has not learned from are all young.
+        """
+        oldest = int(self.age_days.max(initial=0.0) * DAY)
+        return np.asarray(self.moments.as_of >= self.since + oldest)
 
 
 def learned_until(scorer: LeadScorer) -> int:

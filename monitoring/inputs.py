@@ -157,7 +157,7 @@ def feature_drifts(scorer: LeadScorer, champion: ChampionMoments) -> list[Featur
     reference = scorer.reference
     assert reference is not None
     moments = champion.moments
-    day, weight = moments.as_of // DAY, moments.weight
+    day, weight = moments.as_of // DAY, moments.weight * champion.has_all_ages
     first = (moments.ordinal == 0).astype(np.float64)
     static = {*range(len(scorer.pipeline.attributes)), *scorer.pipeline.of_interactions}
     places = {name: i for i, name in enumerate(scorer.pipeline.names)}
@@ -179,9 +179,11 @@ def feature_drifts(scorer: LeadScorer, champion: ChampionMoments) -> list[Featur
         counts = first if place in static else weight
         change = usual.change(day, values, counts, 1 / budget)
         is_notable = change.detection.is_notable
-        recent = _recent(day, change.detection.since if is_notable else None)
+        recent = _recent(day, change.detection.since if is_notable else None) & (counts > 0)
+        if not recent.any():
+            continue
         now, before = _distribution(values[recent], counts[recent], counted)
-        points = np.average(champion.parts.of_signals[recent, signal], weights=weight[recent])
+        points = np.average(champion.parts.of_signals[recent, signal], weights=counts[recent])
         drifts.append(
             FeatureDrift(
                 feature=feature,
@@ -270,6 +272,10 @@ def _label(feature: Feature, counted: FeatureCounts, place: int) -> str:
         return f'is "{text}"'
     if not bins.edges:
         return "has a value"
+    if feature.unit == "count" and value < len(bins.edges):
+        least = 0 if value == 0 else int(bins.edges[value - 1]) + 1
+        most = int(bins.edges[value])
+        return f"is {least}" if least == most else f"is {least:,} to {most:,}"
     if value == 0:
         return f"is at most {in_words(feature.unit, bins.edges[0])}"
     if value == len(bins.edges):

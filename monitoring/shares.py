@@ -103,6 +103,8 @@ class UsualShares:
         >>> usual.change(day, as_before, np.ones(300)).detection.is_notable
         False
         """
+        counted = weight > 0
+        day, value, weight = day[counted], value[counted], weight[counted]
         days, of_day = np.unique(day, return_inverse=True)
         n_values = len(self.shares)
         flat = np.bincount(of_day * n_values + value, weight, len(days) * n_values)

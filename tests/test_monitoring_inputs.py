@@ -4,13 +4,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import structs
 
 from crm.project import Project, load_project
 from crm.records import Records
 from crm.times import DAY, microseconds
 from features.feature import Feature
 from features.named import sales_types
-from models.reference import FeatureBins, Reference
+from models.reference import FeatureBins, FeatureCounts, Reference
 from models.scorer import LeadScorer
 from monitoring.arrivals import (
     activities_check,
@@ -21,7 +22,7 @@ from monitoring.arrivals import (
 )
 from monitoring.champion import ChampionMoments, champion_moments, learned_until
 from monitoring.check import Check, Verdict
-from monitoring.inputs import input_checks
+from monitoring.inputs import _label, input_checks
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import grades_check, inflation_check, warnings_check
 from monitoring.shares import UsualShares, jensen_shannon, rank_distance, stability_index
@@ -355,3 +356,28 @@ def test_sales_activities_are_named_or_recognized(tmp_path: Any) -> None:
     )
     project = load_project(tmp_path)
     assert sales_types(("demo", "call"), project) == ("demo",)
+
+
+def test_young_leads_of_the_first_days_are_not_compared(
+    watched: tuple[Project, Records, LeadScorer],
+) -> None:
+    project, records, scorer = watched
+    learn = structs.replace(project.learn, moments_days=[0.0, 30.0])
+    outcomes = LeadOutcomes.of(records, learn)
+    champion = champion_moments(scorer, "1", records, learn, outcomes)
+    rows = champion.has_all_ages
+    assert set(champion.age_days[~rows]) == {0.0}
+    assert set(champion.age_days[rows]) == {0.0, 30.0}
+    assert champion.moments.as_of[rows].min() >= champion.since + 30 * DAY
+
+
+def test_labels_of_counts_are_whole_numbers(
+    watched: tuple[Project, Records, LeadScorer],
+) -> None:
+    reference = watched[2].reference
+    assert reference is not None
+    counts = Feature("n", "activities", "type", "count", "{value} calls")
+    bins = FeatureBins("n", [0.0, 1.0, 4.0], [])
+    counted = FeatureCounts(bins, [[0] * bins.n_bins])
+    labels = [_label(counts, counted, place) for place in range(2, bins.n_bins)]
+    assert labels == ["is 0", "is 1", "is 2 to 4", "is above 4"]
