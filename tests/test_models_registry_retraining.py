@@ -86,7 +86,7 @@ def test_retraining_of_another_machine_is_resumed_after_its_silence(
     run = module._claim(registry, clock())
     monkeypatch.setattr(socket, "gethostname", lambda: "here")
     clock.passes(minutes=2)
-    with pytest.raises(BusyError, match="on elsewhere"), retraining(registry, clock):
+    with pytest.raises(BusyError, match="on elsewhere "), retraining(registry, clock):
         pass
     clock.passes(minutes=2)
     with retraining(registry, clock) as again:
@@ -131,3 +131,14 @@ def test_retrainings_have_an_experiment_of_their_own(registry: Registry, clock: 
         pass
     assert registry.find_experiment(RETRAIN_RUNS) is not None
     assert registry.find_experiment() is None
+
+
+def test_containers_with_the_name_of_their_host_do_not_know_each_others_processes(
+    registry: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_machine", lambda: "host (pid:[1])")
+    module._claim(registry, clock())
+    monkeypatch.setattr(module, "_runs", lambda pid: False)
+    monkeypatch.setattr(module, "_machine", lambda: "host (pid:[2])")
+    with pytest.raises(BusyError), retraining(registry, clock):
+        pass

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from crm.errors import BusyError, TrackingError
@@ -150,7 +151,7 @@ def _claim(registry: Registry, now: datetime.datetime) -> Retraining:
     )
     alive = {
         ALIVE: now.isoformat(),
-        HOST: socket.gethostname(),
+        HOST: _machine(),
         PID: str(os.getpid()),
     }
     for run in unfinished:
@@ -183,7 +184,7 @@ def _is_alive(tags: Mapping[str, str], now: datetime.datetime) -> bool:
     """Return whether the process of an unfinished run still lives, as far as can be known."""
     if not tags.get(ALIVE):
         return False
-    if tags.get(HOST) == socket.gethostname() and not _runs(int(tags.get(PID, "0"))):
+    if tags.get(HOST) == _machine() and not _runs(int(tags.get(PID, "0"))):
         return False
     return now - datetime.datetime.fromisoformat(tags[ALIVE]) < DEAD_AFTER
 
@@ -205,8 +206,20 @@ def _renew(registry: Registry, run_id: str, stop: threading.Event, clock: Clock)
             registry.client.set_tag(run_id, ALIVE, clock().isoformat())
 
 
+def _machine() -> str:
+    """Return a name that two processes share only if they see each other's process ids.
+
+    Containers may share the name of their host, but not their ids of processes.
+    """
+    try:
+        namespace = f" ({Path('/proc/self/ns/pid').readlink()})"
+    except OSError:  # not Linux
+        namespace = ""
+    return f"{socket.gethostname()}{namespace}"
+
+
 def _here() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}"
+    return f"process {os.getpid()} on {_machine()}"
 
 
 def _busy(registry: Registry, who: str) -> str:
