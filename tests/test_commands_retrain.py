@@ -108,7 +108,7 @@ def test_policy_is_obeyed(run: Run, crm: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("step", "when"),
-    [("train", "before"), ("judge", "before"), ("rescore", "after")],
+    [("train", "before"), ("judge", "before")],
 )
 def test_killed_retraining_is_resumed(
     run: Run, crm: Path, tmp_path: Path, step: str, when: str
