@@ -11,10 +11,11 @@ from models.scale import Scale
 from monitoring.check import Check, Verdict, unknown
 from monitoring.given import GivenScores
 from monitoring.scored_moments import ScoredMoments
-from monitoring.shares import UsualShares
+from monitoring.shares import FEWEST_MONTHS, TOLERANCE, UsualShares
 from monitoring.truth import day_text, figures_of, verdict_of
 
 FEWEST_SCORES: Final = 50
+SEASON_TOLERANCE: Final = 0.8  # in log-odds, if the hold-out is too short to show the seasons
 RECENT_DAYS: Final = 30
 MANY_WARNINGS: Final = 0.2  # of the scores
 
@@ -28,7 +29,10 @@ def grades_check(scored: ScoredMoments, reference: Reference | None, scale: Scal
         return unknown(number, "Too few new leads were scored.")
     letters = [*(letter for letter, _ in scale.grades), scale.lowest]
     months = [[month.grades.get(letter, 0) for letter in letters] for month in reference.held_out]
-    usual = UsualShares.of(np.array(months, dtype=np.float64))
+    shows_seasons = len(months) >= FEWEST_MONTHS
+    usual = UsualShares.of(
+        np.array(months, dtype=np.float64), TOLERANCE if shows_seasons else SEASON_TOLERANCE
+    )
     place = np.array([letters.index(str(grade)) for grade in scored.grade], dtype=np.int64)
     day, weight = scored.as_of // DAY, scored.weight
     change = usual.change(day, place, weight)

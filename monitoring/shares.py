@@ -52,8 +52,10 @@ class UsualShares:
     high: Floats
 
     @classmethod
-    def of(cls, by_month: Floats) -> "UsualShares":
+    def of(cls, by_month: Floats, least_tolerance: float = TOLERANCE) -> "UsualShares":
         """Compute the shares from counts, shape (n_months, n_values).
+
+        The range is `least_tolerance` or wider to each side, in log-odds.
 
         Examples
         --------
@@ -71,7 +73,7 @@ class UsualShares:
             n = months.sum(axis=1, keepdims=True)
             of_months = (months + 0.5) / (n + 1)
             between = spread(logit(of_months), n * shares * (1 - shares))
-        tolerance = np.clip(2 * between, TOLERANCE, MOST_TOLERANCE)
+        tolerance = np.clip(2 * between, least_tolerance, MOST_TOLERANCE)
         return cls(shares, expit(logit(shares) - tolerance), expit(logit(shares) + tolerance))
 
     def change(self, day: Ints, value: Ints, weight: Floats, n_tests: float = 1) -> ShareChange:

@@ -17,7 +17,7 @@ from features.times import time_text
 from models.evaluation.intervals import auc_interval
 from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, measure
 from monitoring.check import Check, Verdict, unknown
-from monitoring.promise import AUC_TOLERANCE, Promise
+from monitoring.promise import AUC_SURE, AUC_TOLERANCE, Promise
 from monitoring.scored_moments import MOST_TESTED, ScoredMoments
 from monitoring.sequential import Detection, by_day, detect, higher_share, lower_mean, lower_share
 
@@ -238,7 +238,8 @@ def _ranking(number: str, mature: ScoredMoments, promise: Promise) -> Check:
     if promise.roc_auc is None or promise.roc_auc_low is None:
         return unknown(number, f"{evidence} The model has no hold-out to compare with.")
     placed = placements(mature)
-    least = max(0.5, min(promise.roc_auc_low, promise.roc_auc - AUC_TOLERANCE))
+    margin = max(AUC_TOLERANCE, AUC_SURE * (promise.roc_auc - promise.roc_auc_low))
+    least = max(0.5, promise.roc_auc - margin)
     change = placed.detection(least)
     verdict = verdict_of(change)
     evidence += f" The card of the model promises {100 * promise.roc_auc:.0f}."

@@ -11,7 +11,7 @@ from crm.records import Records
 from crm.times import DAY, microseconds
 from features.feature import Feature
 from features.named import sales_types
-from models.reference import FeatureBins, FeatureCounts, Reference
+from models.reference import FeatureBins, FeatureCounts, HeldOutMonth, Reference
 from models.scorer import LeadScorer
 from monitoring.arrivals import (
     activities_check,
@@ -26,6 +26,7 @@ from monitoring.inputs import _label, input_checks
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import grades_check, inflation_check, warnings_check
 from monitoring.shares import UsualShares, jensen_shannon, rank_distance, stability_index
+from tests.made_monitoring import SCALE, scored_moments
 from tests.made_runs import Work
 
 # -- shares --------------------------------------------------------------------------------
@@ -259,6 +260,21 @@ def test_shares_of_grades(watched: tuple[Project, Records, LeadScorer]) -> None:
     fine = Check("LM203", Verdict.FINE, "", rows=[{**grades.rows[0], "verdict": "fine"}])
     assert inflation_check(check, [fine], scorer.scale).verdict is Verdict.FINE
     assert warnings_check(None).verdict is Verdict.UNKNOWN
+
+
+def test_shares_of_grades_of_an_unseen_season_are_not_a_change() -> None:
+    """A hold-out of three months does not show by how much grades differ over a year."""
+    rng = np.random.default_rng(0)
+    scored = scored_moments(1_000)
+    summer = replace(scored, grade=rng.choice(list("ABCD"), 1_000, p=[0.2, 0.25, 0.25, 0.3]))
+    counts = {"A": 50, "B": 60, "C": 55, "D": 35}
+
+    def checked(n_months: int) -> Verdict:
+        months = [HeldOutMonth("", 200, 40.0, 40, counts)] * n_months
+        return grades_check(summer, Reference([""], [], {}, months), SCALE).verdict
+
+    assert checked(3) is Verdict.FINE
+    assert checked(8) is Verdict.ACT  # the months were alike, so this one is not
 
 
 # -- what arrives --------------------------------------------------------------------------

@@ -55,6 +55,20 @@ def test_scores_that_no_longer_rank_say_act_although_the_share_of_wins_is_right(
     assert "Since" in ranking.evidence
 
 
+def test_promise_that_was_too_good_by_chance_is_not_a_change() -> None:
+    """The hold-out of one model in 40 promises more than its interval of 95 % allows."""
+    scored = scored_moments(4_000)
+    real = evaluation(scored)["roc_auc"]
+    error = 0.04  # the standard error of a hold-out with few wins
+
+    def ranking(errors: float) -> str:
+        promised = real + errors * error
+        return verdicts(scored, Promise(roc_auc=promised, roc_auc_low=promised - 1.96 * error))[1]
+
+    assert ranking(2.9) == "fine"
+    assert ranking(5.0) == "act"
+
+
 def test_grades_are_named_that_do_not_keep_their_promise() -> None:
     scored = scored_moments(6_000, slope=0.3)
     grades = truth_checks("LM1", scored, PROMISE, "the scores that were given")[2]
