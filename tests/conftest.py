@@ -44,7 +44,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("leadscore")
 
 # Test files that take longest. They start first, so that the workers end at about the same time.
-LONGEST = ("test_printed_commands.py", "test_reports_browser.py", "test_e2e.py")
+LONGEST = ("test_a_year.py", "test_printed_commands.py", "test_reports_browser.py", "test_e2e.py")
 
 OURS = ("MLFLOW_", "BENTOML_", "LEADSCORE_")
 PUBLIC_DATA = "LEADSCORE_PUBLIC_DATA"
