@@ -15,17 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
-
-import filelock
-import sqlalchemy
 
 from crm.errors import ArtifactError, ConfigError, TrackingError
 from models.artifact import SHOWN_DIGITS, LoadedModel, load_artifact, model_digest
 from models.registry.lock import find_name, register_name
 from models.registry.mlflow_errors import error_types, none_if_absent
 from models.registry.reachable import check_reachable, shown
-from models.registry.relocation import ARTIFACTS, default_uri, relocate, service_name
+from models.registry.relocation import ARTIFACTS, default_uri, service_name
+from models.registry.store import open_client
 from models.scale import Scale
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -129,7 +126,7 @@ class Registry:
         check_reachable(self.tracking_uri)
         _import_quietly()
         with self.errors():
-            self.client = _open_client(self.tracking_uri, None if named else project.folder)
+            self.client = open_client(self.tracking_uri, None if named else project.folder)
             self.find_champion()  # a refusal shows now, and not after the training
 
     @property
@@ -396,24 +393,3 @@ def _import_quietly() -> None:
         for module in ("mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store"):
             importlib.import_module(module)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-
-
-def _open_client(uri: str, folder: Path | None) -> Any:
-    """Open MLflow's store; two processes that create it at once would break it.
-
-    Parameters
-    ----------
-    uri : str
-    folder : Path or None
-        The folder of the project file, if this is the default store in it.
-    """
-    from mlflow import MlflowClient
-
-    url = sqlalchemy.make_url(uri) if urlsplit(uri).scheme == "sqlite" else None
-    if url is None or not url.database:
-        return MlflowClient(uri, uri)
-    with filelock.FileLock(f"{url.database}.lock"):
-        client = MlflowClient(uri, uri)
-        if folder is not None:
-            relocate(url, folder)
-        return client
