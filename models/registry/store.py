@@ -27,7 +27,7 @@ def open_client(uri: str, folder: Path | None) -> Any:
     from mlflow import MlflowClient
 
     url = sqlalchemy.make_url(uri) if urlsplit(uri).scheme == "sqlite" else None
-    if url is None or not url.database:
+    if url is None or url.database in (None, "", ":memory:"):
         return MlflowClient(uri, uri)
     with filelock.FileLock(f"{url.database}.lock"):
         database = Path(url.database)
