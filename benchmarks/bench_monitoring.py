@@ -9,8 +9,8 @@ that was trained once is looked at. Each part prints a table:
 
 - delay: the days from the beginning of each kind of drift until the first watch and the first act
   of a check, in looks every week;
-- alarms: how many checks say watch or act in years without drift, in a look every four weeks, and
-  in looks every week at made-up moments whose outcomes follow their probabilities;
+- alarms: how many checks say watch or act in years without drift, in a look every four weeks, also
+  at made-up moments whose outcomes follow their probabilities;
 - quality: the log loss of the leads of each month after a concept drift, of a champion that stays,
   of one that is trained again every month, and of the truth;
 - estimates: the error of the estimates of quality that are made without outcomes, by month.
@@ -181,13 +181,13 @@ def _quiet_looks(name: str, years: int, at_once: int = 3) -> Iterator[tuple[int,
 
 
 def _made_alarms(years: int) -> None:
-    """Look at moments that follow their probabilities, every week of several years."""
-    per_day, at_once = 5, 5
+    """Look at moments that follow their probabilities, every four weeks of several years."""
+    per_day, at_once = 5, 2
     found: Counter[str] = Counter()
     n_looks = 0
     for seed in range(years // at_once):
         scored = scored_moments(365 * at_once * per_day, per_day=per_day, seed=seed)
-        for day in range(97, 365 * at_once, 7):
+        for day in range(97, 365 * at_once, 28):
             known = replace(
                 scored, label=np.where(scored.known_at <= day * DAY, scored.label, np.nan)
             ).take(scored.as_of <= day * DAY)
@@ -196,7 +196,7 @@ def _made_alarms(years: int) -> None:
                 if check.verdict in (Verdict.ACT, Verdict.WATCH):
                     found[f"{check.number} {check.verdict}"] += 1
     shown = ", ".join(f"{key}: {n}" for key, n in found.most_common()) or "none"
-    print(f"Made-up moments, LM201 to LM203: {years} years, {n_looks:,} weekly looks: {shown}")
+    print(f"Made-up moments, LM201 to LM203: {years} years, {n_looks:,} looks: {shown}")
 
 
 def quality() -> None:
