@@ -116,12 +116,14 @@ class UsualShares:
             busy = BUSY_DAY * float(np.median(n))
             counts, n = counts * np.minimum(1, busy / n), np.minimum(n, busy)
         blocks = []
-        for edge, direction in ((self.high, 1.0), (self.low, -1.0)):
+        # A share that is 0 or 1 in training has no range on that side: it cannot become rarer.
+        is_all, is_none = self.shares >= 1 - LEAST_SHARE, self.shares <= LEAST_SHARE
+        for edge, direction, is_open in ((self.high, 1.0, is_all), (self.low, -1.0, is_none)):
             for shift in SHIFTS:
                 other = expit(logit(edge) + direction * shift)
-                blocks.append(
-                    counts * np.log(other / edge) + (n - counts) * np.log((1 - other) / (1 - edge))
-                )
+                log_e = counts * np.log(other / edge)
+                log_e += (n - counts) * np.log((1 - other) / (1 - edge))
+                blocks.append(np.where(is_open, -np.inf, log_e))
         detection = detect(days, np.hstack(blocks), n_tests)
         block, place = divmod(detection.leading, n_values)
         return ShareChange(detection, place, block < len(SHIFTS))

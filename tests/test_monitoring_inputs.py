@@ -43,6 +43,17 @@ def usual_of(shares: list[float], months: int = 12, n: int = 1_000, seed: int = 
     return UsualShares.of(rng.multinomial(n, shares, months).astype(float))
 
 
+def test_values_that_never_occur_raise_no_alarm_in_many_years() -> None:
+    """Ten years without a value that training has not seen either are not a change."""
+    usual = UsualShares.of(np.array([[600.0, 400.0, 0.0]] * 12))
+    day = np.repeat(np.arange(3_650), 10)
+    value = np.tile([0, 1, 0, 1, 0, 0, 1, 0, 1, 0], 3_650)
+    assert not usual.change(day, value, np.ones(len(day))).detection.is_notable
+    always = UsualShares.of(np.array([[1_000.0, 0.0]] * 12))
+    same = always.change(day, np.zeros(len(day), dtype=np.int64), np.ones(len(day)))
+    assert not same.detection.is_notable
+
+
 def test_same_shares_raise_no_alarm_in_many_years() -> None:
     shares = [0.6, 0.3, 0.09, 0.01]
     for seed in range(50):
