@@ -25,7 +25,7 @@ class Promise:
 
     Attributes
     ----------
-    roc_auc, log_loss, base_rate : float or None
+    roc_auc, log_loss : float or None
         Figures of the hold-out; None if no leads could be held out.
     roc_auc_low : float or None
         The lower end of the interval of ROC AUC.
@@ -39,7 +39,6 @@ class Promise:
     roc_auc: float | None = None
     roc_auc_low: float | None = None
     log_loss: float | None = None
-    base_rate: float | None = None
     won_by_grade: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = TOLERANCE
 
@@ -54,7 +53,6 @@ class Promise:
             roc_auc=float(test["roc_auc"]),
             roc_auc_low=float(test["intervals"]["roc_auc"][0]),
             log_loss=float(test["log_loss"]),
-            base_rate=float(test["base_rate"]),
             won_by_grade={row["grade"]: float(row["won"]) for row in test.get("by_grade", ())},
             tolerance=tolerance_of(months),
         )

@@ -209,6 +209,7 @@ def _chances(number: str, mature: ScoredMoments, promise: Promise) -> Check:
         f"Of {mature.n_leads:,} leads whose {_horizon(mature)} are over, {won:,.0f} were won. The "
         f"scores stated {expected:,.0f}."
     )
+    log_loss = measure(mature.log_odds, mature.label.astype(np.int8), weight)["log_loss"]
     verdict, since = verdict_of(change), ""
     if verdict is not Verdict.FINE:
         recent = mature.take(day >= change.since) if change.since is not None else mature
@@ -223,7 +224,14 @@ def _chances(number: str, mature: ScoredMoments, promise: Promise) -> Check:
         verdict,
         evidence + since,
         _retrain(verdict),
-        {"leads": mature.n_leads, "won": won, "expected": expected, **figures_of(change)},
+        {
+            "leads": mature.n_leads,
+            "won": won,
+            "expected": expected,
+            "log_loss": log_loss,
+            "promised_log_loss": promise.log_loss,
+            **figures_of(change),
+        },
         cohort_rows(mature),
     )
 

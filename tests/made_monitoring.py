@@ -20,7 +20,6 @@ PROMISE = Promise(
     roc_auc=0.75,
     roc_auc_low=0.72,
     log_loss=0.45,
-    base_rate=0.2,
     won_by_grade={"A": 0.5, "B": 0.3, "C": 0.15, "D": 0.05},
 )
 

@@ -27,6 +27,13 @@ def test_right_scores_are_fine() -> None:
     assert verdicts(scored_moments()) == ["fine", "fine", "fine"]
 
 
+def test_log_loss_is_shown_beside_the_promised_one() -> None:
+    scored = scored_moments()
+    figures = truth_checks("LM2", scored, PROMISE, "the champion")[0].figures
+    assert figures["log_loss"] == evaluation(scored)["log_loss"]
+    assert figures["promised_log_loss"] == 0.45
+
+
 def test_fewer_wins_than_stated_say_act_with_the_day() -> None:
     scored = scored_moments(4_000, shift=-1.2, changed_from=300)
     chances, _, grades = truth_checks("LM2", scored, PROMISE, "the champion")
@@ -157,7 +164,7 @@ def test_season_within_the_tolerance_is_not_a_change() -> None:
         known_at=np.concatenate([p.known_at + i * half for i, p in enumerate(parts)]),
         won_at=np.concatenate([p.won_at for p in parts]),
     )
-    wide = Promise(0.75, 0.72, 0.45, 0.2, {}, tolerance=0.45)
+    wide = Promise(0.75, 0.72, 0.45, {}, tolerance=0.45)
     assert verdicts(scored, wide)[0] == "fine"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
+from rich.table import Table
 
 from commands.terminal.models import SIMULATED
 from commands.terminal.tables import new_table
@@ -47,7 +48,25 @@ def _parts(look: Look) -> Iterator[RenderableType]:
         colour = COLOURS[check.verdict]
         table.add_row(check.number, f"[{colour}]{check.verdict}[/]", _question(check))
     yield table
+    if look.versions:
+        yield "\n[bold]The scores that each version gave, and what came true[/]"
+        yield _versions(look)
     yield from (f"[yellow]note:[/] {escape(note)}" for note in look.notes)
+
+
+def _versions(look: Look) -> Table:
+    table = new_table(
+        "version", "leads", "stated", "won", "ROC AUC", "log loss", right=(1, 2, 3, 4, 5)
+    )
+    for row in look.versions:
+        table.add_row(
+            row["version"],
+            f"{row['leads']:,}",
+            f"{100 * row['stated']:.0f} %",
+            f"{100 * row['won']:.0f} %",
+            *("" if row[name] is None else f"{row[name]:.3f}" for name in ("roc_auc", "log_loss")),
+        )
+    return table
 
 
 def _question(check: Check) -> str:

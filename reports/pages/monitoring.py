@@ -36,6 +36,7 @@ def monitoring_page(look: Mapping[str, Any] | None, is_part: bool) -> Page:
             (f"{look['sentence']} {_when(look)}", *map(str, look["notes"])),
             (_checks_figure(checks, look),),
         ),
+        _given_section(figures["LM103"]),
         _truth_section(figures["LM201"]),
         _estimates_section(figures["LM205"]),
         _control_section(figures["LM501"], figures["LM502"]),
@@ -90,6 +91,50 @@ def _checks_figure(checks: Sequence[Mapping[str, Any]], look: Mapping[str, Any])
             for check in checks
         ),
         comparison=Comparison.NONE,
+    )
+
+
+def _given_section(check: Mapping[str, Any]) -> Section:
+    heading = "Did the scores that were given come true?"
+    if not check["rows"]:
+        return Section(heading, needs=f"Wins by grade. {check['evidence']}")
+    return Section(
+        heading,
+        (check["evidence"],),
+        (
+            Figure(
+                name="monitoring-grades",
+                finding="What each grade stated, and how many leads were won",
+                about="the first score of each lead by each version, one horizon ago or earlier",
+                columns=(
+                    Column("grade", "Grade"),
+                    Column("n_leads", "Leads", "count"),
+                    Column("stated", "Stated", "share", "stated_share"),
+                    Column("won", "Won", "share", "grade_won_share"),
+                    Column("low", "From", "share"),
+                    Column("high", "To", "share"),
+                    Column("promised", "Won in the hold-out", "share", "grade_won_share"),
+                    Column("verdict", "Verdict", metric=METRIC),
+                ),
+                rows=tuple(
+                    {
+                        key: row[key]
+                        for key in (
+                            "grade",
+                            "n_leads",
+                            "stated",
+                            "won",
+                            "low",
+                            "high",
+                            "promised",
+                            "verdict",
+                        )  # fmt: skip
+                    }
+                    for row in check["rows"]
+                ),
+                comparison=Comparison.NONE,
+            ),
+        ),
     )
 
 
