@@ -223,6 +223,7 @@ class _Steps:
         """Look at the champion, and decide whether to train; both are one step of the record."""
         from commands.monitor import tell_of_look
         from crm.reading import read_records
+        from models.registry.history import refused_since_promotion
         from models.registry.looks import newest_look, record_look
         from training.loop.decision import Decision, State, decide
 
@@ -249,6 +250,7 @@ class _Steps:
                 None if card is None else datetime.datetime.fromisoformat(card.trained_at),
                 look,
                 card is None or dict(card.digests) != records.digests,
+                refused_since_promotion(self.registry),
             )
             decision = decide(self.project.retrain, state)
         self.result.reasons = decision.reasons

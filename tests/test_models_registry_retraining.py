@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from crm.errors import BusyError, TrackingError
+from models.registry import history as history_module
 from models.registry import retraining as module
+from models.registry.history import Event, refused_since_promotion
 from models.registry.registry import RETRAIN_RUNS, Registry
 from models.registry.retraining import Retraining, last_retrainings, retraining
 from tests.made_runs import NOW, Work, copy_project
@@ -142,3 +144,17 @@ def test_containers_with_the_name_of_their_host_do_not_know_each_others_processe
     monkeypatch.setattr(module, "_machine", lambda: "host (pid:[2])")
     with pytest.raises(BusyError), retraining(registry, clock):
         pass
+
+
+def test_refusals_since_the_last_promotion_are_counted(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def event(what: str, version: str) -> Event:
+        return Event(what, version, None, "ann", "", NOW, (), False, "", "")
+
+    events = [event("refused", "2"), event("promoted", "3"), event("refused", "4")]
+    events += [event("refused", "4"), event("refused", "5")]
+    monkeypatch.setattr(history_module, "history", lambda registry: events)
+    assert refused_since_promotion(registry) == 2
+    events.append(event("rolled back", "2"))
+    assert refused_since_promotion(registry) == 0

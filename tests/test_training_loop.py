@@ -63,6 +63,17 @@ def test_reasons_name_the_checks() -> None:
     )
 
 
+def test_refused_versions_double_the_time_to_the_next_one() -> None:
+    policy = RetrainKeys(when="drift")
+    for refused, days in ((0, 7), (1, 14), (2, 28), (4, 112), (9, 112)):
+        early, due = (replace(state(d, DRIFT), refused=refused) for d in (days - 0.5, days))
+        assert not decide(policy, early).trains
+        assert f"tried again after {days} days" in decide(policy, early).reasons[0]
+        assert decide(policy, due).trains
+    # The schedule does not wait.
+    assert decide(RetrainKeys(every_days=30), replace(state(31), refused=9)).trains
+
+
 def test_first_training_is_always_due() -> None:
     decision = decide(RetrainKeys(when="drift"), State(NOW, None, None, has_new_records=True))
     assert decision.trains

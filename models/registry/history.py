@@ -134,6 +134,17 @@ def past_champions(registry: Registry) -> list[str]:
     return list(dict.fromkeys(promoted))
 
 
+def refused_since_promotion(registry: Registry) -> int:
+    """Return the number of versions that were refused since the champion last changed."""
+    refused: set[str] = set()
+    for event in history(registry):
+        if event.what == REFUSED:
+            refused.add(event.version)
+        else:
+            refused.clear()
+    return len(refused)
+
+
 def previous_champion(registry: Registry) -> str:
     """Return the version that was champion before the present one.
 

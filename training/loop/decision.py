@@ -8,6 +8,7 @@ from crm.project_keys import RetrainKeys
 from monitoring.look import Look
 
 DRIFT_DAYS: Final = 7  # after a training, within which drift does not start another one
+MOST_DOUBLINGS: Final = 4  # of these days, one for each version that was refused
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,28 @@ class State:
         The look at the champion; None without a champion.
     has_new_records : bool
         False if the records are those that the newest version learned from.
+    refused : int
+        The versions that did not pass their gates since the champion was promoted.
     """
 
     now: datetime.datetime
     last_training: datetime.datetime | None
     look: Look | None
     has_new_records: bool
+    refused: int = 0
+
+    @property
+    def drift_days(self) -> float:
+        """The days after a training within which drift does not start another one."""
+        return float(DRIFT_DAYS * 2 ** min(self.refused, MOST_DOUBLINGS))
 
 
 def decide(policy: RetrainKeys, state: State) -> Decision:
     """Decide by the schedule, and by the checks that say act.
 
     After a training, drift starts another one only after `DRIFT_DAYS`, because a new model needs
-    new outcomes. The same records are never trained on twice.
+    new outcomes. Each version that was refused since the last promotion doubles this time. The same
+    records are never trained on twice.
 
     Parameters
     ----------
@@ -87,12 +97,12 @@ due.',))
     elif policy.when in ("drift", "either") and state.look is not None:
         acting = [check.number for check in state.look.should_retrain]
         say = f"{' and '.join(acting)} say{'s' if len(acting) == 1 else ''} act"
-        if acting and days >= DRIFT_DAYS:
+        if acting and days >= state.drift_days:
             reasons.append(f"{say}.")
         elif acting:
             against.append(
                 f"{say}, but the last training was {days:.0f} days ago. It is tried again after "
-                f"{DRIFT_DAYS} days."
+                f"{state.drift_days:g} days."
             )
         else:
             against.append("No check asks for a new model.")
