@@ -43,6 +43,8 @@ NOT_RUN = {
     "make bench-training": "a benchmark",
     "make bench-long-history": "a benchmark",
     "make bench-serving": "a benchmark",
+    "make bench-monitoring": "a benchmark",
+    "make bench-shadow": "a benchmark",
     "make fuzz": "it takes minutes",
     "make lock": "it needs a package index",
     "make client-tools": "it installs packages; CI runs it",
