@@ -587,6 +587,7 @@ print(shadow_in_store(Path(sys.argv[1]), "simulated", "2", "challenger"))
 
 def test_shadow_scores_behind_the_answers_once_it_is_stored(built: Built, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
+    built.promote("1")
     with run(built, tmp_path / "log", shadow="challenger", ledger_url=url) as running:
         wait_until(lambda: counted(running, "leadscore_shadow_fault") == 1)
         assert running.score()["model"]["version"] == "1"

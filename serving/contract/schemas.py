@@ -6,6 +6,7 @@ types. `nullable` is always next to a type, because OpenAPI 3.0 ignores it elsew
 has a format, because some generators use 32 bits for a number without one.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -59,7 +60,22 @@ def schemas(fields: Mapping[str, FlatField]) -> dict[str, Schema]:
     for kind, (field, item) in DECODED_ONE_BY_ONE.items():
         declared[kind.__name__]["properties"][field]["items"] = {"$ref": REF + item.__name__}
     declared[FLAT_LEAD] = _flat_lead(fields)
-    return dict(sorted(declared.items()))
+    named = {kind.__name__ for kind in kinds} | {FLAT_LEAD}
+    return {name: declared[name] for name in sorted(declared) if name in named | used(declared)}
+
+
+def used(declared: Mapping[str, Schema]) -> set[str]:
+    """Return the names of the schemas that other schemas refer to.
+
+    A field that may be null contains its schema, because a reference cannot be nullable. So a
+    schema of such fields alone is not referred to.
+
+    Examples
+    --------
+    >>> used({"Lead": {"properties": {"score": {"$ref": REF + "Score"}}}, "Score": {}, "Old": {}})
+    {'Score'}
+    """
+    return set(re.findall(rf'"{REF}(\w+)"', msgspec.json.encode(declared).decode()))
 
 
 def struct_schemas(kinds: Iterable[type[Struct]]) -> dict[str, Schema]:
