@@ -26,6 +26,7 @@ def test_store_that_is_killed_while_it_is_created_leaves_no_file(
             Registry(project)
     database = tmp_path / "mlflow.db"
     assert not database.exists() or database.stat().st_size == 0
+    (tmp_path / ".mlflow.db-1234-journal").write_text("left by a process that was killed")
     assert Registry(project).versions() == []
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["leadscore.toml", "mlflow.db", "mlflow.db.lock"]

@@ -48,6 +48,8 @@ def _create(database: Path) -> None:
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+    for left in database.parent.glob(f".{database.name}-*"):  # by a process that was killed
+        left.unlink(missing_ok=True)
     with whole_file(database) as work:
         uri = f"sqlite:///{work}"
         store: Any = SqlAlchemyStore(uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call]
