@@ -1,6 +1,6 @@
 """Kills `leadscore retrain` at each of its steps, resumes it, and checks that nothing is half.
 
-    python benchmarks/fault_retrain.py [--times 20]
+    python -m benchmarks.fault_retrain [--times 20]
 
 Each time, a retraining of a small simulated CRM is killed with SIGKILL before or after a step is
 recorded, or at a random time. Then it is resumed. Afterwards there must be one version, one
@@ -24,24 +24,9 @@ from crm.simulation.world import Simulation
 from models.registry.history import history
 from models.registry.registry import RUN_KIND, Registry
 from models.registry.retraining import last_retrainings
+from tests.made_retrainings import KILLED
 
 STEPS = ("decision", "train", "judge", "hand_over", "rescore", "report")
-KILLED = """
-import os, signal, sys
-from models.registry.retraining import Retraining
-import leadscore
-step, when = sys.argv[1], sys.argv[2]
-record = Retraining.done
-def done(self, name, result):
-    if (name, when) == (step, "before"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    record(self, name, result)
-    if (name, when) == (step, "after"):
-        os.kill(os.getpid(), signal.SIGKILL)
-Retraining.done = done
-sys.argv = ["leadscore", "retrain", "-p", sys.argv[3], "--json"]
-leadscore.main()
-"""
 
 
 def main() -> None:

@@ -152,7 +152,7 @@ def retrain_once(
 
 
 def _tell(project: Project, result: Result, at: datetime.datetime) -> None:
-    """Notify of the result; a retraining that is resumed has the same `at`, so it is told once."""
+    """Notify of the result, once: a retraining that is resumed has the same `at`."""
     from notifying.event import promoted_event, refused_event, waiting_event
 
     version, champion = str(result.version), result.look["version"] if result.look else None

@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back.
+    """The result of sending a message.
 
     Attributes
     ----------

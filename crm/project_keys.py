@@ -169,7 +169,7 @@ NotificationKind = Literal["check", "promoted", "refused", "waiting", "failed", 
 
 
 class NotifyKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[notify]`: who is told what, and where what is not delivered yet is kept.
+    """`[notify]`: the targets of notifications, their kinds, and the file of those that wait.
 
     The addresses and the secret may contain `${NAME}`; `notifying.targets` reads the variables.
     """

@@ -22,7 +22,7 @@ from monitoring.shares import (
     rank_distance,
     stability_index,
 )
-from monitoring.truth import day_text, figures_of, verdict_of
+from monitoring.truth import day_text, figures_of, percent, verdict_of
 
 FEWEST_MOMENTS: Final = 30
 RECENT_DAYS: Final = 30
@@ -93,8 +93,8 @@ class FeatureDrift:
         name = self.feature.measure or f"`{self.feature.column}`"
         moved = f", which moves scores by {self.points:+.0f} points" if round(self.points) else ""
         return (
-            f"Since {since}, {name} {self.label} for {_percent(self.share)} of the leads, instead "
-            f"of {_percent(self.earlier_share)}{moved}."
+            f"Since {since}, {name} {self.label} for {percent(self.share)} of the leads, instead "
+            f"of {percent(self.earlier_share)}{moved}."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -290,8 +290,3 @@ def _wasserstein(now: Floats, before: Floats, counted: FeatureCounts) -> float:
         return 0.0
     later, earlier = now[FIRST_BIN:], before[FIRST_BIN:]
     return rank_distance(later / later.sum(), earlier / earlier.sum())
-
-
-def _percent(share: float) -> str:
-    percent = 100 * share
-    return f"{percent:.0f} %" if percent >= 1 or percent < 0.05 else f"{percent:.1f} %"

@@ -109,9 +109,12 @@ class Look:
             return f"{_count(act, 'check')} say{'s' if act == 1 else ''} act."
         if watch:
             return f"Nothing to act on; {_count(watch, 'check')} to watch."
-        if self.verdict is Verdict.UNKNOWN:
+        fine, unclear = (len(self.with_verdict(v)) for v in (Verdict.FINE, Verdict.UNKNOWN))
+        if not fine:
             return "It is too early to tell."
-        return "All is as promised."
+        if not unclear:
+            return "All is as promised."
+        return f"Nothing to act on: {_count(fine, 'check')} fine, {unclear} cannot tell yet."
 
     def to_json(self) -> dict[str, Any]:
         """Return the look as plain data."""

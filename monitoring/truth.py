@@ -295,9 +295,9 @@ def _grades(number: str, mature: ScoredMoments, promise: Promise) -> Check:
     off = [row for row in rows_of if row["verdict"] != Verdict.FINE]
     shown = off or rows_of[:1]
     evidence = " ".join(
-        f"Of {row['n_leads']:,} leads with grade {row['grade']}, {_percent(row['won'])} were won "
-        f"({_percent(row['low'])} to {_percent(row['high'])}); stated were "
-        f"{_percent(row['stated'])}."
+        f"Of {row['n_leads']:,} leads with grade {row['grade']}, {percent(row['won'])} were won "
+        f"({percent(row['low'])} to {percent(row['high'])}); stated were "
+        f"{percent(row['stated'])}."
         for row in shown
     )
     worst = max(changes.values(), key=lambda change: change.days)
@@ -348,5 +348,13 @@ def _retrain(verdict: Verdict) -> str:
     return "Data science: train again with `leadscore train`, and compare with the champion."
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def percent(share: float) -> str:
+    """Format a share in percent; small ones keep a decimal.
+
+    Examples
+    --------
+    >>> percent(0.123), percent(0.004), percent(0.0)
+    ('12 %', '0.4 %', '0 %')
+    """
+    value = 100 * share
+    return f"{value:.0f} %" if value >= 1 or value < 0.05 else f"{value:.1f} %"

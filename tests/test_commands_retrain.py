@@ -22,27 +22,10 @@ from models.registry.history import history
 from models.registry.registry import RUN_KIND, Registry
 from models.registry.retraining import DEAD_AFTER, last_retrainings
 from serving.bento.store import champion_file
+from tests.made_retrainings import KILLED
 
 HERE = Path(__file__).resolve().parent.parent
 Run = Callable[..., tuple[int, str, str]]
-
-# Runs `leadscore retrain`, and kills the process before or after a step is recorded.
-KILLED = """
-import os, signal, sys
-from models.registry.retraining import Retraining
-import leadscore
-step, when = sys.argv[1], sys.argv[2]
-record = Retraining.done
-def done(self, name, result):
-    if (name, when) == (step, "before"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    record(self, name, result)
-    if (name, when) == (step, "after"):
-        os.kill(os.getpid(), signal.SIGKILL)
-Retraining.done = done
-sys.argv = ["leadscore", "retrain", "-p", sys.argv[3], "--json"]
-leadscore.main()
-"""
 
 
 @pytest.fixture(scope="module")

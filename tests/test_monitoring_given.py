@@ -8,9 +8,9 @@ import pytest
 from crm.records import Records
 from crm.times import DAY, microseconds
 from features.moments import possible_moments
-from monitoring.check import Verdict
+from monitoring.check import Check, Verdict
 from monitoring.given import given_scores, groups_check, worked_check, worked_within
-from monitoring.look import StoredScores, take_look
+from monitoring.look import Look, StoredScores, take_look
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import warnings_check
 from tests.made_runs import NOW, Work
@@ -126,6 +126,21 @@ def test_look_without_a_ledger(work: Work) -> None:
     assert {str(c.verdict) for c in look.checks if c.number.startswith("LM1")} == {"unknown"}
     assert any("there is no ledger" in note for note in look.notes)
     assert look.to_json()["verdict"] == str(look.verdict)
+
+
+def test_sentence_does_not_promise_what_no_check_could_tell() -> None:
+    def sentence(*verdicts: Verdict) -> str:
+        checks = tuple(Check("LM201", verdict, "") for verdict in verdicts)
+        return Look("demo", "1", "", "", checks, (), (), 0, False).sentence()
+
+    fine, unclear = Verdict.FINE, Verdict.UNKNOWN
+    assert sentence(fine, fine) == "All is as promised."
+    assert sentence(fine, unclear, unclear) == (
+        "Nothing to act on: 1 check fine, 2 cannot tell yet."
+    )
+    assert sentence(unclear) == sentence() == "It is too early to tell."
+    assert sentence(fine, unclear, Verdict.WATCH) == "Nothing to act on; 1 check to watch."
+    assert sentence(Verdict.ACT, Verdict.WATCH) == "1 check says act."
 
 
 def test_look_without_times_is_refused(work: Work) -> None:

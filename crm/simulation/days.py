@@ -23,7 +23,7 @@ _Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class SimulatedDay:
-    """What became known on one day. Each list is in the order of time.
+    """The records that became known on one day. Each list is in the order of time.
 
     A missing value is None, and times are ISO 8601 in UTC. `/score`, `/activities`, `/stages` and
     `/outcomes` take at most 1,000 records in one call.
