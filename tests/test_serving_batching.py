@@ -126,10 +126,12 @@ class PausedScoring:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.may_score = threading.Event()
+        self.is_scoring = threading.Event()
         self.batch_sizes: list[int] = []
         score_leads = LeadScorer.score_leads
 
         def wait_and_score(scorer: LeadScorer, leads: Any, *arguments: Any) -> list[Score]:
+            self.is_scoring.set()
             self.may_score.wait(20)
             self.batch_sizes.append(len(leads))
             return score_leads(scorer, leads, *arguments)
@@ -160,9 +162,13 @@ def test_concurrent_callers_get_the_same_scores_as_sequential_ones(
     scoring.batch_sizes.clear()
 
     scoring.may_score.clear()  # the first request keeps the service busy until all have arrived
-    for i in range(len(LEADS)):
+    scoring.is_scoring.clear()
+    send(0)
+    assert scoring.is_scoring.wait(20)
+    for i in range(1, len(LEADS)):
         send(i)
     scoring.may_score.set()
     assert [scores(i) for i in range(len(LEADS))] == sequential
     assert sum(scoring.batch_sizes) == len(LEADS)
+    assert scoring.batch_sizes[0] == 1
     assert len(scoring.batch_sizes) < 6
