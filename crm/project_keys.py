@@ -24,7 +24,7 @@ Share = Annotated[float, Meta(ge=0.05, le=0.5)]
 OneCharacter = Annotated[str, Meta(min_length=1, max_length=1)]
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,62}$"
 ModelName = Annotated[str, Meta(pattern=NAME_PATTERN)]
-OutcomeValue = str | int | float | bool
+CellValue = str | int | float | bool
 
 
 class ProjectKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,9 +114,9 @@ class TreesKeys(Struct, frozen=True, forbid_unknown_fields=True):
 class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """`[learn]`: what counts as won, within how many days, from which moments."""
 
-    won: Annotated[list[OutcomeValue], Meta(min_length=1)]
-    lost: list[OutcomeValue] = field(default_factory=list)
-    open: list[OutcomeValue] = field(default_factory=list)
+    won: Annotated[list[CellValue], Meta(min_length=1)]
+    lost: list[CellValue] = field(default_factory=list)
+    open: list[CellValue] = field(default_factory=list)
     horizon_days: Horizon = 90.0
     moments_days: Annotated[list[Age], Meta(min_length=1)] = field(default_factory=lambda: [0.0])
     observed_until: str | None = None
@@ -137,6 +137,14 @@ class RetrainKeys(Struct, frozen=True, forbid_unknown_fields=True):
     promote: Literal["auto", "ask"] = "auto"
     tune_minutes: Annotated[float, Meta(ge=0.01, le=1440)] | None = None
     shadow_days: Annotated[float, Meta(ge=0, le=365)] = 0.0
+
+
+class MonitorKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[monitor]`: what is gone on purpose, so that no check expects it."""
+
+    retired_activities: list[str] = field(default_factory=list)
+    retired_columns: list[str] = field(default_factory=list)
+    retired_values: dict[str, list[CellValue]] = field(default_factory=dict)
 
 
 class MlflowKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -223,6 +231,7 @@ class SettingsSections(Struct, frozen=True, forbid_unknown_fields=True):
     scale: ScaleKeys = field(default_factory=ScaleKeys)
     report: ReportKeys = field(default_factory=ReportKeys)
     mlflow: MlflowKeys = field(default_factory=MlflowKeys)
+    monitor: MonitorKeys = field(default_factory=MonitorKeys)
     retrain: RetrainKeys = field(default_factory=RetrainKeys)
     notify: NotifyKeys = field(default_factory=NotifyKeys)
 
@@ -252,6 +261,7 @@ class Project:
     scale : ScaleKeys
     report : ReportKeys
     mlflow : MlflowKeys
+    monitor : MonitorKeys
     retrain : RetrainKeys
     notify : NotifyKeys
     ledger_url : str or None
@@ -274,6 +284,7 @@ class Project:
     scale: ScaleKeys = ScaleKeys()
     report: ReportKeys = ReportKeys()
     mlflow: MlflowKeys = MlflowKeys()
+    monitor: MonitorKeys = MonitorKeys()
     retrain: RetrainKeys = RetrainKeys()
     notify: NotifyKeys = NotifyKeys()
     ledger_url: str | None = dataclasses.field(default=None, repr=False)

@@ -28,6 +28,11 @@ MAX_CHANNELS = 8
 MIN_LEADS_PER_VALUE = 20
 
 
+def signal_of_type(activity_type: str) -> str:
+    """Return the name of the signal of a type of activity."""
+    return f"activity: {activity_type}"
+
+
 @dataclass(frozen=True)
 class ActivityLog:
     """Activities as arrays, sorted by lead and, within a lead, by time.
@@ -85,7 +90,7 @@ class ActivityFeatures:
         features = []
         for activity_type in (None, *self.types):
             stem = "activity" if activity_type is None else f"activity[{activity_type}]"
-            signal = "activities" if activity_type is None else f"activity: {activity_type}"
+            signal = "activities" if activity_type is None else signal_of_type(activity_type)
             what = (
                 "activities: {value}"
                 if activity_type is None

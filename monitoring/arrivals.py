@@ -1,7 +1,6 @@
 """Checks that leads, activities and outcomes still arrive."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -11,22 +10,28 @@ from crm.arrays import Ints
 from crm.cells import text_column
 from crm.project import Project
 from crm.records import Records
-from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
+from crm.times import DAY, NOT_A_TIME, microseconds
 from features.named import source_candidates
 from features.times import time_text
 from models.reference import Reference
 from monitoring.champion import ChampionMoments
 from monitoring.check import Check, Verdict, unknown
 from monitoring.early import early_losses
+from monitoring.gaps import FEWEST_EVENTS, HISTORY_DAYS, Arrivals, arrivals_of, back_again, until_of
+from monitoring.retired import (
+    ACTIVITIES,
+    VALUES,
+    Retired,
+    not_expected,
+    retire_list,
+    retire_values,
+    rows_of,
+    value_name,
+    with_retired,
+)
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.truth import figures_of
 
-HISTORY_DAYS: Final = 365  # before the newest record, that show what is usual
-FEWEST_EVENTS: Final = 50
-FEWEST_DAYS: Final = 28  # from the first to the last record, to know what is usual
-STOPPED: Final = 10.0  # records that were expected since the last one
-QUIET: Final = 5.0
-LONGER: Final = 2.0  # times the longest gap before
 MOST_GROUPS: Final = 40
 NOT_READ_DAYS: Final = 7
 FOUR_WEEKS: Final = 28
@@ -34,152 +39,72 @@ FEWEST_BLOCKS: Final = 6
 BEYOND_RANGE: Final = 1.5  # times the busiest four weeks, or less than the quietest by this factor
 
 
-@dataclass(frozen=True)
-class Arrivals:
-    """When records of one kind arrived, and whether they have stopped.
-
-    Attributes
-    ----------
-    name : str
-    n : int
-        The records of the last `HISTORY_DAYS`.
-    last : int
-        The newest record, in microseconds since 1970 UTC.
-    gap_days : float
-        The days from the newest record to the end of the records.
-    usual_gap_days : float
-        The longest time without a record before.
-    expected : float
-        The records that would have come since, at the rate of the time before.
-    """
-
-    name: str
-    n: int
-    last: int
-    gap_days: float
-    usual_gap_days: float
-    expected: float
-
-    @property
-    def verdict(self) -> Verdict:
-        """ACT if many records were expected since the last one, and never before so long."""
-        if self.gap_days < LONGER * self.usual_gap_days:
-            return Verdict.FINE
-        if self.expected >= STOPPED:
-            return Verdict.ACT
-        return Verdict.WATCH if self.expected >= QUIET else Verdict.FINE
-
-    def sentence(self, what: str) -> str:
-        """Describe records that have stopped."""
-        return (
-            f'The last {what} "{self.name}" is from {time_text(self.last)[:10]}, '
-            f"{self.gap_days:.0f} days before the end of the records. About {self.expected:,.0f} "
-            f"were expected since; the longest gap before was {self.usual_gap_days:.1f} days."
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the facts as plain data."""
-        return {
-            "name": self.name,
-            "n": self.n,
-            "last": time_text(self.last),
-            "gap_days": self.gap_days,
-            "usual_gap_days": self.usual_gap_days,
-            "expected": self.expected,
-            "verdict": str(self.verdict),
-        }
-
-
-def arrivals_of(name: str, at: Ints, until: int) -> Arrivals | None:
-    """Describe when records of one kind arrived.
-
-    Parameters
-    ----------
-    name : str
-    at : ndarray of int64, shape (n,)
-        Their times, in microseconds since 1970 UTC.
-    until : int
-        The end of the records.
-
-    Returns
-    -------
-    Arrivals or None
-        None with fewer than `FEWEST_EVENTS` records in the last `HISTORY_DAYS`, or if they came
-        within `FEWEST_DAYS`.
-
-    Examples
-    --------
-    >>> arrivals = arrivals_of("email_open", np.arange(0, 200) * DAY // 4, until=60 * DAY)
-    >>> str(arrivals.verdict), arrivals.gap_days, arrivals.expected
-    ('act', 10.25, 41.2)
-    >>> str(arrivals_of("email_open", np.arange(0, 200) * DAY // 4, until=50 * DAY).verdict)
-    'fine'
-    """
-    recent = np.sort(at[(at != NOT_A_TIME) & (at <= until) & (at > until - HISTORY_DAYS * DAY)])
-    if len(recent) < FEWEST_EVENTS or recent[-1] - recent[0] < FEWEST_DAYS * DAY:
-        return None
-    span = int(recent[-1] - recent[0])
-    gap = (until - int(recent[-1])) / DAY
-    return Arrivals(
-        name=name,
-        n=len(recent),
-        last=int(recent[-1]),
-        gap_days=gap,
-        usual_gap_days=float(np.diff(recent).max()) / DAY,
-        expected=round(len(recent) / max(span / DAY, 1.0) * gap, 1),
-    )
-
-
-def activities_check(records: Records) -> Check:
+def activities_check(records: Records, retired: Retired) -> Check:
     """Check whether each type of activity still arrives."""
-    number, until = "LM305", _until(records)
+    number, until = "LM305", until_of(records)
     if records.activities is None or records.activities.empty:
         return unknown(number, "The project has no activities.")
     at = microseconds(records.activities["occurred_at"])
-    types = _by_name(text_column(records.activities["type"]), at, until)
-    if not types:
-        return unknown(number, "No type of activity is frequent enough to tell.")
-    return _stopped_check(
-        number,
-        types,
-        "activity",
-        f"All {len(types)} frequent types of activities still arrive.",
-        "CRM admin: check the integration that sends these activities. Scores are too low while "
-        "they are missing.",
-    )
+    types = text_column(records.activities["type"])
+    is_expected = ~rows_of(types, retired.activities)
+    kinds = _by_name(types[is_expected], at[is_expected], until)
+    check = unknown(number, "No type of activity is frequent enough to tell.")
+    if kinds:
+        stopped = [kind.name for kind in _stopped(kinds)]
+        line = retire_list(ACTIVITIES, retired.activities.values(), stopped)
+        check = _stopped_check(
+            number,
+            kinds,
+            "activity",
+            f"All {len(kinds)} frequent types of activities still arrive.",
+            "CRM admin: check the integration that sends these activities. Scores are too low "
+            f"while they are missing. If they are gone on purpose, write `{line}`.",
+        )
+    back = [
+        back_again(f'"{name}"', at[rows_of(types, [key])], until)
+        for key, name in retired.activities.items()
+    ]
+    left_out = not_expected(ACTIVITIES, [f'"{name}"' for name in retired.activities.values()])
+    return with_retired(check, left_out, back)
 
 
-def sources_check(records: Records, project: Project) -> Check:
+def sources_check(records: Records, project: Project, retired: Retired) -> Check:
     """Check whether leads still arrive from each source, and as many as usual."""
-    number, until = "LM304", _until(records)
+    number, until = "LM304", until_of(records)
     created = microseconds(records.leads["created_at"])
-    everyone = arrivals_of("all sources", created, until)
-    if everyone is None:
-        return unknown(number, f"There are fewer than {FEWEST_EVENTS} leads in the last year.")
-    candidates = source_candidates(records.leads, project)
-    sources: Sequence[Arrivals] = [everyone]
-    if candidates and candidates[0] in records.leads:
-        sources = [
-            *sources,
-            *_by_name(text_column(records.leads[candidates[0]]), created, until),
-        ]
-    check = _stopped_check(
-        number,
-        sources,
-        "lead from",
-        f"Leads still arrive from all {len(sources) - 1} frequent sources."
-        if len(sources) > 1
-        else "Leads still arrive.",
-        "Marketing: check the forms and campaigns of these sources. CRM admin: check their import.",
-    )
-    return _with_volume(check, created, until)
+    column = next((c for c in source_candidates(records.leads, project) if c in records.leads), "")
+    gone = retired.values.get(column, {}) if column else {}
+    names = text_column(records.leads[column]) if column else np.full(len(created), None)
+    is_expected = ~rows_of(names, gone)
+    expected = created[is_expected]
+    everyone = arrivals_of("all sources", expected, until)
+    check = unknown(number, f"There are fewer than {FEWEST_EVENTS} leads in the last year.")
+    if everyone is not None:
+        kinds = _by_name(names[is_expected], expected, until)
+        step = (
+            "Marketing: check the forms and campaigns of these sources. CRM admin: check their "
+            "import."
+        )
+        if stopped := [(column, kind.name) for kind in _stopped(kinds)]:
+            line = retire_values(retired, stopped)
+            step += f" If they are gone on purpose, write `{line}`."
+        fine = (
+            f"Leads still arrive from all {len(kinds)} frequent sources."
+            if kinds
+            else "Leads still arrive."
+        )
+        check = _stopped_check(number, [everyone, *kinds], "lead from", fine, step)
+        check = _with_volume(check, expected, until)
+    named = {key: value_name(column, name) for key, name in gone.items()}
+    back = [back_again(name, created[rows_of(names, [key])], until) for key, name in named.items()]
+    return with_retired(check, not_expected(VALUES, list(named.values())), back)
 
 
 def outcomes_check(
     records: Records, champion: ChampionMoments, outcomes: LeadOutcomes, reference: Reference | None
 ) -> Check:
     """Check whether wins and losses still arrive, and whether they come later than in training."""
-    number, until = "LM306", _until(records)
+    number, until = "LM306", until_of(records)
     at = microseconds(records.outcomes["closed_at"])
     kinds = _by_name(records.outcomes["outcome"].to_numpy(dtype=object), at, until)
     delayed = early_losses(champion, outcomes, reference)
@@ -221,7 +146,7 @@ def outcomes_check(
 
 def stale_records(records: Records, now: int) -> str:
     """Return a sentence if the newest record is much older than `now`; otherwise ""."""
-    until = _until(records)
+    until = until_of(records)
     age = (now - until) / DAY
     if until == NOT_A_TIME or age <= NOT_READ_DAYS:
         return ""
@@ -229,10 +154,6 @@ def stale_records(records: Records, now: int) -> str:
         f"The newest record is from {time_text(until)[:10]}, {age:.0f} days ago: nothing after it "
         "is watched."
     )
-
-
-def _until(records: Records) -> int:
-    return int(microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0])
 
 
 def _by_name(names: Any, at: Ints, until: int) -> list[Arrivals]:
@@ -247,11 +168,16 @@ def _by_name(names: Any, at: Ints, until: int) -> list[Arrivals]:
     return [arrivals for arrivals in found if arrivals is not None]
 
 
+def _stopped(kinds: Sequence[Arrivals]) -> list[Arrivals]:
+    """Return the kinds that have stopped, those of which most was expected first."""
+    stopped = [kind for kind in kinds if kind.verdict is not Verdict.FINE]
+    return sorted(stopped, key=lambda kind: -kind.expected)
+
+
 def _stopped_check(
     number: str, kinds: Sequence[Arrivals], what: str, fine: str, next_step: str
 ) -> Check:
-    stopped = [kind for kind in kinds if kind.verdict is not Verdict.FINE]
-    stopped.sort(key=lambda kind: -kind.expected)
+    stopped = _stopped(kinds)
     verdict = max((kind.verdict for kind in kinds), key=lambda v: v.rank, default=Verdict.FINE)
     evidence = " ".join(kind.sentence(what) for kind in stopped[:3]) if stopped else fine
     if len(stopped) > 3:

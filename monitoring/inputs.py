@@ -14,6 +14,7 @@ from models.reference import FIRST_BIN, MISSING_BIN, UNSEEN_BIN, FeatureCounts
 from models.scorer import LeadScorer
 from monitoring.champion import ChampionMoments
 from monitoring.check import Check, Verdict, unknown
+from monitoring.retired import COLUMNS, Retired, retire_list, retire_values
 from monitoring.sequential import NOTHING
 from monitoring.shares import (
     ShareChange,
@@ -47,6 +48,8 @@ class FeatureDrift:
     feature : Feature
     kind : str
         "filled", "values" or "shares": which check the most likely change belongs to.
+    vanished : str
+        The value that has vanished; empty for other changes.
     change : ShareChange
     label : str
         The value whose share changes most, in words.
@@ -64,6 +67,7 @@ class FeatureDrift:
 
     feature: Feature
     kind: str
+    vanished: str
     change: ShareChange
     label: str
     share: float
@@ -120,27 +124,35 @@ class FeatureDrift:
         }
 
 
-def input_checks(scorer: LeadScorer, champion: ChampionMoments) -> list[Check]:
-    """Check the features of leads that the champion has not learned from."""
+def input_checks(scorer: LeadScorer, champion: ChampionMoments, retired: Retired) -> list[Check]:
+    """Check the features of leads that the champion has not learned from.
+
+    What is retired is left out.
+    """
     if scorer.reference is None:
         return [unknown(number, TEACHES_NOTHING) for number in NUMBERS]
     if len(champion.moments) < FEWEST_MOMENTS:
         why = "There are too few new leads to compare with those of training."
         return [unknown(number, why) for number in NUMBERS]
-    drifts = feature_drifts(scorer, champion)
+    drifts = feature_drifts(scorer, champion, retired)
+    filled, values = ([d for d in drifts if d.kind == kind] for kind in ("filled", "values"))
+    columns = [d.feature.column for d in _notable(filled) if d.change.rises]
+    vanished = [(d.feature.column, d.vanished) for d in _notable(values) if d.vanished]
     return [
         _check(
             "LM301",
-            [drift for drift in drifts if drift.kind == "filled"],
+            filled,
             "Each attribute is about as often filled as in training.",
-            "CRM admin: check that these columns are still exported and filled.",
+            "CRM admin: check that these columns are still exported and filled."
+            + _if_on_purpose(columns, retire_list(COLUMNS, retired.columns, columns)),
         ),
         _check(
             "LM302",
-            [drift for drift in drifts if drift.kind == "values"],
+            values,
             "No frequent value has vanished, and new values are about as rare as in training.",
             "CRM admin: check whether values were renamed. Map them to the old names, or train "
-            "again when the renamed leads are old enough.",
+            "again when the renamed leads are old enough."
+            + _if_on_purpose(vanished, retire_values(retired, vanished)),
         ),
         _check(
             "LM303",
@@ -152,14 +164,25 @@ def input_checks(scorer: LeadScorer, champion: ChampionMoments) -> list[Check]:
     ]
 
 
-def feature_drifts(scorer: LeadScorer, champion: ChampionMoments) -> list[FeatureDrift]:
-    """Compare each feature with training, the most certain change first."""
+def _if_on_purpose(gone: Sequence[object], line: str) -> str:
+    return f" If they are gone on purpose, write `{line}`." if gone else ""
+
+
+def feature_drifts(
+    scorer: LeadScorer, champion: ChampionMoments, retired: Retired
+) -> list[FeatureDrift]:
+    """Compare each feature with training, the most certain change first.
+
+    Features of what is retired are left out. If a value of a category is retired, the other values
+    are compared among themselves.
+    """
     reference = scorer.reference
     assert reference is not None
     moments = champion.moments
     day, weight = moments.as_of // DAY, moments.weight * champion.has_all_ages
     first = (moments.ordinal == 0).astype(np.float64)
-    static = {*range(len(scorer.pipeline.attributes)), *scorer.pipeline.of_interactions}
+    n_attributes = len(scorer.pipeline.attributes)
+    static = {*range(n_attributes), *scorer.pipeline.of_interactions}
     places = {name: i for i, name in enumerate(scorer.pipeline.names)}
     signals = {signal: i for i, signal in enumerate(scorer.reasoner.signals)}
     importance = {row["signal"]: float(row["share"]) for row in scorer.card.importance}
@@ -170,24 +193,34 @@ def feature_drifts(scorer: LeadScorer, champion: ChampionMoments) -> list[Featur
             continue
         place = places[counted.bins.feature]
         feature = scorer.pipeline.features[place]
+        attribute = scorer.pipeline.attributes[place] if place < n_attributes else None
+        if retired.has_gone(feature, attribute):
+            continue
         signal = signals[feature.signal_name]
         moves = importance.get(feature.signal_name, 0.0)
         budget = EVEN / len(reference.features) + (1 - EVEN) * moves / members[signal]
         values = counted.bins.bins_of(champion.matrix[:, place])
-        usual = UsualShares.of(counted.counts)
+        gone = counted.bins.bins_of(np.array(retired.codes(feature)))
+        by_month = counted.counts
+        by_month[:, gone] = 0.0
+        usual = UsualShares.of(by_month)
         # An attribute is the same at all moments of a lead, so its first one counts.
-        counts = first if place in static else weight
+        counts = (first if place in static else weight) * ~np.isin(values, gone)
         change = usual.change(day, values, counts, 1 / budget)
         is_notable = change.detection.is_notable
         recent = _recent(day, change.detection.since if is_notable else None) & (counts > 0)
         if not recent.any():
             continue
-        now, before = _distribution(values[recent], counts[recent], counted)
+        now, before = _distribution(values[recent], counts[recent], by_month.sum(axis=0))
+        kind = _kind(change, now, before, counted) if place in static else "shares"
+        if kind == "shares" and feature.unseen and set(feature.attributes) & set(retired.values):
+            continue  # it is looked up by retired values too, and its bins do not tell them apart
         points = np.average(champion.parts.of_signals[recent, signal], weights=counts[recent])
         drifts.append(
             FeatureDrift(
                 feature=feature,
-                kind=_kind(change, now, before, counted) if place in static else "shares",
+                kind=kind,
+                vanished=_vanished(feature, counted, change) if kind == "values" else "",
                 change=change,
                 label=_label(feature, counted, change.value),
                 share=float(now[change.value]),
@@ -206,9 +239,13 @@ def feature_drifts(scorer: LeadScorer, champion: ChampionMoments) -> list[Featur
     return sorted(drifts, key=lambda drift: -drift.change.detection.days)
 
 
+def _notable(drifts: Sequence[FeatureDrift]) -> list[FeatureDrift]:
+    return [drift for drift in drifts if drift.verdict is not Verdict.FINE]
+
+
 def _check(number: str, drifts: Sequence[FeatureDrift], fine: str, next_step: str) -> Check:
     """Sum up the drifts of one kind."""
-    found = [drift for drift in drifts if drift.verdict is not Verdict.FINE]
+    found = _notable(drifts)
     found.sort(key=lambda drift: (-drift.verdict.rank, -drift.importance, -abs(drift.points)))
     verdict = max((drift.verdict for drift in found), key=lambda v: v.rank, default=Verdict.FINE)
     shown = _one_of_each_signal(found)
@@ -239,11 +276,11 @@ def _recent(day: Any, since: int | None) -> Bools:
     return np.asarray(last if last.sum() >= RECENT_MOMENTS else np.ones(len(day), dtype=bool))
 
 
-def _distribution(values: Any, weight: Floats, counted: FeatureCounts) -> tuple[Floats, Floats]:
+def _distribution(values: Any, weight: Floats, before: Floats) -> tuple[Floats, Floats]:
     """Return the shares of all bins, recent and in training, smoothed so that none is 0."""
-    n_bins = counted.bins.n_bins
+    n_bins = len(before)
     now = np.bincount(values, weight, n_bins) + 0.5 / n_bins
-    before = counted.counts.sum(axis=0) + 0.5 / n_bins
+    before = before + 0.5 / n_bins
     return now / now.sum(), before / before.sum()
 
 
@@ -254,6 +291,13 @@ def _kind(change: ShareChange, now: Floats, before: Floats, counted: FeatureCoun
     is_value = counted.bins.codes and FIRST_BIN <= place < FIRST_BIN + len(counted.bins.codes)
     has_vanished = is_value and not change.rises and now[place] < VANISHED * before[place]
     return "values" if place == UNSEEN_BIN or has_vanished else "shares"
+
+
+def _vanished(feature: Feature, counted: FeatureCounts, change: ShareChange) -> str:
+    """Return the text of a value that has vanished; "" if values are rare or unseen instead."""
+    if change.value == UNSEEN_BIN:
+        return ""
+    return feature.values[int(counted.bins.codes[change.value - FIRST_BIN])]
 
 
 def _label(feature: Feature, counted: FeatureCounts, place: int) -> str:

@@ -19,6 +19,8 @@ from monitoring.estimated import came_true_check, newest_check
 from monitoring.given import GivenScores, given_scores, groups_check, worked_check
 from monitoring.inputs import input_checks
 from monitoring.promise import Promise
+from monitoring.retired import Retired, unknown_names
+from monitoring.retired_inputs import with_retired_inputs
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import grades_check, inflation_check, warnings_check
 from monitoring.shadow import shadow_check
@@ -173,6 +175,7 @@ def take_look(
     outcomes = LeadOutcomes.of(records, project.learn)
     promise = Promise.of(scorer.card, scorer.reference)
     champion = champion_moments(scorer, version, records, project.learn, outcomes)
+    retired = Retired.of(project.monitor)
     joined = None if stored is None else given_scores(stored.given(), records, outcomes)
     checks = [
         *_given_checks(joined, records, project, scorer, promise),
@@ -180,9 +183,11 @@ def take_look(
         early_wins_check(champion, outcomes, scorer.reference, promise),
         came_true_check(champion.moments),
         newest_check(champion.moments, promise),
-        *input_checks(scorer, champion),
-        sources_check(records, project),
-        activities_check(records),
+        *with_retired_inputs(
+            input_checks(scorer, champion, retired), scorer, records, project, retired
+        ),
+        sources_check(records, project, retired),
+        activities_check(records, retired),
         outcomes_check(records, champion, outcomes, scorer.reference),
     ]
     grades = grades_check(
@@ -193,13 +198,15 @@ def take_look(
     checks.append(_shadow_check(stored, records, outcomes))
     checks.sort(key=lambda check: check.number)
     stale = stale_records(records, cell_time(now))
+    not_joined = NO_LEDGER if joined is None else _not_joined(joined)
+    unknown_retired = unknown_names(retired, records, scorer.pipeline)
     return Look(
         name=project.name,
         version=version,
         at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         until=records.observed_until.isoformat(timespec="seconds"),
         checks=tuple(checks),
-        notes=tuple(filter(None, [stale, NO_LEDGER if joined is None else _not_joined(joined)])),
+        notes=tuple(filter(None, [stale, not_joined, *unknown_retired])),
         versions=() if joined is None else tuple(version_rows(joined.moments)),
         leads=champion.n_leads,
         simulated=project.simulated,

@@ -6,28 +6,26 @@ import pandas as pd
 import pytest
 from msgspec import structs
 
-from crm.project import Project, load_project
+from crm.project import MonitorKeys, Project, load_project
 from crm.records import Records
 from crm.times import DAY, microseconds
 from features.feature import Feature
 from features.named import sales_types
 from models.reference import FeatureBins, FeatureCounts, HeldOutMonth, Reference
 from models.scorer import LeadScorer
-from monitoring.arrivals import (
-    activities_check,
-    arrivals_of,
-    outcomes_check,
-    sources_check,
-    stale_records,
-)
+from monitoring.arrivals import activities_check, outcomes_check, sources_check, stale_records
 from monitoring.champion import ChampionMoments, champion_moments, learned_until
 from monitoring.check import Check, Verdict
+from monitoring.gaps import arrivals_of
 from monitoring.inputs import _label, input_checks
+from monitoring.retired import Retired
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import grades_check, inflation_check, warnings_check
 from monitoring.shares import UsualShares, jensen_shannon, rank_distance, stability_index
 from tests.made_monitoring import SCALE, scored_moments
 from tests.made_runs import Work
+
+NONE = Retired.of(MonitorKeys())
 
 # -- shares --------------------------------------------------------------------------------
 
@@ -182,7 +180,7 @@ def checks_of(
 ) -> dict[str, Check]:
     project, all_records, scorer = watched
     champion = moments_of(watched, records or all_records)
-    return {check.number: check for check in input_checks(scorer, champion)}
+    return {check.number: check for check in input_checks(scorer, champion, NONE)}
 
 
 def moments_of(watched: tuple[Project, Records, LeadScorer], records: Records) -> ChampionMoments:
@@ -251,7 +249,7 @@ def test_model_without_a_reference_says_so(
     project, records, scorer = watched
     older = replace(scorer, card=replace(scorer.card, reference={}))
     champion = moments_of(watched, records)
-    assert {check.verdict for check in input_checks(older, champion)} == {Verdict.UNKNOWN}
+    assert {check.verdict for check in input_checks(older, champion, NONE)} == {Verdict.UNKNOWN}
 
 
 def test_shares_of_grades(watched: tuple[Project, Records, LeadScorer]) -> None:
@@ -313,28 +311,28 @@ def test_type_of_activity_that_stopped_is_named(
     watched: tuple[Project, Records, LeadScorer],
 ) -> None:
     _, records, _ = watched
-    assert activities_check(records).verdict is Verdict.FINE
+    assert activities_check(records, NONE).verdict is Verdict.FINE
     assert records.activities is not None
     assert records.observed_until is not None
     late = records.observed_until - pd.Timedelta(60, "D")
     is_open = (records.activities["type"] == "email_open") & (
         records.activities["occurred_at"] > late
     )
-    check = activities_check(replace(records, activities=records.activities[~is_open]))
+    check = activities_check(replace(records, activities=records.activities[~is_open]), NONE)
     assert check.verdict is Verdict.ACT
     assert 'The last activity "email_open"' in check.evidence
-    none = activities_check(replace(records, activities=None))
+    none = activities_check(replace(records, activities=None), NONE)
     assert none.verdict is Verdict.UNKNOWN
 
 
 def test_source_without_leads_is_named(watched: tuple[Project, Records, LeadScorer]) -> None:
     project, records, _ = watched
-    assert sources_check(records, project).verdict is Verdict.FINE
+    assert sources_check(records, project, NONE).verdict is Verdict.FINE
     assert records.observed_until is not None
     top = records.leads["source"].value_counts().index[0]
     late = records.leads["created_at"] > records.observed_until - pd.Timedelta(90, "D")
     kept = records.leads[~(late & (records.leads["source"] == top))].reset_index(drop=True)
-    check = sources_check(replace(records, leads=kept), project)
+    check = sources_check(replace(records, leads=kept), project, NONE)
     assert check.verdict is Verdict.ACT
     assert f'The last lead from "{top}"' in check.evidence
 
@@ -349,7 +347,7 @@ def test_far_more_leads_than_ever_are_watched(
     extra["created_at"] = until - pd.to_timedelta(np.arange(500) % 20, "D")
     extra["lead_id"] = [f"new {i}" for i in range(500)]
     check = sources_check(
-        replace(records, leads=pd.concat([records.leads, extra], ignore_index=True)), project
+        replace(records, leads=pd.concat([records.leads, extra], ignore_index=True)), project, NONE
     )
     assert check.verdict is Verdict.WATCH
     assert "came in the last four weeks" in check.evidence
