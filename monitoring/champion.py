@@ -108,13 +108,14 @@ def champion_moments(
     order = np.argsort(as_of, kind="stable")
     lead, as_of = lead[order], as_of[order]
     matrix = scorer.pipeline.transform(records, lead, as_of)
-    log_odds = scorer.log_odds_of(matrix)
+    raw, contributions = scorer.estimator.explained(matrix)
+    log_odds = scorer.calibration.log_odds_of(raw)
     grade = scorer.scale.grade(scorer.scale.score(expit(log_odds)))
     moments = outcomes.moments(lead, as_of, log_odds, grade, np.full(len(lead), version))
     return ChampionMoments(
         moments=moments,
         matrix=matrix,
-        parts=scorer.reasoner.parts(matrix),
+        parts=scorer.reasoner.parts_of(contributions),
         age_days=(as_of - created[lead]) / DAY,
         n_leads=len(new),
         since=since,

@@ -12,15 +12,16 @@ Ebrahimi, Darrell & Schmidt, "Predicting with Confidence on Unseen Distributions
 mean confidence in the same way.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from scipy.special import expit
 
-from crm.arrays import Floats
+from crm.arrays import Bools, Floats
 from models.evaluation.intervals import percentiles
-from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, measure
+from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, log_losses, measure, rank
 from monitoring.check import Check, Verdict, unknown
 from monitoring.promise import Promise
 from monitoring.scored_moments import ScoredMoments
@@ -34,6 +35,7 @@ from monitoring.truth import (
 )
 
 DRAWS: Final = 200
+DRAWN_AT_ONCE: Final = 1_000_000  # outcomes
 SEED: Final = 0
 METRICS: Final = ("roc_auc", "log_loss")
 GAP: Final = 0.05  # of ROC AUC, between the estimate and what came true
@@ -89,21 +91,36 @@ def estimate(log_odds: Floats, weight: Floats | None = None) -> Estimate:
     weight = np.ones(len(log_odds)) if weight is None else weight
     probability = expit(log_odds)
     values = measure(log_odds, probability, weight)
-    rng = np.random.default_rng(SEED)
-    drawn: dict[str, list[float]] = {name: [] for name in (*METRICS, "won")}
-    for _ in range(DRAWS):
-        label = (rng.random(len(log_odds)) < probability).astype(np.int8)
-        drawn["won"].append(float(np.average(label, weights=weight)))
-        if 0 < label.sum() < len(label):
-            of_draw = measure(log_odds, label, weight)
-            for name in METRICS:
-                drawn[name].append(of_draw[name])
+    order, ranked = rank(log_odds, probability)
+    log_odds, weight = log_odds[order], weight[order]
+    drawn: dict[str, list[Floats]] = {name: [] for name in (*METRICS, "won")}
+    for labels in _drawn(probability):
+        label = labels[:, order]
+        aucs = ranked.roc_aucs(weight, label)
+        has_both = ~np.isnan(aucs)
+        losses = log_losses(log_odds, label[has_both])
+        drawn["won"].append(label @ weight / weight.sum())
+        drawn["roc_auc"].append(aucs[has_both])
+        drawn["log_loss"].append(losses @ weight / weight.sum())
+    figures = {name: np.concatenate(of_draws) for name, of_draws in drawn.items()}
     return Estimate(
         n=len(log_odds),
-        won=float(np.average(probability, weights=weight)),
+        won=float(np.average(probability[order], weights=weight)),
         values={name: values[name] for name in METRICS},
-        intervals={name: percentiles(figures or [np.nan]) for name, figures in drawn.items()},
+        intervals={
+            name: percentiles(of_draws if len(of_draws) else [np.nan])
+            for name, of_draws in figures.items()
+        },
     )
+
+
+def _drawn(probability: Floats) -> Iterator[Bools]:
+    """Draw outcomes `DRAWS` times, in blocks of shape (k, n) that fit into the memory."""
+    rng = np.random.default_rng(SEED)
+    at_once = max(1, DRAWN_AT_ONCE // len(probability))
+    for begin in range(0, DRAWS, at_once):
+        shape = min(at_once, DRAWS - begin), len(probability)
+        yield rng.random(shape) < probability
 
 
 def estimated_rows(scored: ScoredMoments) -> list[dict[str, Any]]:

@@ -103,24 +103,29 @@ def detect(day: Ints, log_e_values: Floats, n_tests: float = 1) -> Detection:
     if not n:
         return NOTHING
     statistic = np.full(n_alternatives, -np.inf)
-    maximum = np.zeros(n_alternatives)  # of the products since each day, the statistic of CUSUM
-    begins = np.zeros(n_alternatives, dtype=np.int64)
-    combined = np.empty(n)
+    statistics = np.empty((n, n_alternatives))
     for i, log_e in enumerate(log_e_values):
-        statistic = log_e + np.logaddexp(statistic, 0.0)
-        begins[maximum <= 0] = i
-        maximum = np.maximum(maximum, 0.0) + log_e
-        combined[i] = logsumexp(statistic)
+        statistics[i] = statistic = log_e + np.logaddexp(statistic, 0.0)
+    combined = logsumexp(statistics, axis=1)
     combined -= np.log(n_alternatives * n_tests)
     below = np.flatnonzero(combined < np.log(ACT_DAYS))
     first = 0 if not len(below) else int(below[-1]) + 1
     leading = int(np.argmax(statistic))
     return Detection(
         days=float(np.exp(min(combined[-1], 700.0))),
-        since=int(day[begins[leading]]),
+        since=int(day[_begin(log_e_values[:, leading])]),
         reached=int(day[first]) if first < n else None,
         leading=leading,
     )
+
+
+def _begin(log_e_values: Floats) -> int:
+    """Return the position from which on the product of the e-values is largest.
+
+    It is where the statistic of CUSUM was last reset.
+    """
+    before = np.append(0.0, np.cumsum(log_e_values[:-1]))
+    return len(before) - 1 - int(np.argmin(before[::-1]))
 
 
 def by_day(day: Ints, log_e_values: Floats, group: Ints | None = None) -> tuple[Ints, Floats]:

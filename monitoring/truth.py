@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import expit
 
 from crm.arrays import Floats, Ints
@@ -135,24 +136,17 @@ def placements(scored: ScoredMoments) -> Placements:
 
     Wins with fewer than `FEWEST_NON_WINS` of them are left out.
     """
-    is_won, weight_of = scored.label == 1, scored.weight
     order = np.argsort(scored.known_at, kind="stable")
-    days, shares, weights = [], [], []
-    non_wins: list[float] = []
-    for row in order.tolist():
-        if not is_won[row]:
-            non_wins.append(scored.log_odds[row])
-        elif len(non_wins) >= FEWEST_NON_WINS:
-            before = np.array(non_wins[-NON_WINS:])
-            own = scored.log_odds[row]
-            days.append(scored.known_at[row] // DAY)
-            shares.append((before < own).mean() + (before == own).mean() / 2)
-            weights.append(weight_of[row])
-    return Placements(
-        np.array(days, dtype=np.int64),
-        np.array(shares, dtype=np.float64),
-        np.array(weights, dtype=np.float64),
-    )
+    is_won = scored.label[order] == 1
+    n_before = np.cumsum(~is_won)[is_won]
+    is_placed = n_before >= FEWEST_NON_WINS
+    rows, n_before = order[is_won][is_placed], n_before[is_placed]
+    non_wins = np.append(np.full(NON_WINS, np.nan), scored.log_odds[order[~is_won]])
+    before = sliding_window_view(non_wins, NON_WINS)[n_before]  # nan compares as false
+    own = scored.log_odds[rows, None]
+    n_compared = np.minimum(n_before, NON_WINS)
+    lower = (before < own).sum(axis=1) + (before == own).sum(axis=1) / 2
+    return Placements(scored.known_at[rows] // DAY, lower / n_compared, scored.weight[rows])
 
 
 def months_of(scored: ScoredMoments) -> Iterator[tuple[str, ScoredMoments]]:

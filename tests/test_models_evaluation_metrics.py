@@ -26,6 +26,7 @@ from models.evaluation.metrics import (
     gains,
     log_losses,
     measure,
+    rank,
     reliability,
 )
 
@@ -254,6 +255,18 @@ def test_measure_equals_evaluate() -> None:
     label = (generator.random(90) < 0.3).astype(np.int8)
     evaluation = evaluate(margin, label, weight, np.arange(90), seed=0)
     assert measure(margin, label, weight) == evaluation.values
+
+
+def test_roc_auc_of_many_outcomes_is_that_of_each() -> None:
+    rng = np.random.default_rng(5)
+    log_odds = rng.normal(size=60).round(1)
+    weight = rng.uniform(0.2, 1.0, 60)
+    labels = np.vstack([rng.random((4, 60)) < 0.3, np.zeros((1, 60)), np.ones((1, 60))])
+    order, ranked = rank(log_odds, labels[0])
+    aucs = ranked.roc_aucs(weight[order], labels[:, order])
+    expected = [measure(log_odds, label, weight)["roc_auc"] for label in labels[:4]]
+    assert aucs[:4].tolist() == expected
+    assert np.isnan(aucs[4:]).all()
 
 
 def test_grades_by_hand() -> None:

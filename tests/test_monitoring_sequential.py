@@ -26,6 +26,14 @@ def test_statistic_sums_the_products_from_each_day() -> None:
     assert not detection.is_notable
 
 
+def test_change_of_a_value_that_cannot_become_rarer_is_never_found() -> None:
+    impossible = np.full((3, 1), -np.inf)
+    detection = detect(np.arange(3), np.hstack([impossible, np.log([[2.0], [0.1], [3.0]])]))
+    assert detection.days == pytest.approx((2 * 0.1 * 3 + 0.1 * 3 + 3) / 2)
+    assert (detection.leading, detection.since) == (1, 2)
+    assert detect(np.arange(3), impossible).days == 0
+
+
 def test_statistics_of_kinds_are_averaged_and_divided_by_the_tests() -> None:
     one = detect(np.array([1]), np.log([[10.0, 30.0]]))
     assert one.days == pytest.approx(20.0)

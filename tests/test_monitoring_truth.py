@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,15 @@ from monitoring.early import early_losses, early_wins_check
 from monitoring.estimated import came_true_check, estimate, estimated_rows, newest_check
 from monitoring.promise import MOST_TOLERANCE, TOLERANCE, Promise, tolerance_of
 from monitoring.scored_moments import ScoredMoments
-from monitoring.truth import cohort_rows, evaluation, placements, truth_checks, version_rows
+from monitoring.truth import (
+    FEWEST_NON_WINS,
+    NON_WINS,
+    cohort_rows,
+    evaluation,
+    placements,
+    truth_checks,
+    version_rows,
+)
 from tests.made_monitoring import (
     PROMISE,
     champion_of,
@@ -121,6 +131,26 @@ def test_placements_average_to_the_roc_auc() -> None:
     assert placements(scored).mean_since(0) == pytest.approx(
         evaluation(scored)["roc_auc"], abs=0.02
     )
+
+
+def test_placements_compare_each_win_with_the_newest_non_wins_before_it() -> None:
+    scored = scored_moments(700, seed=4)
+    scored = replace(scored, log_odds=scored.log_odds.round(1))  # with ties
+    scored = repeated(scored, 2)
+    days, shares, non_wins = [], [], list[float]()
+    for own, label, known_at in zip(scored.log_odds, scored.label, scored.known_at, strict=True):
+        if label == 0:
+            non_wins.append(own)
+        elif len(non_wins) >= FEWEST_NON_WINS:
+            before = non_wins[-NON_WINS:]
+            days.append(known_at // DAY)
+            shares.append(np.mean([(own > other) + (own == other) / 2 for other in before]))
+    placed = placements(scored)
+    assert len(non_wins) > 2 * NON_WINS
+    assert placed.day.tolist() == days
+    assert placed.share == pytest.approx(shares)
+    assert set(placed.weight) == {0.5}
+    assert len(placements(scored.take(scored.label == 1)).day) == 0
 
 
 def test_cohorts_are_months_whose_outcomes_are_all_certain() -> None:

@@ -270,11 +270,9 @@ class Ranked:
         gaps = np.bincount(self._bin_of_tie(mass, weight), gap, N_BINS)
         of_ranking = {}
         if 0 < wins[-1] < mass[-1]:
-            new_losses = new_seen - new_wins
             precision = np.divide(wins, seen, out=np.zeros_like(wins), where=seen > 0)
             of_ranking = {
-                "roc_auc": (new_losses * (wins - new_wins / 2)).sum()
-                / (wins[-1] * new_losses.sum()),
+                "roc_auc": _roc_auc(seen, wins),
                 "pr_auc": (new_wins * precision).sum() / wins[-1],
                 "lift_at_10": _gain(seen, wins, np.array([0.1]))[0] / 0.1,
             }
@@ -284,6 +282,26 @@ class Ranked:
             "ece": np.abs(gaps).sum() / mass[-1],
         }
         return {name: float(values[name]) for name in MODEL_METRICS if name in values}
+
+    def roc_aucs(self, weight: Floats, labels: NDArray[Any]) -> Floats:
+        """Compute ROC AUC for other outcomes of the same moments.
+
+        Parameters
+        ----------
+        weight : ndarray of float64, shape (n,)
+        labels : ndarray of 0 and 1, shape (k, n)
+
+        Returns
+        -------
+        ndarray of float64, shape (k,)
+            nan if all moments have the same outcome.
+        """
+        seen = np.cumsum(weight)[self._last_of_tie]
+        wins = np.cumsum(labels * weight, axis=1)[:, self._last_of_tie]
+        result = np.full(len(labels), np.nan)
+        has_both = labels.any(axis=1) & ~labels.all(axis=1)
+        result[has_both] = _roc_auc(seen, wins[has_both])
+        return result
 
     def gain(self, weight: Floats, share: Floats) -> Floats:
         """Compute the shares of all wins among the best-scored shares; ties count in proportion."""
@@ -302,6 +320,14 @@ class Ranked:
         middle = (self._first_of_tie + self._last_of_tie) // 2
         before = mass[middle] - weight[middle] / 2
         return np.minimum((before / mass[-1] * N_BINS).astype(np.int64), N_BINS - 1)
+
+
+def _roc_auc(seen: Floats, wins: Floats) -> Floats:
+    """Compute ROC AUC from the mass of moments and of wins up to each tie, shape (…, n_ties)."""
+    new_wins = np.diff(wins, prepend=0.0)
+    new_losses = np.diff(seen, prepend=0.0) - new_wins
+    in_order = (new_losses * (wins - new_wins / 2)).sum(axis=-1)
+    return np.asarray(in_order / (wins[..., -1] * new_losses.sum(axis=-1)))
 
 
 def _gain(seen: Floats, wins: Floats, share: Floats) -> Floats:
