@@ -2,15 +2,15 @@
 
     make bench-monitoring
     python benchmarks/bench_monitoring.py [--part delay|alarms|quality|estimates] [--seeds 2]
-                                          [--years 12] [--made-years 100]
+                                          [--years 12] [--made-years 100] [--world NAME]
 
 There is no service. The records of a simulated CRM are cut at the time of each look, and a champion
 that was trained once is looked at. Each part prints a table:
 
 - delay: the days from the beginning of each kind of drift until the first watch and the first act
   of a check, in looks every week;
-- alarms: how many checks say watch or act in years without drift, in a look every four weeks, also
-  at made-up moments whose outcomes follow their probabilities;
+- alarms: in how many years without drift each check says watch or act, in a look every two weeks,
+  with the evidence; also at made-up moments whose outcomes follow their probabilities;
 - quality: the log loss of the leads of each month after a concept drift, of a champion that stays,
   of one that is trained again every month, and of the truth;
 - estimates: the error of the estimates of quality that are made without outcomes, by month.
@@ -21,7 +21,7 @@ import datetime
 import os
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +55,9 @@ RATES = (10, 30)  # leads a day
 WEEKS = 26  # after a drift
 HISTORY_DAYS = 366
 SEASONS_DAYS = 731  # a season is known after it was seen twice
+QUIET_RATE = 5  # leads a day
+YEARS_AT_ONCE = 3  # after one training
+LOOK_DAYS = 14
 SECONDS: Callable[[], float] = time.process_time
 
 
@@ -146,38 +149,80 @@ def _days_and_checks(found: list[tuple[int, list[str]]], seeds: int) -> str:
     return f"{days}{missed} ({' '.join(sorted({n for _, names in found for n in names}))})"
 
 
-def alarms(years: int, made_years: int) -> None:
+class QuietWorld(NamedTuple):
+    """A world without drift."""
+
+    name: str
+    history_days: int = SEASONS_DAYS
+    seasonality: float = 0.0
+    has_surge: bool = False
+
+
+QUIET_WORLDS = (
+    QuietWorld("plain"),
+    QuietWorld("season", seasonality=1.0),
+    QuietWorld("surge", has_surge=True),
+    QuietWorld("season, 1 year known", HISTORY_DAYS, seasonality=1.0),
+)
+
+
+def alarms(years: int, made_years: int, names: list[str]) -> None:
     """Print how often checks say watch and act in years without drift."""
-    print(f"\nYears without drift, 10 leads a day, a look every 4 weeks, {years} years each")
-    print(f"{'world':14}{'looks':>7}{'years with act':>16}{'with watch':>12}  checks, by looks")
-    for name in ("plain", "seasonality=1", "surge"):
-        looks, checks = 0, Counter[str]()
-        acting, watching = set[tuple[int, int]](), set[tuple[int, int]]()
-        for seed, year, look in _quiet_looks(name, years):
-            looks += 1
-            for check in look.checks:
-                if check.verdict in (Verdict.ACT, Verdict.WATCH):
-                    checks[f"{check.number} {check.verdict}"] += 1
-                    (acting if check.verdict is Verdict.ACT else watching).add((seed, year))
-        shown = ", ".join(f"{key}: {n}" for key, n in checks.most_common()) or "none"
-        print(f"{name:14}{looks:>7}{len(acting):>16}{len(watching):>12}  {shown}", flush=True)
+    print(
+        f"\nYears without drift, {QUIET_RATE} leads a day, {years} years in each world, "
+        f"{YEARS_AT_ONCE} years with each champion, a look every {LOOK_DAYS} days"
+    )
+    for world in QUIET_WORLDS:
+        if not names or world.name in names:
+            _print_alarms(world, years)
     _made_alarms(made_years)
 
 
-def _quiet_looks(name: str, years: int, at_once: int = 3) -> Iterator[tuple[int, int, Look]]:
-    """Look at champions that stay for several years."""
-    trained_on = START + datetime.timedelta(days=SEASONS_DAYS)
-    for seed in range(100, 100 + years // at_once):
-        more: dict[str, Any] = {}
-        if name == "seasonality=1":
-            more["seasonality"] = 1.0
-        elif name == "surge":
-            more["surge_at"] = trained_on + datetime.timedelta(days=120)
-        world = world_of(SEASONS_DAYS + 365 * at_once + 1, 10, seed, **more)
-        scorer = world.train(trained_on)
-        for number in range(1, 13 * at_once + 1):
-            day = trained_on + datetime.timedelta(weeks=4 * number)
-            yield seed, (day - trained_on).days // 365, world.look(scorer, day)
+def _print_alarms(world: QuietWorld, years: int) -> None:
+    """Print the years in which each check says act, or watch at most, with the first evidence."""
+    verdicts: dict[str, dict[tuple[int, int], Verdict]] = defaultdict(dict)
+    first: dict[tuple[str, int], str] = {}
+    n_looks = 0
+    for seed, year, look in _quiet_looks(world, years):
+        n_looks += 1
+        for check in look.checks:
+            if check.verdict.rank < Verdict.WATCH.rank:
+                continue
+            of_check = verdicts[check.number]
+            before = of_check.get((seed, year), check.verdict)
+            of_check[seed, year] = max(before, check.verdict, key=lambda v: v.rank)
+            if check.verdict is Verdict.ACT:
+                first.setdefault((check.number, seed), f"{look.at[:10]} {check.evidence}")
+    acting = {
+        at for of in verdicts.values() for at, verdict in of.items() if verdict is Verdict.ACT
+    }
+    noticed = {at for of_check in verdicts.values() for at in of_check}
+    print(
+        f"{world.name}: {n_looks:,} looks; {len(acting)} years with an act, "
+        f"{len(noticed - acting)} more with a watch"
+    )
+    for number, of_check in sorted(verdicts.items()):
+        n_act = sum(verdict is Verdict.ACT for verdict in of_check.values())
+        print(f"  {number}: act in {n_act} years, watch in {len(of_check) - n_act} more")
+    for (number, seed), evidence in sorted(first.items()):
+        print(f"    {number}, seed {seed}, {evidence}", flush=True)
+
+
+def _quiet_looks(world: QuietWorld, years: int) -> Iterator[tuple[int, int, Look]]:
+    """Look at champions that stay for several years; yield the seed, the year and the look."""
+    trained_on = START + datetime.timedelta(days=world.history_days)
+    more: dict[str, Any] = {"seasonality": world.seasonality}
+    if world.has_surge:
+        more["surge_at"] = trained_on + datetime.timedelta(days=120)
+    days = world.history_days + 365 * YEARS_AT_ONCE + 1
+    for seed in range(100, 100 + -(-years // YEARS_AT_ONCE)):
+        simulated_world = world_of(days, QUIET_RATE, seed, **more)
+        scorer = simulated_world.train(trained_on)
+        for day in range(LOOK_DAYS, 365 * YEARS_AT_ONCE + 1, LOOK_DAYS):
+            year = day // 365
+            if YEARS_AT_ONCE * (seed - 100) + year < years:
+                at = trained_on + datetime.timedelta(days=day)
+                yield seed, year, simulated_world.look(scorer, at)
 
 
 def _made_alarms(years: int) -> None:
@@ -295,10 +340,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--years", type=int, default=12)
     parser.add_argument("--made-years", type=int, default=100)
+    parser.add_argument("--world", action="append", choices=[w.name for w in QUIET_WORLDS])
     options = parser.parse_args()
     parts: dict[str, Callable[[], None]] = {
         "delay": lambda: delays(options.seeds),
-        "alarms": lambda: alarms(options.years, options.made_years),
+        "alarms": lambda: alarms(options.years, options.made_years, options.world or []),
         "quality": quality,
         "estimates": estimates,
     }
