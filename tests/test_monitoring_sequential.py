@@ -82,6 +82,14 @@ def test_mean_e_value_is_at_most_one_within_the_tolerance(probability: float) ->
             assert (weights @ higher > 1).all()
 
 
+def test_changes_just_beyond_the_tolerance_are_found_in_time() -> None:
+    """The logarithm of the e-values grows on average, so a slight change is found at some time."""
+    stated, tolerance = np.zeros(2), 0.25
+    true = expit(tolerance + 0.2)
+    grows = np.array([true, 1 - true]) @ higher_share(stated, np.array([1, 0]), tolerance)
+    assert grows.max() > 0
+
+
 def test_mean_bet_is_at_most_one_while_the_mean_is_not_lower() -> None:
     for values in ([0.5, 0.9], [0.7, 0.7], [0.4, 1.0]):
         assert (np.exp(lower_mean(np.array(values), 0.7)).mean(axis=0) <= 1 + 1e-12).all()
@@ -152,4 +160,12 @@ def test_interval_of_a_mean_holds_at_every_look() -> None:
         means = np.cumsum(rng.normal(size=2_000)) / n
         outside += bool((np.abs(means) > half)[20:].any())
     assert outside <= 30  # 20 are expected at most
+
+
+def test_interval_at_every_look_by_hand() -> None:
+    # r = (a + log(a) + 1) / 500 with a = -2 log(0.05); the half width is the root of
+    # 2 (n r + 1) / (n^2 r) log(sqrt(n r + 1) / 0.05).
+    assert sequence_half_width(500, 1.0) == pytest.approx(0.135750, rel=1e-5)
+    assert sequence_half_width(2_000, 3.0) == pytest.approx(3 * 0.0701827, rel=1e-5)
+    assert np.isfinite(sequence_half_width(1, 1.0))
     assert sequence_half_width(0, 1.0) == float("inf")
