@@ -160,9 +160,10 @@ def by_day(day: Ints, log_e_values: Floats, group: Ints | None = None) -> tuple[
     group = np.zeros(len(day), dtype=np.int64) if group is None else group
     days, of_day = np.unique(day, return_inverse=True)
     n_groups = int(group.max(initial=0)) + 1
-    sums = np.zeros((len(days), n_groups, log_e_values.shape[1]))
+    n_alternatives = log_e_values.shape[1]
+    sums = np.zeros((len(days), n_groups, n_alternatives))
     np.add.at(sums, (of_day, group), log_e_values)
-    return days, sums.reshape(len(days), -1)
+    return days, sums.reshape(len(days), n_groups * n_alternatives)
 
 
 def higher_share(log_odds: Floats, label: NDArray[Any], tolerance: float) -> Floats:
