@@ -347,8 +347,8 @@ def percent(share: float) -> str:
 
     Examples
     --------
-    >>> percent(0.123), percent(0.004), percent(0.0)
-    ('12 %', '0.4 %', '0 %')
+    >>> percent(0.123), percent(0.01), percent(0.004), percent(0.0)
+    ('12 %', '1 %', '0.4 %', '0 %')
     """
     value = 100 * share
     return f"{value:.0f} %" if value >= 1 or value < 0.05 else f"{value:.1f} %"

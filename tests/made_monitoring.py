@@ -103,3 +103,28 @@ def champion_of(scored: ScoredMoments) -> ChampionMoments:
         n_leads=scored.n_leads,
         since=0,
     )
+
+
+def moments_by_hand(
+    log_odds: Floats | list[float],
+    label: Floats | list[float],
+    day: Floats | list[int] | None = None,
+    lead: Floats | list[int] | None = None,
+) -> ScoredMoments:
+    """Return moments of version "1" in grade A, one on each day by default.
+
+    Wins come a day after the moment. A label of nan is an outcome that is not known yet.
+    """
+    labels = np.asarray(label, dtype=np.float64)
+    n = len(labels)
+    as_of = np.asarray(np.arange(n) if day is None else day, dtype=np.int64) * DAY
+    return ScoredMoments(
+        lead=np.asarray(np.arange(n) if lead is None else lead, dtype=np.int64),
+        as_of=as_of,
+        log_odds=np.asarray(log_odds, dtype=np.float64),
+        grade=np.full(n, "A"),
+        version=np.full(n, "1"),
+        label=labels,
+        known_at=as_of + HORIZON_DAYS * DAY,
+        won_at=np.where(labels == 1, as_of + DAY, NEVER),
+    )

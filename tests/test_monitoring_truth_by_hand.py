@@ -1,0 +1,115 @@
+import re
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from models.evaluation.intervals import auc_interval
+from monitoring.check import Check, Verdict
+from monitoring.scored_moments import ScoredMoments
+from monitoring.sequential import SHIFTS
+from monitoring.truth import (
+    FEWEST_NON_WINS,
+    NON_WINS,
+    Placements,
+    chance_detections,
+    placements,
+    truth_checks,
+)
+from tests.made_monitoring import HORIZON_DAYS, PROMISE, moments_by_hand, scored_moments
+
+
+def checks_of(scored: ScoredMoments) -> list[Check]:
+    return truth_checks("LM2", scored, PROMISE, "the champion")
+
+
+def test_win_is_placed_among_the_non_wins_before_it() -> None:
+    non_wins = [float(i) for i in range(FEWEST_NON_WINS)]
+    # Before the twentieth non-win, a win has no place.
+    log_odds = [*non_wins[:-1], 5.0, non_wins[-1], 5.0]
+    label = [0.0] * 19 + [1.0, 0.0, 1.0]
+    placed = placements(moments_by_hand(log_odds, label))
+    # Five of 20 non-wins are below 5, and the equal one counts half.
+    assert placed.share.tolist() == [5.5 / 20]
+    assert placed.day.tolist() == [21 + HORIZON_DAYS]
+    assert placed.weight.tolist() == [1.0]
+
+
+def test_only_the_newest_non_wins_count() -> None:
+    log_odds = [-1.0, *map(float, range(NON_WINS)), 50.0]
+    placed = placements(moments_by_hand(log_odds, [0.0] * (NON_WINS + 1) + [1.0]))
+    assert placed.share.tolist() == [50.5 / NON_WINS]
+
+
+def test_mean_place_begins_on_its_day() -> None:
+    placed = Placements(np.array([3, 4, 5]), np.array([0.0, 0.2, 0.8]), np.array([1.0, 1.0, 0.5]))
+    assert placed.mean_since(4) == pytest.approx((0.2 + 0.5 * 0.8) / 1.5)
+
+
+def test_both_sides_of_the_chances_share_the_rate_of_false_alarms() -> None:
+    won = moments_by_hand([0.0], [1.0])
+    more, fewer = chance_detections(won, won.log_odds, won.label, np.array([7]), 0.0, n_tests=3)
+    ratios = expit(np.array(SHIFTS)) / 0.5
+    assert more.days == pytest.approx(ratios.mean() / (2 * 3))
+    assert fewer.days == pytest.approx((2 - ratios).mean() / (2 * 3))
+    assert more.since == 7
+
+
+def test_moments_beyond_the_eighth_of_a_lead_are_not_tested() -> None:
+    many = moments_by_hand([0.0] * 9, [1.0] * 9, day=list(range(9)), lead=[0] * 9)
+    first = many.take(np.arange(8))
+    detections = [
+        chance_detections(of, of.log_odds, of.label, of.as_of, 0.0, n_tests=1)
+        for of in (many, first)
+    ]
+    assert detections[0] == detections[1]
+
+
+@pytest.mark.parametrize(
+    ("n_won", "n_lost", "judged"), [(10, 90, True), (9, 91, False), (90, 10, True), (91, 9, False)]
+)
+def test_ten_of_either_outcome_are_enough(n_won: int, n_lost: int, judged: bool) -> None:
+    scored = moments_by_hand([0.0] * 100, [1.0] * n_won + [0.0] * n_lost)
+    verdicts = {check.verdict for check in checks_of(scored)}
+    assert (verdicts != {Verdict.UNKNOWN}) is judged
+
+
+def test_ranking_without_enough_earlier_non_wins_is_no_change() -> None:
+    """With 19 non-wins in all, no win has a place, so nothing speaks for a change."""
+    ranking = checks_of(moments_by_hand([0.0] * 29, [1.0] * 10 + [0.0] * 19))[1]
+    assert ranking.verdict is Verdict.FINE
+    assert ranking.figures["days"] == 0.0
+
+
+def test_sentences_contain_the_counts() -> None:
+    scored = moments_by_hand([0.0] * 40, [1.0, 0.0] * 20)
+    chances, ranking, grades = checks_of(scored)
+    assert chances.evidence == (
+        "Of 40 leads whose 90 days are over, 20 were won. The scores stated 20."
+    )
+    low, high = auc_interval(
+        scored.log_odds, scored.label.astype(np.int8), np.ones(40), scored.lead
+    )
+    assert ranking.evidence == (
+        f"A lead that was won had the better score in 50 of 100 pairs ({low:.0%} to {high:.0%}). "
+        "The card of the model promises 75."
+    ).replace("%", "")
+    # Wilson's interval of 20 of 40.
+    assert (
+        grades.evidence
+        == "Of 40 leads with grade A, 50 % were won (35 % to 65 %); stated were 50 %."
+    )
+
+
+def test_first_grade_is_shown_if_none_is_off() -> None:
+    grades = checks_of(scored_moments())[2]
+    assert re.findall("grade (.),", grades.evidence) == ["A"]
+
+
+def test_ranking_since_a_change_is_that_of_the_change() -> None:
+    scored = scored_moments(6_000, slope=0.0, shift=0.2, changed_from=200)
+    evidence = checks_of(scored)[1].evidence
+    found = re.search(r"Since 1970-\d\d-\d\d it is (\d+) of 100\.$", evidence)
+    assert found is not None
+    # Since the change, scores do not tell wins from others.
+    assert 45 <= int(found[1]) <= 55
