@@ -1,11 +1,16 @@
 import re
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
+from models.card import ModelCard
 from models.evaluation.intervals import auc_interval
+from models.reference import HeldOutMonth, Reference
 from monitoring.check import Check, Verdict
+from monitoring.promise import TOLERANCE, Promise, tolerance_of
 from monitoring.scored_moments import ScoredMoments
 from monitoring.sequential import SHIFTS
 from monitoring.truth import (
@@ -113,3 +118,42 @@ def test_ranking_since_a_change_is_that_of_the_change() -> None:
     assert found is not None
     # Since the change, scores do not tell wins from others.
     assert 45 <= int(found[1]) <= 55
+
+
+# -- what the card promises ------------------------------------------------------------------
+
+
+def months_with(expected: float, *won: int) -> list[HeldOutMonth]:
+    return [HeldOutMonth("", 500, expected, count, {}) for count in won]
+
+
+def test_tolerance_by_hand() -> None:
+    # Months of the same size: the variance between them, less that of chance, 1 / 50.
+    offset = np.log((np.array([42, 60] * 3) + 0.5) / 50.5)
+    of_months = np.sqrt(np.var(offset, ddof=1) - 1 / 50)
+    tolerance = tolerance_of(months_with(50.0, *[42, 60] * 3))
+    assert TOLERANCE < tolerance < 0.5
+    assert tolerance == pytest.approx(1.645 * of_months)
+
+
+def test_months_with_few_expected_wins_do_not_widen_the_tolerance() -> None:
+    assert tolerance_of(months_with(4.9, *[0, 40] * 3)) == TOLERANCE
+    assert tolerance_of(months_with(5.0, *[0, 40] * 3)) == 0.5
+
+
+def promise_of(test: dict[str, Any], reference: Reference | None = None) -> Promise:
+    return Promise.of(cast("ModelCard", SimpleNamespace(test=test)), reference)
+
+
+def test_promise_is_that_of_the_hold_out() -> None:
+    test = {
+        "roc_auc": 0.8,
+        "log_loss": 0.4,
+        "intervals": {"roc_auc": [0.75, 0.85]},
+        "by_grade": [{"grade": "A", "won": 0.5}, {"grade": "B", "won": 0.2}],
+    }
+    months = Reference([""], [], {}, months_with(5.0, *[0, 40] * 3))
+    assert promise_of(test) == Promise(0.8, 0.75, 0.4, {"A": 0.5, "B": 0.2}, TOLERANCE)
+    assert promise_of(test, months).tolerance == 0.5
+    assert promise_of({**test, "not_judged": "few"}, months) == Promise(tolerance=0.5)
+    assert promise_of({}) == Promise()
