@@ -8,7 +8,7 @@ from crm.times import DAY
 from features.first_closings import NEVER
 from models.reference import Reference
 from monitoring.check import Check, Verdict
-from monitoring.early import LOSS_TOLERANCE, MORE_TOLERANCE, PARTS, early_losses, early_wins_check
+from monitoring.early import early_losses, early_wins_check
 from monitoring.scored_moments import LeadOutcomes, ScoredMoments
 from monitoring.sequential import SHIFTS
 from tests.made_monitoring import (
@@ -47,6 +47,16 @@ def test_early_wins_are_counted_at_a_sixth_of_the_horizon() -> None:
     assert early_wins(scored, FIRST - 1).verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.parametrize(("n_won", "span"), [(100, 30), (150, 60)])
+def test_early_wins_are_counted_at_a_third_and_two_thirds_too(n_won: int, span: int) -> None:
+    """Half a day before the end of a span, more win than expected until then."""
+    scored = created_together(200)
+    at = int((span - 0.5) * DAY)
+    scored = replace(scored, won_at=np.where(np.arange(200) < n_won, at, NEVER))
+    check = early_wins(scored, 60)
+    assert f" {n_won} of 200 leads were won within {span} days" in check.evidence
+
+
 def test_ten_expected_wins_are_enough() -> None:
     assert 125 * 0.5 * SHARE < 10 < 126 * 0.5 * SHARE
     assert early_wins(created_together(125)).verdict is Verdict.UNKNOWN
@@ -63,11 +73,11 @@ def test_win_at_the_last_moment_of_the_span_is_early() -> None:
 def test_statistic_of_early_wins_by_hand() -> None:
     n, n_won = 200, 30
     chance = 0.5 * SHARE
-    edge = np.log(chance / (1 - chance)) + PROMISE.tolerance + MORE_TOLERANCE
+    edge = np.log(chance / (1 - chance)) + 0.3
     shifted, at_edge = expit(edge + np.array(SHIFTS)), expit(edge)
     ratios = (shifted / at_edge) ** n_won * ((1 - shifted) / (1 - at_edge)) ** (n - n_won)
     check = early_wins(created_together(n, n_won))
-    assert check.figures["days"] == pytest.approx(ratios.mean() / (2 * len(PARTS)))
+    assert check.figures["days"] == pytest.approx(ratios.mean() / (2 * 3))
 
 
 def test_since_a_change_only_later_leads_are_counted() -> None:
@@ -121,12 +131,12 @@ def test_ten_expected_losses_are_enough() -> None:
 
 
 def test_statistic_of_early_losses_by_hand() -> None:
-    edge = np.log((1 / 6) / (5 / 6)) - LOSS_TOLERANCE
+    edge = np.log((1 / 6) / (5 / 6)) - 0.4
     ratios = ((1 - expit(edge - np.array(SHIFTS))) / (1 - expit(edge))) ** 66
     scored = created_together(66)
     losses = early_losses(champion_of(scored), outcomes_of(scored, FIRST), REFERENCE)
     assert losses is not None
-    assert losses.detection.days == pytest.approx(ratios.mean() / (2 * len(PARTS)))
+    assert losses.detection.days == pytest.approx(ratios.mean() / (2 * 3))
 
 
 def test_ages_without_known_losses_are_not_compared() -> None:
@@ -135,3 +145,12 @@ def test_ages_without_known_losses_are_not_compared() -> None:
     losses = early_losses(champion, outcomes_of(scored, FIRST), REFERENCE)
     assert losses is not None
     assert losses.leads == 66
+
+
+def test_loss_that_was_certain_is_compared() -> None:
+    certain = Reference([""], [], {}, [], {}, {"0": [0.0] + [1.0] * 20})
+    scored = created_together(20)
+    losses = early_losses(champion_of(scored), outcomes_of(scored, FIRST), certain)
+    assert losses is not None
+    assert losses.verdict is Verdict.ACT
+    assert losses.expected == pytest.approx(20, rel=1e-5)

@@ -22,6 +22,13 @@ def test_sentence_about_the_newest_scores() -> None:
     assert check.rows[0]["stated"] == pytest.approx(0.9, abs=1e-4)
 
 
+def test_equal_scores_rank_half_of_the_pairs() -> None:
+    young = newest_check(moments_by_hand([0.0] * 20, [np.nan] * 20), PROMISE)
+    assert young.evidence.endswith("rank 50 of 100 pairs correctly (50 to 50).")
+    old = came_true_check(moments_by_hand([0.0] * 40, [1.0, 0.0] * 20))
+    assert old.evidence.endswith("to rank 50 correctly (50 to 50); 50 came true.")
+
+
 @pytest.mark.parametrize(("n", "verdict"), [(19, Verdict.UNKNOWN), (20, Verdict.FINE)])
 def test_twenty_open_outcomes_are_enough(n: int, verdict: Verdict) -> None:
     log_odds = np.where(np.arange(n) % 2, CERTAIN, -CERTAIN)

@@ -82,12 +82,14 @@ def test_mean_e_value_is_at_most_one_within_the_tolerance(probability: float) ->
             assert (weights @ higher > 1).all()
 
 
-def test_changes_just_beyond_the_tolerance_are_found_in_time() -> None:
-    """The logarithm of the e-values grows on average, so a slight change is found at some time."""
-    stated, tolerance = np.zeros(2), 0.25
-    true = expit(tolerance + 0.2)
-    grows = np.array([true, 1 - true]) @ higher_share(stated, np.array([1, 0]), tolerance)
-    assert grows.max() > 0
+@pytest.mark.parametrize("change", [0.2, 0.5, 1.0])
+def test_slight_and_large_changes_are_found_as_fast_as_possible(change: float) -> None:
+    """The logarithm of an e-value grows at most by the Kullback-Leibler divergence, on average."""
+    edge, true = expit(0.25), expit(0.25 + change)
+    of_outcomes = higher_share(np.zeros(2), np.array([1, 0]), 0.25)
+    grows = np.array([true, 1 - true]) @ of_outcomes
+    divergence = true * np.log(true / edge) + (1 - true) * np.log((1 - true) / (1 - edge))
+    assert grows.max() == pytest.approx(divergence)
 
 
 def test_mean_bet_is_at_most_one_while_the_mean_is_not_lower() -> None:

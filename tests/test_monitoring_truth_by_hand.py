@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -60,6 +61,27 @@ def test_both_sides_of_the_chances_share_the_rate_of_false_alarms() -> None:
     assert more.since == 7
 
 
+def one_day(chances: list[float], label: list[float]) -> ScoredMoments:
+    """Return moments of one day."""
+    log_odds = np.log(np.array(chances) / (1 - np.array(chances)))
+    return moments_by_hand(log_odds, label, day=[0] * len(label))
+
+
+def test_statistic_of_chances_and_grades_by_hand() -> None:
+    """A single day: the products of the e-values, averaged over the shifts and both sides."""
+    scored = one_day([0.5] * 40, [1.0] * 30 + [0.0] * 10)
+    at_edge = expit(PROMISE.tolerance)
+    shifted = expit(PROMISE.tolerance + np.array(SHIFTS))
+    more = ((shifted / at_edge) ** 30 * ((1 - shifted) / (1 - at_edge)) ** 10).mean() / 2
+    chances, _, grades = checks_of(scored)
+    assert chances.figures["days"] == pytest.approx(more)
+    assert grades.figures["days"] == pytest.approx(more)
+    # A second grade, with ten certain losses, halves the statistic of the first one.
+    two = one_day([0.5] * 40 + [1e-9] * 10, [1.0] * 30 + [0.0] * 20)
+    two = replace(two, grade=np.repeat(["A", "D"], [40, 10]))
+    assert checks_of(two)[2].figures["days"] == pytest.approx(more / 2)
+
+
 def test_moments_beyond_the_eighth_of_a_lead_are_not_tested() -> None:
     many = moments_by_hand([0.0] * 9, [1.0] * 9, day=list(range(9)), lead=[0] * 9)
     first = many.take(np.arange(8))
@@ -88,7 +110,9 @@ def test_ranking_without_enough_earlier_non_wins_is_no_change() -> None:
 
 def test_sentences_contain_the_counts() -> None:
     scored = moments_by_hand([0.0] * 40, [1.0, 0.0] * 20)
-    chances, ranking, grades = checks_of(scored)
+    checks = checks_of(scored)
+    assert [check.number for check in checks] == ["LM201", "LM202", "LM203"]
+    chances, ranking, grades = checks
     assert chances.evidence == (
         "Of 40 leads whose 90 days are over, 20 were won. The scores stated 20."
     )
@@ -128,12 +152,14 @@ def months_with(expected: float, *won: int) -> list[HeldOutMonth]:
 
 
 def test_tolerance_by_hand() -> None:
-    # Months of the same size: the variance between them, less that of chance, 1 / 50.
-    offset = np.log((np.array([42, 60] * 3) + 0.5) / 50.5)
-    of_months = np.sqrt(np.var(offset, ddof=1) - 1 / 50)
-    tolerance = tolerance_of(months_with(50.0, *[42, 60] * 3))
-    assert TOLERANCE < tolerance < 0.5
-    assert tolerance == pytest.approx(1.645 * of_months)
+    expected, won = np.array([40.0, 90.0] * 3), np.array([32, 108] * 3)
+    months = [HeldOutMonth("", 500, e, int(w), {}) for e, w in zip(expected, won, strict=True)]
+    # The variance between months by the method of moments (DerSimonian and Laird).
+    offset = np.log((won + 0.5) / (expected + 0.5))
+    excess = expected @ (offset - np.average(offset, weights=expected)) ** 2 - 5
+    between = excess / (expected.sum() - (expected**2).sum() / expected.sum())
+    assert 0.2 < 1.645 * np.sqrt(between) < 0.5
+    assert tolerance_of(months) == pytest.approx(1.645 * np.sqrt(between))
 
 
 def test_months_with_few_expected_wins_do_not_widen_the_tolerance() -> None:
