@@ -24,7 +24,9 @@ def test_sentence_about_the_newest_scores() -> None:
 
 def test_equal_scores_rank_half_of_the_pairs() -> None:
     young = newest_check(moments_by_hand([0.0] * 20, [np.nan] * 20), PROMISE)
-    assert young.evidence.endswith("rank 50 of 100 pairs correctly (50 to 50).")
+    assert young.evidence.endswith(
+        "rank 50 of 100 pairs correctly (50 to 50). The card promised 75."
+    )
     old = came_true_check(moments_by_hand([0.0] * 40, [1.0, 0.0] * 20))
     assert old.evidence.endswith("to rank 50 correctly (50 to 50); 50 came true.")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from monitoring.shares import LEAST_SHARE, SHIFTS, TOLERANCE, UsualShares
+from monitoring.shares import LEAST_SHARE, SHIFTS, TOLERANCE, UsualShares, rank_distance
 from monitoring.spread import spread
 
 EVEN = UsualShares.of(np.array([[50.0, 50.0]] * 2))
@@ -74,6 +74,20 @@ def test_value_that_becomes_rarer_is_named() -> None:
     change = usual.change(day, value, np.ones(50))
     assert change.detection.is_alarm
     assert (change.value, change.rises) == (0, False)
+
+
+def test_value_that_becomes_a_little_rarer_is_named() -> None:
+    usual = UsualShares.of(np.array([[50.0, 30.0, 20.0]]))
+    # The first value falls from a half to a third.
+    value = np.tile([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 1], 60)
+    change = usual.change(np.arange(900), value, np.ones(900))
+    assert change.detection.is_notable
+    assert (change.value, change.rises) == (0, False)
+
+
+def test_ranks_of_uneven_bins() -> None:
+    # Half of the leads move from the middle of the first fifth to that of the others: 0.1 to 0.6.
+    assert rank_distance(np.array([0.7, 0.3]), np.array([0.2, 0.8])) == pytest.approx(0.5 * 0.5)
 
 
 def test_day_counts_at_most_three_times_the_median_day() -> None:
