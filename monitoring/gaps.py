@@ -114,7 +114,7 @@ def arrivals_of(name: str, at: Ints, until: int) -> Arrivals | None:
         last=int(recent[-1]),
         gap_days=gap,
         usual_gap_days=float(np.diff(recent).max()) / DAY,
-        expected=round(len(recent) / max(span / DAY, 1.0) * gap, 1),
+        expected=round(len(recent) * DAY / span * gap, 1),
     )
 
 
