@@ -96,9 +96,12 @@ def sources_of(project: Project, created: Any, until: float, **columns: Any) -> 
 
 
 def blocks(*counts: int) -> Any:
-    """Return days of creation with a number of leads in each four weeks, evenly spread."""
-    days = [28 * i + 28 * (np.arange(n) + 1) / n for i, n in enumerate(counts)]
-    return np.concatenate(days)
+    """Return days of creation with a number of leads in each four weeks from day 100 on.
+
+    The first block begins with the first lead, so this lead is not in a block.
+    """
+    days = [100 + 28 * i + 28 * (np.arange(n) + 1) / n for i, n in enumerate(counts)]
+    return np.append(100.0, np.concatenate(days))
 
 
 @pytest.mark.parametrize(("last", "is_usual"), [(60, True), (61, False), (20, True), (19, False)])
@@ -106,9 +109,7 @@ def test_four_weeks_are_unusual_beyond_one_and_a_half_times(
     project: Project, last: int, is_usual: bool
 ) -> None:
     """In the six blocks before, 30 to 40 leads came."""
-    # The first block begins with the first lead, so that lead is not in a block.
-    created = np.append(0.0, blocks(30, 40, 35, 35, 35, 35, last))
-    check = sources_of(project, created, until=7 * 28)
+    check = sources_of(project, blocks(30, 35, 35, 35, 35, 40, last), until=100 + 7 * 28)
     assert check.verdict is (Verdict.FINE if is_usual else Verdict.WATCH)
     volume = f"{last} leads came in the last four weeks; in the year before, it were 30 to 40."
     assert check.evidence == "Leads still arrive." + ("" if is_usual else f" {volume}")
@@ -118,7 +119,7 @@ def test_four_weeks_are_unusual_beyond_one_and_a_half_times(
 
 
 def test_five_earlier_blocks_do_not_show_what_is_usual(project: Project) -> None:
-    check = sources_of(project, np.append(0.0, blocks(30, 40, 35, 35, 35, 200)), until=6 * 28)
+    check = sources_of(project, blocks(30, 40, 35, 35, 35, 200), until=100 + 6 * 28)
     assert (check.verdict, check.evidence) == (Verdict.FINE, "Leads still arrive.")
 
 
@@ -136,6 +137,10 @@ def test_sources_that_stopped_are_listed_by_what_was_expected(project: Project) 
     assert " 2 more have stopped." in check.evidence
     assert check.figures["stopped"] == 5
     assert check.figures["kinds"] == 7  # "all sources" too
+    three = np.isin(source, ["s1", "s2", "s3", "on"])
+    check = sources_of(project, days[three], 120, source=source[three].astype(object))
+    assert check.figures["stopped"] == 3
+    assert "more have stopped" not in check.evidence
 
 
 def test_activities_that_are_rare_are_not_judged() -> None:

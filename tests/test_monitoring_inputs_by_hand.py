@@ -1,10 +1,21 @@
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
+from crm.project import MonitorKeys
 from features.feature import Feature
-from models.reference import FIRST_BIN, MISSING_BIN, UNSEEN_BIN, FeatureBins, FeatureCounts
+from models.reference import (
+    FIRST_BIN,
+    MISSING_BIN,
+    UNSEEN_BIN,
+    FeatureBins,
+    FeatureCounts,
+    Reference,
+)
+from models.scorer import LeadScorer
 from monitoring.check import Verdict
 from monitoring.inputs import (
     FeatureDrift,
@@ -14,9 +25,12 @@ from monitoring.inputs import (
     _label,
     _recent,
     _wasserstein,
+    input_checks,
 )
+from monitoring.retired import Retired
 from monitoring.sequential import ACT_DAYS, WATCH_DAYS, Detection
 from monitoring.shares import ShareChange
+from tests.made_monitoring import champion_of, scored_moments
 
 SIZE = Feature("size", "leads", "size", "number", "size is {value}", absent="no size")
 SOURCE = Feature(
@@ -57,6 +71,20 @@ def drift(
         points=points,
         importance=importance,
     )
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(29, Verdict.UNKNOWN), (30, Verdict.FINE)])
+def test_thirty_new_leads_are_compared(n: int, verdict: Verdict) -> None:
+    champion = champion_of(scored_moments(n))
+    nothing = SimpleNamespace(attributes=(), of_interactions=(), names=(), features=())
+    scorer = SimpleNamespace(
+        reference=Reference([""], [], {}),
+        pipeline=nothing,
+        reasoner=SimpleNamespace(signals=(), members=()),
+        card=SimpleNamespace(importance=()),
+    )
+    checks = input_checks(cast("LeadScorer", scorer), champion, Retired.of(MonitorKeys()))
+    assert {check.verdict for check in checks} == {verdict}
 
 
 @pytest.mark.parametrize(
@@ -176,8 +204,9 @@ def test_bins_in_words() -> None:
 
 
 def test_distance_of_numbers_leaves_out_missing_values() -> None:
-    # The leads with a value move from the first of two even bins to the last: by half of the ranks.
-    now, before = np.array([0.9, 0.0, 0.0, 0.1]), np.array([0.2, 0.0, 0.4, 0.4])
+    # Of the leads with a value, a quarter moves from the first of two even bins to the last, by
+    # half of the ranks.
+    now, before = np.array([0.6, 0.0, 0.1, 0.3]), np.array([0.2, 0.0, 0.4, 0.4])
     counted = FeatureCounts(FeatureBins("size", [10.0], []), [[0] * 4])
-    assert _wasserstein(now, before, counted) == pytest.approx(0.5 * 0.5)
+    assert _wasserstein(now, before, counted) == pytest.approx(0.25 * 0.5)
     assert _wasserstein(np.full(5, 0.2), np.full(5, 0.2), WEB_AND_FAIR) == 0.0
