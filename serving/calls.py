@@ -27,7 +27,7 @@ from serving.lead_results import LeadResult, paired, with_event_warnings, with_p
 from serving.ledger.calls import READ_SECONDS, LedgerCalls
 from serving.ledger.joining import JoinedLead, as_sent, join, with_history
 from serving.ledger.pending import PendingWrites
-from serving.ledger.recording import batch_of
+from serving.ledger.recording import batch_of, unexplained_of
 from serving.ledger.score_writer import ScoreWriter
 from serving.ledger.unwritten import unwritten_leads, with_unwritten
 from serving.payloads.answers import (
@@ -350,10 +350,10 @@ class Calls:
         if self.score_writer is None:
             return
         batch = batch_of(model, results, self._score_ids, moment, now, request_id)
+        leads = [result.lead.joined for result in results if result.lead.lead_id is not None]
         if len(batch):
-            self.score_writer.put(batch, now)
+            self.score_writer.put(batch, now, unexplained_of(model, leads, batch.scores))
         if self.shadow is not None and batch.scores:
-            leads = [result.lead.joined for result in results if result.lead.lead_id is not None]
             self.shadow.put(model, leads, batch.scores)
 
 

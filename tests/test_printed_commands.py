@@ -45,6 +45,7 @@ NOT_RUN = {
     "make bench-serving": "a benchmark",
     "make bench-monitoring": "a benchmark",
     "make bench-shadow": "a benchmark",
+    "make bench-points": "a benchmark",
     "make fuzz": "it takes minutes",
     "make lock": "it needs a package index",
     "make client-tools": "it installs packages; CI runs it",

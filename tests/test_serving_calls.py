@@ -161,11 +161,17 @@ def test_parts_of_a_stored_score_add_up(ask: Ask, calls: Calls, model: ServedMod
     assert stored.lane is None
 
 
-def test_score_without_reasons_is_stored_without_parts(ask: Ask, calls: Calls) -> None:
-    ask("/score", {"leads": [LEAD], "reasons": 0})
+def test_score_without_reasons_is_stored_with_its_parts(ask: Ask, calls: Calls) -> None:
+    with_reasons = score_of(ask("/score", {"leads": [LEAD], "reasons": 3}))
+    written(calls)
+    parts = stored_score(calls)
+    answered = score_of(ask("/score", {"leads": [LEAD], "reasons": 0}))
+    assert answered == with_reasons | {"reasons": []}
     written(calls)
     stored = stored_score(calls)
-    assert (stored.start, stored.points) == (None, None)
+    assert stored.score_id != parts.score_id
+    assert stored.points
+    assert (stored.start, stored.points) == (parts.start, parts.points)
 
 
 def test_lead_without_records_is_not_found(ask: Ask) -> None:

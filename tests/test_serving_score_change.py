@@ -99,15 +99,42 @@ def test_scores_of_the_same_moment_are_not_compared(
     assert change_of(ask) == change
 
 
-@pytest.mark.parametrize(("earlier", "later"), [(0, 0), (0, 3), (3, 0)])
-def test_scores_without_points_have_no_change(
-    ask: Ask, calls: Calls, ledger: Ledger, earlier: int, later: int
+@pytest.mark.parametrize("is_earlier", [True, False])
+def test_scores_of_earlier_versions_have_no_change(
+    ask: Ask,
+    score_twice: Callable[..., None],
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    is_earlier: bool,
 ) -> None:
-    for now, reasons in ((NOW, earlier), (LATER, later)):
-        ask("/score", {"leads": [LEAD], "reasons": reasons}, now)
-        written(calls)
-    assert len(ledger.scores_of("L1")) == 2
+    score_twice()
+    scores = list(ledger.scores_of("L1"))
+    scores[is_earlier] = replace(scores[is_earlier], start=None, points=None)
+    monkeypatch.setattr(ledger, "scores_of", lambda lead_id: scores)
     assert change_of(ask) is None
+
+
+@pytest.mark.parametrize("reasons", [(0, 0), (0, 3), (3, 0)])
+def test_scores_without_reasons_have_the_same_change(
+    ask: Ask, calls: Calls, ledger: Ledger, reasons: tuple[int, int]
+) -> None:
+    """The points are computed behind the answer, and equal those of reasons bit for bit."""
+    renamed = {"Source": "Web", "employees": 120, "country": "DE"}
+    for lead_id, n_reasons in (("L1", (3, 3)), ("L2", reasons)):
+        demo = {name: cell for name, cell in DEMO.items() if name != "lead_id"}
+        lead = LEAD | {"lead_id": lead_id, "activities": [demo]}
+        ask("/score", {"leads": [lead], "reasons": n_reasons[0]}, NOW)
+        written(calls)
+        ask("/score", {"leads": [lead | {"attributes": renamed}], "reasons": n_reasons[1]}, LATER)
+        written(calls)
+    for with_reasons, without in zip(ledger.scores_of("L1"), ledger.scores_of("L2"), strict=True):
+        assert with_reasons.points
+        assert without.points == with_reasons.points
+        assert without.start == with_reasons.start
+        assert without.probability == with_reasons.probability
+    change, same = (ask("/lead", {"lead_id": lead}, LATER)["change"] for lead in ("L1", "L2"))
+    assert change["parts"]
+    assert same == change
 
 
 def lead_of(*activities: Any) -> LeadCells:

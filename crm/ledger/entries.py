@@ -50,7 +50,7 @@ class GivenScore:
     points : mapping of str to float, or None
         The points of each signal, not rounded; signals of 0 points are absent. They and `start`
         add up to the score before it is rounded and clipped. Both are None in rows of older
-        versions, and if no reasons were requested.
+        versions, and if there was no time to compute them.
     warnings : sequence of mapping, or None
         `code` and `column` of each warning of the answer; None in rows of older versions.
     """

@@ -6,9 +6,10 @@ import msgspec
 
 from crm.ledger.entries import Batch, GivenScore, SentLead
 from crm.times import NOT_A_TIME
-from models.scorer import LeadScorer
+from models.scorer import LeadCells, LeadScorer
 from serving.lead_results import LeadResult
 from serving.ledger.joining import JoinedLead
+from serving.ledger.later_points import Unexplained, signal_points
 from serving.payloads.answers import reason_answer
 from serving.served_model import ServedModel
 
@@ -34,6 +35,7 @@ def batch_of(
         The moment of scoring and the time of the request, in microseconds since 1970 UTC.
     request_id : str
     """
+    signals = model.scorer.reasoner.signals
     with_id = [result for result in results if result.lead.lead_id is not None]
     return Batch(
         scores=[
@@ -52,7 +54,7 @@ def batch_of(
                 recorded_at=now,
                 lane=position.lane if position else None,
                 start=score.start,
-                points=signal_points(model.scorer.reasoner.signals, score.points),
+                points=None if score.points is None else signal_points(signals, score.points),
                 warnings=[{"code": w.code, "column": w.column} for w in warnings],
             )
             for lead, score, _, warnings, position in with_id
@@ -67,19 +69,24 @@ def batch_of(
     )
 
 
-def signal_points(
-    signals: Sequence[str], points: Sequence[float] | None
-) -> dict[str, float] | None:
-    """Return the points by signal, without signals of 0 points; None if there are no points.
+def unexplained_of(
+    model: ServedModel, leads: Sequence[LeadCells], given: Sequence[GivenScore]
+) -> Unexplained:
+    """Return the leads whose scores have no points yet.
 
-    Examples
-    --------
-    >>> signal_points(["source", "visits"], [0.0, -2.25])
-    {'visits': -2.25}
+    Parameters
+    ----------
+    model : ServedModel
+        The model that scored the leads.
+    leads : sequence of LeadCells
+        The leads as it scored them.
+    given : sequence of GivenScore
+        Their scores, in the same order.
     """
-    if points is None:
-        return None
-    return {signal: part for signal, part in zip(signals, points, strict=True) if part}
+    pairs = zip(given, leads, strict=True)
+    return Unexplained(
+        model.scorer, {score.score_id: lead for score, lead in pairs if score.points is None}
+    )
 
 
 def _sent_lead(lead: JoinedLead, scorer: LeadScorer) -> SentLead:

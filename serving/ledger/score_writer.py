@@ -2,7 +2,8 @@
 
 Answers do not promise that a score is stored. While the database is unavailable the queue keeps
 as many scores as it can, and counts those that it drops. With each score, the writer also writes
-the attributes, activities and stages that were sent with the lead.
+the attributes, activities and stages that were sent with the lead. If no reasons were requested, it
+computes the points of the signals first (`serving.ledger.later_points`).
 
 In SQLite a writer locks the whole database. The threads of this process take turns. A writer of
 another process looks for the lock at least every 0.1 seconds. So that it gets its turn, this writer
@@ -20,6 +21,7 @@ from crm.errors import LeadScoringError, LedgerError
 from crm.ledger.entries import Batch, Row
 from crm.ledger.ledger import Ledger
 from serving.ledger.faults import LedgerFaults
+from serving.ledger.later_points import LaterPoints, Unexplained
 from serving.ledger.pending import PendingWrites
 
 MAX_QUEUED: Final = 50_000  # scores and leads; activities and stages count less
@@ -85,6 +87,7 @@ class ScoreWriter:
         self._max_queued = max_queued
         self._pending = pending or PendingWrites()
         self._pending.hurry = self.hurry
+        self._points = LaterPoints()
         self._is_hurried = False
         self._rows_at_once = ROWS_AT_ONCE  # fewer while the writer looks for a refused row
         self._waiting: deque[Waiting] = deque()
@@ -100,7 +103,7 @@ class ScoreWriter:
         """The number of scores that wait to be written."""
         return self._queued
 
-    def put(self, batch: Batch, now: int) -> None:
+    def put(self, batch: Batch, now: int, unexplained: Unexplained | None = None) -> None:
         """Queue a batch, or drop it if the queue is full. This method never waits.
 
         An empty queue accepts a batch of any size. A batch that is too large for one transaction
@@ -111,6 +114,8 @@ class ScoreWriter:
         batch : Batch
         now : int
             Microseconds since 1970 UTC.
+        unexplained : Unexplained, optional
+            The leads of the scores whose points are to be computed.
         """
         with self._changed:
             is_full = self._load + _load(batch) > self._max_queued
@@ -119,6 +124,8 @@ class ScoreWriter:
                 self.dropped_shadows += len(batch.shadow_scores)
                 return
             number = self._pending.add(batch)
+            if unexplained is not None:
+                self._points.keep(unexplained)
             pieces = _pieces(batch, ROWS_AT_ONCE)
             self._waiting.extend(Waiting(piece, now, number) for piece in pieces)
             self._rows += len(batch)
@@ -151,6 +158,8 @@ class ScoreWriter:
                 log.error("scores were not written", extra={"count": self._queued})
             if self._waiting:
                 self._pending.written(self._waiting[-1].number)  # they are lost; nobody waits
+            for batch, _, _ in self._waiting:
+                self._points.forget(batch.scores)
             self._waiting.clear()
             self._rows = 0
             self._count_queued(-self._queued)
@@ -173,6 +182,8 @@ class ScoreWriter:
                 taken = self._taken()
                 if not taken and self._is_ending():
                     return
+            if self._has_time_for_points():
+                self._points.compute([s for batch, _, _ in taken for s in batch.scores], self._rest)
             writing_from = time.monotonic()
             if writing_from - idle_from >= PAUSE_SECONDS:
                 turn = 0.0
@@ -191,7 +202,7 @@ class ScoreWriter:
         refused row is alone in one. Only this row is dropped.
         """
         joined = Batch(
-            scores=[score for batch, _, _ in taken for score in batch.scores],
+            scores=self._points.completed([s for batch, _, _ in taken for s in batch.scores]),
             leads=[lead for batch, _, _ in taken for lead in batch.leads],
             activities=_recorded(taken, "activities"),
             stages=_recorded(taken, "stages"),
@@ -211,6 +222,7 @@ class ScoreWriter:
             lost, lost_shadows = len(joined.scores), len(joined.shadow_scores)
             _log_refused(joined, error)
         self._rows_at_once = min(2 * self._rows_at_once, ROWS_AT_ONCE)
+        self._points.forget(joined.scores)
         with self._changed:
             if self._is_closed:  # `close` did not wait, and has counted these scores as dropped
                 return True
@@ -225,6 +237,18 @@ class ScoreWriter:
             self.dropped += lost
             self.dropped_shadows += lost_shadows
         return True
+
+    def _has_time_for_points(self) -> bool:
+        """Whether scores may wait for their points: a lost score is worse than one without them."""
+        if self._is_ending():
+            return self._rows <= ROWS_AT_ONCE
+        return self._load <= self._max_queued / 2
+
+    def _rest(self, seconds: float) -> None:
+        """Let answers go first, unless many scores wait, or somebody waits for them."""
+        with self._changed:
+            if self._rows <= ROWS_AT_ONCE:
+                self._changed.wait_for(lambda: self._is_hurried or self._is_ending(), seconds)
 
     def _count_queued(self, change: int) -> None:
         self._queued += change
