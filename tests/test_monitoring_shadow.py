@@ -142,5 +142,6 @@ def test_win_after_the_horizon_is_none() -> None:
 
 def test_closed_and_unknown_leads_are_left_out() -> None:
     closed = np.where(np.arange(60) < 12, 0, NEVER)  # at the moment of the score
-    assert check_of(0.5, 0.6, WON, closed_at=closed).figures["leads"] == 48
+    check = check_of(0.5, 0.6, WON, closed_at=closed)
+    assert (check.figures["leads"], check.figures["moved"]) == (48, 0.0)
     assert check_of(0.5, 0.6, WON, strangers=20).figures["leads"] == 40

@@ -78,6 +78,21 @@ def test_short_shadow_does_not_pass(
     assert "scored 0 leads" in none.evidence
 
 
+@pytest.mark.parametrize(("n_leads", "passes"), [(99, False), (100, True)])
+def test_hundred_leads_over_the_days_are_enough(
+    project: Project, seen: tuple[Records, list[dict[str, Any]]], n_leads: int, passes: bool
+) -> None:
+    records, rows = seen
+    # 60 leads come in a week; those of the first and of the third one are 14 days apart.
+    first, third = ([row for row in rows if row["as_of"] == day * DAY] for day in (0, 14))
+    store(project, [*first, *third][-n_leads:])
+    gate = shadow_gate(project, records, "2")
+    assert gate is not None
+    assert gate.passed is passes
+    needed = f"It has scored {n_leads} leads in the shadow, over 14.0 days; 100 leads and 14 days"
+    assert gate.evidence.startswith(needed) is not passes
+
+
 def test_shadow_that_is_not_worse_passes(
     project: Project, seen: tuple[Records, list[dict[str, Any]]]
 ) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from crm.errors import SourceError
 from crm.project import RetrainKeys
-from crm.times import microseconds
+from crm.times import NOT_A_TIME, as_times, microseconds
 from monitoring.check import Check, Verdict
 from monitoring.look import Look
 from tests.made_runs import NOW, Work
+from training.loop import open_leads
 from training.loop.decision import DRIFT_DAYS, State, decide
 from training.loop.open_leads import score_open_leads
 
@@ -63,6 +64,29 @@ def test_reasons_name_the_checks() -> None:
     )
 
 
+def test_reasons_name_the_days() -> None:
+    schedule, either = (RetrainKeys(every_days=30, when=when) for when in ("schedule", "either"))
+    one = look_with(Check("LM201", Verdict.ACT, ""))
+    assert decide(schedule, state(20)).reasons == ("The next training is due in 10 days.",)
+    assert decide(schedule, state(45)).reasons == (
+        "The last training was 45 days ago, and every 30 days one is due.",
+    )
+    assert decide(either, state(45, one)).reasons == (
+        "The last training was 45 days ago, and every 30 days one is due.",
+        "LM201 says act.",
+    )
+    assert decide(either, state(20)).reasons == (
+        "The next training is due in 10 days.",
+        "No check asks for a new model.",
+    )
+    # What speaks for a training is said, and what does not is left out.
+    assert decide(either, state(45)).reasons == decide(schedule, state(45)).reasons
+    assert decide(either, state(20, None)).reasons == (
+        "The next training is due in 10 days.",
+        "There is no look at a champion that could ask for a new model.",
+    )
+
+
 def test_refused_versions_double_the_time_to_the_next_one() -> None:
     policy = RetrainKeys(when="drift")
     for refused, days in ((0, 7), (1, 14), (2, 28), (4, 112), (9, 112)):
@@ -102,6 +126,37 @@ def test_open_leads_are_scored(work: Work, tmp_path: Path) -> None:
     assert list(written.columns) == [
         "lead_id", "probability", "score", "grade", "reason_1", "reason_2", "reason_3",
     ]  # fmt: skip
+
+
+def test_many_open_leads_are_written_in_chunks(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_of = int(microseconds(pd.Series([work.records.observed_until]))[0])
+    whole, chunks = tmp_path / "whole.csv", tmp_path / "chunks.csv"
+    n = score_open_leads(work.trained.scorer, work.records, as_of, whole)
+    monkeypatch.setattr(open_leads, "CHUNK", n // 2 - 1)  # three chunks
+    assert score_open_leads(work.trained.scorer, work.records, as_of, chunks) == n
+    assert chunks.read_text() == whole.read_text()
+
+
+def test_leads_with_an_outcome_without_a_date_are_not_open(work: Work, tmp_path: Path) -> None:
+    records, as_of = work.records, int(microseconds(pd.Series([work.records.observed_until]))[0])
+    outcomes = records.outcomes.head(2).assign(outcome=["won", "lost"])
+    undated_at = as_times(np.full(2, NOT_A_TIME), outcomes.index)
+    outcomes = outcomes.assign(closed_at=undated_at, closed_by=undated_at)
+    undated = replace(records, outcomes=outcomes)
+    n = score_open_leads(work.trained.scorer, undated, as_of, tmp_path / "open.csv")
+    assert n == len(records.leads) - 2
+
+
+def test_without_open_leads_the_file_has_only_a_header(work: Work, tmp_path: Path) -> None:
+    records = work.records
+    won = pd.DataFrame(dict.fromkeys(("closed_at", "closed_by"), records.leads["created_at"]))
+    won = won.assign(lead_id=records.leads["lead_id"], outcome="won", amount=np.nan, reason=None)
+    target = tmp_path / "open.csv"
+    n = score_open_leads(work.trained.scorer, replace(records, outcomes=won), 0, target)
+    assert n == 0
+    assert target.read_text() == ("lead_id,probability,score,grade,reason_1,reason_2,reason_3\n")
 
 
 def test_failure_keeps_the_former_file(
