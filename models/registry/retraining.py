@@ -159,7 +159,7 @@ def _claim(registry: Registry, now: datetime.datetime) -> Retraining:
         if _is_alive(tags, now):
             raise BusyError(_busy(registry, f"process {tags[PID]} on {tags[HOST]}"))
         at = datetime.datetime.fromtimestamp(run.info.start_time / 1000, datetime.UTC)
-        if run is unfinished[0] and now - at < RESUMED_WITHIN:
+        if now - at < RESUMED_WITHIN:
             for name, value in alive.items():
                 client.set_tag(run.info.run_id, name, value)
             steps = {k.removeprefix(STEP): v for k, v in tags.items() if k.startswith(STEP)}
