@@ -113,6 +113,74 @@ def test_old_retraining_is_given_up(registry: Registry, clock: Clock) -> None:
     assert [row["status"] for row in last_retrainings(registry)] == ["KILLED", "RUNNING"]
 
 
+def test_retraining_is_resumed_within_a_day(registry: Registry, clock: Clock) -> None:
+    run = fail(registry, clock)
+    clock.passes(hours=23.9)
+    with suppress(TrackingError), retraining(registry, clock) as again:
+        assert again.run_id == run.run_id
+        raise TrackingError("MLflow is away")
+    clock.passes(hours=0.1)  # a day after it began, although it failed a moment ago
+    with retraining(registry, clock) as last:
+        assert last.run_id != run.run_id
+
+
+def test_only_the_newest_unfinished_retraining_is_resumed(registry: Registry, clock: Clock) -> None:
+    experiment = registry.experiment(RETRAIN_RUNS)
+    started = [round(clock().timestamp() * 1000) - 1_000 * seconds for seconds in (9, 5)]
+    _, newer = (registry.client.create_run(experiment, start_time=at).info.run_id for at in started)
+    clock.passes(hours=1)
+    assert module._claim(registry, clock()).run_id == newer
+
+
+def test_sign_of_life_of_another_machine_lasts_three_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_machine", lambda: "here")
+    tags = {module.ALIVE: NOW.isoformat(), module.HOST: "elsewhere", module.PID: "1"}
+
+    def is_alive(seconds: float, **changed: str) -> bool:
+        return module._is_alive({**tags, **changed}, NOW + datetime.timedelta(seconds=seconds))
+
+    assert [is_alive(179.9), is_alive(180)] == [True, False]
+    here = {module.HOST: "here"}
+    assert is_alive(9, **here, **{module.PID: str(os.getpid())})
+    assert not is_alive(9, **here, **{module.PID: "0"})
+    assert not is_alive(9, **{module.ALIVE: ""})
+    assert not module._is_alive({}, NOW)
+
+
+def test_newest_retrainings_are_listed(registry: Registry, clock: Clock) -> None:
+    for number in range(3):
+        with retraining(registry, clock) as run:
+            run.done("decision", f"wait: {number}")
+            run.end(f"No training {number}.", {})
+        clock.passes(days=1)
+    rows = last_retrainings(registry, most=2)
+    assert [(row["at"], row["sentence"]) for row in rows] == [
+        ((NOW + datetime.timedelta(days=days)).isoformat(), f"No training {days}.")
+        for days in (1, 2)
+    ]
+    assert rows[1]["steps"] == {"decision": "wait: 2"}
+
+
+def test_long_results_are_cut(registry: Registry, clock: Clock) -> None:
+    with retraining(registry, clock) as run:
+        run.done("decision", "x" * 6_000)
+        run.end("y" * 6_000, {"status": 2.0})
+        assert run.steps == {"decision": "x" * 6_000}
+    (row,) = last_retrainings(registry)
+    assert (row["steps"], row["sentence"]) == ({"decision": "x" * 5_000}, "y" * 5_000)
+    assert registry.client.get_run(run.run_id).data.metrics == {"status": 2.0}
+
+
+def test_message_about_another_retraining_says_how_long_to_wait(
+    registry: Registry, clock: Clock
+) -> None:
+    module._claim(registry, clock())
+    with pytest.raises(BusyError, match="After 3 minutes without a sign of life, the next"):
+        module._claim(registry, clock())
+
+
 def test_sign_of_life_is_renewed(
     registry: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

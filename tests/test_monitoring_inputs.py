@@ -17,7 +17,7 @@ from monitoring.arrivals import activities_check, outcomes_check, sources_check,
 from monitoring.champion import ChampionMoments, champion_moments, learned_until
 from monitoring.check import Check, Verdict
 from monitoring.gaps import arrivals_of
-from monitoring.inputs import _label, input_checks
+from monitoring.inputs import _label, feature_drifts, input_checks
 from monitoring.retired import Retired
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import grades_check, inflation_check, warnings_check
@@ -394,6 +394,30 @@ def test_young_leads_of_the_first_days_are_not_compared(
     assert set(champion.age_days[~rows]) == {0.0}
     assert set(champion.age_days[rows]) == {0.0, 30.0}
     assert champion.moments.as_of[rows].min() >= champion.since + 30 * DAY
+    drifts = feature_drifts(scorer, champion, NONE)
+    assert drifts
+    assert all(0 <= drift.share <= 1 and np.isfinite(drift.points) for drift in drifts)
+
+
+def test_all_features_share_one_rate_of_false_alarms(
+    watched: tuple[Project, Records, LeadScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts of the features add up to at most 1; a third is spread evenly, at least."""
+    budgets: list[float] = []
+    change = UsualShares.change
+
+    def recorded(self: UsualShares, *columns: Any) -> Any:
+        budgets.append(1 / columns[-1])
+        return change(self, *columns)
+
+    monkeypatch.setattr(UsualShares, "change", recorded)
+    scorer = watched[2]
+    feature_drifts(scorer, moments_of(watched, watched[1]), NONE)
+    assert scorer.reference is not None
+    assert len(budgets) > 10
+    assert sum(budgets) <= 1 + 1e-9
+    assert min(budgets) >= 0.3 / len(scorer.reference.features)
+    assert max(budgets) > 2 * min(budgets)
 
 
 def test_labels_of_counts_are_whole_numbers(

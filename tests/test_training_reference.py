@@ -1,0 +1,128 @@
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logit
+
+from crm.records import Records
+from crm.times import DAY, as_times
+from features.moments import Moments
+from models.reference import MOST_MONTHS, FeatureBins
+from tests.made_monitoring import SCALE
+from training.reference import _held_out, _loss_shares, _months, _win_delays
+from training.rolling import Rolling
+
+HORIZON = 90
+
+
+def moments_of(as_of_days: Any, label: Any = None) -> Moments:
+    """Return a moment of each of several leads."""
+    at = np.asarray(as_of_days, dtype=np.int64) * DAY
+    n = len(at)
+    labels = np.zeros(n, dtype=np.int8) if label is None else np.asarray(label, dtype=np.int8)
+    return Moments(np.arange(n), at, labels, at + HORIZON * DAY, np.ones(n), {})
+
+
+def records_of(closed: Any, is_won: Any) -> Records:
+    """Return records whose leads were closed on some days; nan if they are open."""
+    days = np.asarray(closed, dtype=np.float64)
+    rows = np.flatnonzero(~np.isnan(days))
+    at = as_times((days[rows] * DAY).astype(np.int64), pd.RangeIndex(len(rows)))
+    n = len(days)
+    start = as_times(np.zeros(n, dtype=np.int64), pd.RangeIndex(n))
+    outcomes = {
+        "lead_id": [f"L{i}" for i in rows],
+        "outcome": np.where(np.asarray(is_won)[rows], "won", "lost"),
+        "closed_at": at,
+        "closed_by": at,
+    }
+    return Records(
+        leads=pd.DataFrame({"lead_id": [f"L{i}" for i in range(n)], "created_at": start}),
+        outcomes=pd.DataFrame(outcomes),
+        in_order=True,
+    )
+
+
+def test_months_beyond_the_newest_join_the_first_one() -> None:
+    """A moment on the 15th of each of 26 months."""
+    months = pd.date_range("2020-01-15", periods=26, freq="MS", tz="UTC")
+    days = [(month - pd.Timestamp(0, tz="UTC")).days for month in months]
+    names, place = _months(moments_of(days))
+    assert len(names) == MOST_MONTHS == 24
+    assert (names[0], names[-1]) == ("2020-04", "2022-03")
+    assert place.tolist() == [0, 0, *range(24)]
+
+
+def test_delays_of_wins_are_known_from_fifty_on() -> None:
+    # 49 leads of grade B and 51 of grade A are won after 1 to 100 % of 50 days.
+    delay = np.arange(1, 101) / 2
+    moments = moments_of([0] * 100, [1] * 100)
+    grade = np.where(np.arange(100) < 49, "B", "A")
+    records = records_of(delay, [True] * 100)
+    delays = _win_delays(records, moments, np.full(100, 7.0), grade)
+    assert sorted(delays) == ["", "7", "7 A"]
+    assert len(delays[""]) == 21
+    # The smallest, the middle and the largest of 0.5, 1, … 50 days.
+    assert [delays[""][i] for i in (0, 10, 20)] == [0.5, 25.25, 50.0]
+    assert [delays["7 A"][i] for i in (0, 20)] == [25.0, 50.0]
+
+
+def test_wins_after_the_horizon_have_no_delay() -> None:
+    delay = np.where(np.arange(60) < 50, HORIZON, HORIZON + 0.01)
+    moments = moments_of([0] * 60, [1] * 60)
+    delays = _win_delays(records_of(delay, [True] * 60), moments, np.zeros(60), np.full(60, "A"))
+    assert set(delays[""]) == {90.0}
+    lost = moments_of([0] * 60, [0] * 60)
+    assert _win_delays(records_of(delay, [True] * 60), lost, np.zeros(60), np.full(60, "A")) == {}
+
+
+def test_shares_of_losses_by_part_of_the_horizon() -> None:
+    # Of 100 moments, 25 are lost after 9 days (a tenth of the horizon), 25 after 45, 10 are won
+    # then, 20 are lost after the horizon, and 20 are open.
+    closed = np.repeat([9.0, 45.0, 45.0, 91.0, np.nan], [25, 25, 10, 20, 20])
+    label = np.repeat([0, 0, 1, 0, 0], [25, 25, 10, 20, 20])
+    moments = moments_of([0] * 100, label)
+    shares = _loss_shares(records_of(closed, label == 1), moments, np.zeros(100))
+    (of_age,) = shares.values()
+    assert list(shares) == ["0"]
+    assert of_age == [0.0] * 2 + [0.25] * 8 + [0.5] * 11
+
+
+def test_ages_with_fewer_than_fifty_losses_are_left_out() -> None:
+    closed, moments = np.full(99, 9.0), moments_of([0] * 99)
+    age = np.where(np.arange(99) < 49, 0.0, 7.0)
+    assert list(_loss_shares(records_of(closed, [False] * 99), moments, age)) == ["7"]
+
+
+def test_held_out_months_of_several_cut_offs_are_added() -> None:
+    def cut_off(days: list[int], label: list[int], chances: list[float]) -> Any:
+        test = moments_of(days, label)
+        return SimpleNamespace(split=SimpleNamespace(test=test), margin=logit(chances))
+
+    # The newest cut-off comes first. January has moments of both.
+    newest = cut_off([20, 40], [1, 0], [0.5, 0.2])
+    earlier = cut_off([10, 20], [1, 1], [0.5, 0.01])
+    rolling = cast("Rolling", SimpleNamespace(cut_offs=[newest, earlier]))
+    january, february = _held_out(rolling, SCALE)
+    assert (january.month, january.n, january.won) == ("1970-01", 3, 3)
+    assert january.expected == pytest.approx(0.5 + 0.5 + 0.01)
+    # A half is four times the odds of the scale, 20 points above 50; a hundredth is far below.
+    assert january.grades == {"A": 2, "D": 1}
+    assert (february.month, february.n, february.won, february.grades) == (
+        "1970-02",
+        1,
+        0,
+        {"B": 1},
+    )
+
+
+def test_bins_of_missing_and_unseen_values_come_first() -> None:
+    bins = FeatureBins("source", [], [2.0, 4.0], missing=0.0, unseen=1.0)
+    assert bins.n_bins == 5
+    assert bins.count(np.array([0.0, np.nan, 1.0, 2.0, 3.0, 9.0, 4.0, 4.0])).tolist() == [
+        2, 1, 1, 2, 2,
+    ]  # fmt: skip
+    weighted = bins.count(np.array([2.0, 2.0, 4.0]), np.array([0.5, 0.25, 1.0]))
+    assert weighted.tolist() == [0, 0, 0.75, 1.0, 0]
