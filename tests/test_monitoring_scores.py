@@ -57,6 +57,13 @@ def test_fifty_scores_are_enough(n: int, verdict: Verdict) -> None:
     assert warnings_check(given_with(np.zeros(n, dtype=bool))).verdict is verdict
 
 
+@pytest.mark.parametrize("reference", [None, Reference([""], [], {})])
+def test_without_held_out_months_the_shares_are_unknown(reference: Reference | None) -> None:
+    check = grades_check(with_grades("ABCD" * 20), reference, SCALE)
+    assert check.verdict is Verdict.UNKNOWN
+    assert "has no hold-out" in check.evidence
+
+
 # -- inflation -----------------------------------------------------------------------------
 
 
