@@ -8,7 +8,7 @@ PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Run benchmarks on a machine that does nothing else.
-.PHONY: demo test coverage bench bench-batch bench-quality bench-training bench-report bench-serving bench-long-history bench-shadow bench-points bench-monitoring fuzz check serve docs lock help
+.PHONY: demo test coverage bench bench-batch bench-quality bench-training bench-report bench-serving bench-long-history bench-shadow bench-points bench-monitoring bench-gates fuzz check serve docs lock help
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -73,6 +73,8 @@ bench-shadow: $(READY)  ## what a shadow model costs the answers, in pairs
 
 bench-points: $(READY)  ## what stored points cost answers without reasons, in pairs
 	$(BIN)/python benchmarks/bench_points.py
+bench-gates: $(READY)  ## how often the gates refuse a better version, or pass a worse one
+	$(BIN)/python benchmarks/bench_gates.py
 
 bench-monitoring: $(READY)  ## how soon drift is found, false alarms, and the worth of retraining
 	$(BIN)/python benchmarks/bench_monitoring.py

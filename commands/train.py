@@ -119,6 +119,7 @@ def train_and_track(
     from features.record_checks.run import find_warnings
     from models.registry.registry import ARTIFACT, Registry
     from serving.bento.store import promote_in_store
+    from training.comparison.stored_moments import champion_until
     from training.gates.first_champion import promote_first
     from training.gates.gates import GateInputs
     from training.tracking.log import track
@@ -144,6 +145,7 @@ def train_and_track(
                     records,
                     now=now,
                     pinned=registry.pinned_scale(),
+                    champion_until=champion_until(registry, project.learn),
                     tune_minutes=tune_minutes,
                     progress=lambda what, share: progress(share, what),
                     on_phase=run.phases.begin,

@@ -43,6 +43,7 @@ NOT_RUN = {
     "make bench-training": "a benchmark",
     "make bench-long-history": "a benchmark",
     "make bench-serving": "a benchmark",
+    "make bench-gates": "a benchmark",
     "make bench-monitoring": "a benchmark",
     "make bench-shadow": "a benchmark",
     "make bench-points": "a benchmark",

@@ -22,14 +22,13 @@ from training.comparison.comparison import Comparison, SharedMoments, difference
 from training.comparison.fairness import missing_inputs, unfair_reasons
 from training.comparison.held_out import (
     SINCE_TRAINING,
-    UNKNOWN,
     Contender,
     HeldOut,
-    StoredMoments,
+    LaterLogOdds,
     held_out_log_odds,
-    lead_keys,
 )
-from training.rolling import CutOff
+from training.comparison.stored_moments import UNKNOWN, StoredMoments, lead_keys
+from training.rolling import CutOff, LaterCutOff
 
 NAMES = ["anna@example.com", "L2", "L3", "L4", "L5", "L6"]
 WON_IN_TIME = {"won": ["won"], "horizon_days": 90.0}
@@ -446,6 +445,94 @@ def test_intervals_depend_on_the_number_of_leads_not_of_moments() -> None:
     once = differences(shared_moments(per_lead=1), seed=0)["log_loss"]
     five_times = differences(shared_moments(per_lead=5), seed=0)["log_loss"]
     assert five_times.high - five_times.low == pytest.approx(once.high - once.low, rel=1e-6)
+
+
+# -- equal knowledge -----------------------------------------------------------------------
+
+
+def with_later(stored_until: int = 45) -> StoredMoments:
+    """Return stored moments with a test that begins at 40, and a later cut-off."""
+    moments = moments_of([0, 1, 2, 3, 4], [10, 20, 30, 40, 50], [0, 1, 0, 1, 0])
+    split = Split(moments.take(np.array([0, 1])), moments.take(np.array([3, 4])), 1, "newest")
+    later = LaterCutOff(stored_until, moments.take(np.array([2, 4])), np.array([0.7, 0.8]))
+    return StoredMoments.of_training(
+        "acme", records_of(*NAMES), moments, split, np.array([0.3, 0.4]), later=later
+    )
+
+
+def test_stored_moments_have_the_log_odds_of_the_later_cut_off() -> None:
+    stored = with_later()
+    np.testing.assert_array_equal(stored.later_margin, [np.nan, np.nan, 0.7, np.nan, 0.8])
+    assert stored.later_cutoff.tolist() == [NOT_A_TIME, NOT_A_TIME, 45, NOT_A_TIME, 45]
+    read = StoredMoments.from_parquet(stored.to_parquet())
+    np.testing.assert_array_equal(read.later_margin, stored.later_margin)
+    assert read.later_cutoff.tolist() == stored.later_cutoff.tolist()
+    assert stored.learned_to == 50
+
+
+def test_tables_without_a_later_cut_off_are_read() -> None:
+    table = with_later().table().drop(columns=["later_margin", "later_cutoff"])
+    file = io.BytesIO()
+    table.to_parquet(file, index=False)
+    read = StoredMoments.from_parquet(file.getvalue())
+    assert np.isnan(read.later_margin).all()
+    assert (read.later_cutoff == NOT_A_TIME).all()
+
+
+def test_held_out_log_odds_contain_those_of_the_later_cut_off() -> None:
+    now = moments_of([2, 3, 4, 5], [30, 40, 50, 60], [0, 1, 1, 1])
+    now = replace(now, known_at=now.as_of + 20)
+    held_out = held_out_log_odds(contender(with_later()), records_of(*NAMES), now, "acme")
+    np.testing.assert_array_equal(held_out.log_odds, [np.nan, 0.3, np.nan, 9.0])
+    assert held_out.later is not None
+    # The label of lead 4 has changed since.
+    np.testing.assert_array_equal(held_out.later.log_odds, [0.7, np.nan, np.nan, np.nan])
+    assert held_out.later.cutoff.tolist() == [45, NOT_A_TIME, NOT_A_TIME, NOT_A_TIME]
+    assert held_out.learned_until == 70
+    assert held_out.knows_until.tolist() == [NOT_A_TIME, 40, NOT_A_TIME, 70]
+
+
+CHAMPION = HeldOut(np.zeros(4), np.array([20, 20, SINCE_TRAINING, SINCE_TRAINING]), 20, 50)
+CHALLENGER = HeldOut(np.ones(4), np.full(4, 30), 30, 90)
+FOUR = moments_of([0, 1, 2, 3], [31, 32, 51, 52], [0, 1, 1, 0])
+
+
+def later_at(until: int) -> LaterLogOdds:
+    return LaterLogOdds(np.array([2.0, 2.0, 2.0, np.nan]), np.array([until] * 3 + [NOT_A_TIME]))
+
+
+def test_newer_version_is_not_judged_by_a_model_that_knows_less_than_the_champion() -> None:
+    shared = SharedMoments.of(FOUR, CHALLENGER, CHAMPION)
+    assert shared.moments.lead.tolist() == [0, 1]
+    assert (shared.left_out, shared.with_later) == (2, 0)
+
+
+def test_newer_version_is_judged_by_its_later_cut_off() -> None:
+    shared = SharedMoments.of(FOUR, replace(CHALLENGER, later=later_at(50)), CHAMPION)
+    assert shared.moments.lead.tolist() == [0, 1, 2]
+    assert shared.challenger.tolist() == [1.0, 1.0, 2.0]
+    assert shared.cut_off.tolist() == [0, 0, 1]
+    assert (shared.left_out, shared.with_later) == (1, 1)
+    known_less = SharedMoments.of(FOUR, replace(CHALLENGER, later=later_at(49)), CHAMPION)
+    assert known_less.moments.lead.tolist() == [0, 1]
+
+
+def test_equal_knowledge_does_not_depend_on_which_version_is_the_challenger() -> None:
+    newer = replace(CHALLENGER, later=later_at(50))
+    shared = SharedMoments.of(FOUR, CHAMPION, newer)
+    assert shared.moments.lead.tolist() == [0, 1, 2]
+    assert shared.champion.tolist() == [1.0, 1.0, 2.0]
+    assert shared.left_out == 1
+
+
+def test_versions_of_the_same_records_are_compared_on_all_that_they_held_out() -> None:
+    same = replace(CHALLENGER, learned_until=CHAMPION.learned_until)
+    assert len(SharedMoments.of(FOUR, same, CHAMPION).moments) == 4
+
+
+def test_base_rate_is_compared_on_all_that_a_version_held_out() -> None:
+    shared = SharedMoments.of(FOUR, CHALLENGER, HeldOut.constant(4, -1.0))
+    assert (len(shared.moments), shared.left_out) == (4, 0)
 
 
 # -- within cut-offs -----------------------------------------------------------------------

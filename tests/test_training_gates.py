@@ -21,7 +21,7 @@ from models.registry.registry import ARTIFACT, Registry
 from tests.made_runs import track_training
 from tests.made_trainings import evaluated
 from training.comparison.comparison import compare
-from training.comparison.held_out import MOMENTS_FILE, StoredMoments
+from training.comparison.stored_moments import MOMENTS_FILE, StoredMoments
 from training.gates.checks import GATES
 from training.gates.first_champion import promote_first
 from training.gates.gates import GateInputs, base_rate, run_gates, run_rollback_gate
@@ -309,6 +309,8 @@ def test_base_rate_comes_from_the_training_moments() -> None:
         label=np.array([1] * 24 + [0] * 75 + [1, 1], dtype=np.int8),
         margin=np.full(101, np.nan),
         cutoff=np.full(101, NOT_A_TIME),
+        later_margin=np.full(101, np.nan),
+        later_cutoff=np.full(101, NOT_A_TIME),
     )
     assert base_rate(stored).log_odds == pytest.approx(logit(24.5 / 100))
 

@@ -15,16 +15,19 @@ from crm.records import Records
 from crm.times import DAY, NOT_A_TIME
 from features.moments import Moments, make_moments
 from models.evaluation.metrics import measure
-from tests.made_trainings import train_on, write_export
+from tests.made_trainings import NOW, dated_leads, train_on, write_export
 from training import rolling
 from training.comparison.comparison import SharedMoments, differences
-from training.comparison.held_out import Contender, HeldOut, StoredMoments, held_out_log_odds
+from training.comparison.held_out import Contender, HeldOut, held_out_log_odds
+from training.comparison.stored_moments import StoredMoments
 from training.fit import Fitted
-from training.rolling import CutOff, Learn, Rolling, roll
-from training.train import Trained
+from training.remedies import Remedies
+from training.rolling import CutOff, Learn, Rolling, learn_until, roll
+from training.train import Trained, train
 
 N = 200
 KEYS = LearnKeys(won=["won"], lost=["lost"])
+T0_DAY = pd.Timestamp("2025-09-20", tz="UTC")
 
 
 def moments_of(label: Any) -> Moments:
@@ -53,6 +56,69 @@ def rolled(moments: Moments, learn: Learn, in_order: bool = True, **options: Any
 def _split_newest(moments: Moments) -> Any:
     newest = np.arange(len(moments)) >= len(moments) - len(moments) // 5
     return SimpleNamespace(train=moments.take(~newest), test=moments.take(newest))
+
+
+# -- the later cut-off -----------------------------------------------------------------------
+
+NO_RECORDS = Records(leads=pd.DataFrame(), outcomes=pd.DataFrame())
+
+
+def test_later_cut_off_learns_from_what_was_known_and_scores_the_other_leads() -> None:
+    moments = moments_of(np.arange(N) % 2)
+    two = replace(moments, lead=moments.lead // 2)  # two moments of each lead, on two days
+    learned: list[Moments] = []
+
+    def learn(known: Moments) -> Any:
+        learned.append(known)
+        return SimpleNamespace(fitted=fitted(0.5), remedies=Remedies())
+
+    later = learn_until(100 * DAY, learn, NO_RECORDS, two)
+    assert later is not None
+    assert learned[0].as_of.tolist() == [day * DAY for day in range(96)]
+    assert later.test.lead.tolist() == [day // 2 for day in range(96, N)]
+    assert later.margin.tolist() == [0.5] * (N - 96)
+    assert later.until == 100 * DAY
+
+
+def test_later_cut_off_does_not_score_open_leads_that_the_procedure_learned_from() -> None:
+    remedies = Remedies(for_newest="early wins")
+
+    def learn(known: Moments) -> Any:
+        return SimpleNamespace(fitted=fitted(), remedies=remedies)
+
+    later = learn_until(100 * DAY, learn, NO_RECORDS, moments_of(np.arange(N) % 2))
+    assert later is not None
+    assert later.test.lead.tolist() == list(range(100, N))
+
+
+@pytest.mark.parametrize("case", ["too few outcomes", "nothing later", "no column"])
+def test_later_cut_off_may_be_impossible(case: str) -> None:
+    until = {"too few outcomes": 43, "nothing later": N + 5, "no column": 100}[case] * DAY
+
+    def learn(known: Moments) -> Any:
+        raise LearningError("No column of the leads is left to learn from.")
+
+    assert learn_until(until, learn, NO_RECORDS, moments_of(np.arange(N) % 2)) is None
+
+
+def test_version_that_knows_as_much_as_the_champion_is_the_champion(tmp_path: Path) -> None:
+    leads = dated_leads(600, days=300)
+    n_then = int((pd.to_datetime(leads["created_at"]) <= T0_DAY).sum())
+    then = {"horizon_days": 20, "observed_until": T0_DAY.isoformat()}
+    now = then | {"observed_until": "2025-10-28"}
+    champion = train_on(tmp_path / "then", leads[:n_then], learn=then)
+    until = int(champion.moments.known_at.max())
+    project, records = write_export(tmp_path / "now", leads, learn=now)
+    challenger = train(project, records, now=NOW, champion_until=until)
+    later = challenger.later
+    assert later is not None
+    scorer = champion.scorer
+    features = scorer.pipeline.transform(records, later.test.lead, later.test.as_of)
+    np.testing.assert_array_equal(later.margin, scorer.log_odds_of(features))
+    assert not np.isin(later.test.lead, champion.moments.lead).any()
+    assert train(project, records, now=NOW).later is None
+    begins = int(challenger.split.test.as_of.min())
+    assert train(project, records, now=NOW, champion_until=begins).later is None
 
 
 # -- the cut-offs ----------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from tests.made_runs import (
     stored,
     training_runs,
 )
-from training.comparison.held_out import MOMENTS_FILE, StoredMoments
+from training.comparison.stored_moments import MOMENTS_FILE, StoredMoments
 from training.tracking.log import TrackedModel
 from training.train import train
 

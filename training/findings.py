@@ -10,7 +10,7 @@ from models.evaluation.metrics import Evaluation
 from models.fitting.split import Split
 from training.fit import Fitted
 from training.remedies import Remedies
-from training.rolling import Rolling
+from training.rolling import LaterCutOff, Rolling
 from training.tuning import Trial
 
 
@@ -32,6 +32,8 @@ class EvaluatedModel:
         The model's log loss minus the baseline's, with its interval, by baseline.
     rolling : Rolling
         The same procedure, evaluated at earlier cut-offs too.
+    later : LaterCutOff or None
+        The same procedure with what the champion knew; None if the test begins later.
     """
 
     fitted: Fitted
@@ -41,6 +43,7 @@ class EvaluatedModel:
     baselines: dict[str, Evaluation]
     gained: dict[str, tuple[float, float, float]]
     rolling: Rolling
+    later: LaterCutOff | None
 
 
 @dataclass(frozen=True)

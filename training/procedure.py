@@ -1,11 +1,13 @@
 """All of a training that learns, applied twice: to the older leads, then to all."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import msgspec
+
 from crm.errors import LearningError
-from crm.project import Project
+from crm.project import Project, TreesKeys
 from crm.records import Records
 from features.fitting import fit_pipeline
 from features.interactions import Interactions
@@ -21,7 +23,11 @@ Progress = Callable[[str, float], None]  # the present step, and the share of th
 
 REMEDIES_SHARE = 0.05  # of a procedure, to compare remedies
 SELECTION_SHARE = 0.4  # of a procedure, to find interactions and settings
-LEARNING = {"test": "Learning", "fit": "Learning from all leads"}  # the step, by phase
+LEARNING = {  # the step, by phase
+    "test": "Learning",
+    "roll": "Learning what the champion knew",
+    "fit": "Learning from all leads",
+}
 TUNING_SHARE = 0.7  # of a procedure that is tuned, up to the end of tuning
 
 
@@ -81,7 +87,7 @@ class Procedure:
         phase: str = "fit",
         progress: Progress = lambda what, share: None,
     ) -> Learned:
-        """Learn from moments; `phase`, "test" or "fit", is the name of fitting them.
+        """Learn from moments; `phase`, one of `LEARNING`, is the name of fitting them.
 
         Raises
         ------
@@ -147,6 +153,15 @@ class Procedure:
         if moments.rarer < FEWEST_OUTCOMES:
             return NO_SELECTION_SETS
         return selection_sets(self.records, moments, self.project, self.known_later, half_life)
+
+    def with_trees(self, tree_parameters: Mapping[str, Any]) -> "Procedure":
+        """Return the procedure with declared parameters of the trees, without a search for them.
+
+        `tree_parameters` are those that an earlier `learn` used.
+        """
+        trees = TreesKeys(**tree_parameters)
+        learn = msgspec.structs.replace(self.project.learn, trees=trees)
+        return replace(self, project=replace(self.project, learn=learn), tune_minutes=None)
 
     def learn_alike(self, learned: Learned, moments: Moments, share: float = 1.0) -> Fitted:
         """Learn from other moments, with all that an earlier `learn` has chosen.

@@ -8,6 +8,10 @@ The earlier models are fitted with the remedies, interactions and settings of th
 test evaluates, because to choose them anew at each cut-off would take as long as the test. These
 choices, and the leak audit, are from later data. So the figures of earlier cut-offs are a little
 too good, for each version in the same way.
+
+A later cut-off is the time until which the champion had learned, if the test begins before it. The
+whole procedure learns from what was known then, with choices of its own, as the champion did. So a
+model that knows as much as the champion is compared with it on the leads that came after.
 """
 
 from collections.abc import Callable
@@ -22,12 +26,13 @@ from crm.arrays import Floats
 from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
-from features.moments import Moments
+from features.moments import FEWEST_OUTCOMES, Moments
 from models.evaluation.intervals import auc_interval, mean_interval
 from models.evaluation.metrics import MODEL_METRICS, log_losses, measure
 from models.fitting.logistic import sample_of_leads
 from models.fitting.split import Split, cut_offs, why_unusable
 from training.fit import Fitted
+from training.procedure import Learned
 
 MOST_EARLIER = 2  # cut-offs before that of the test
 MOST_ROWS = 100_000  # of more training moments, a model of an earlier cut-off uses a sample
@@ -92,6 +97,26 @@ class CutOff:
                 "log_loss": list(mean_interval(losses, weight, lead)),
             },
         }
+
+
+@dataclass(frozen=True)
+class LaterCutOff:
+    """A model that learned until a time after the beginning of the test.
+
+    Attributes
+    ----------
+    until : int
+        The labels that the model learned from were known at this time, in microseconds since
+        1970 UTC.
+    test : Moments
+        The moments of leads that it has not learned from.
+    margin : ndarray of float64, shape (len(test),)
+        Calibrated log-odds of the test moments.
+    """
+
+    until: int
+    test: Moments
+    margin: Floats
 
 
 @dataclass(frozen=True)
@@ -175,3 +200,51 @@ def roll(
         evaluated.append(CutOff(split, fitted.log_odds_of(features)))
     on_share(1.0)
     return Rolling(tuple(evaluated), tuple(left_out))
+
+
+def learn_until(
+    until: int,
+    learn: Callable[[Moments], Learned],
+    records: Records,
+    moments: Moments,
+) -> LaterCutOff | None:
+    """Learn from what was known at a time, and score the leads that came after.
+
+    If the procedure also learns from leads whose horizon was not over, only leads that were
+    created later are scored.
+
+    Parameters
+    ----------
+    until : int
+        Microseconds since 1970 UTC.
+    learn : callable
+        Takes training moments, and returns what the whole procedure learns from them. All choices
+        are made anew, as in the training of a version at that time.
+    records : Records
+    moments : Moments
+        All mature moments, with times.
+
+    Returns
+    -------
+    LaterCutOff or None
+        None if no leads came after, or if too few outcomes for a model were known.
+
+    Examples
+    --------
+    >>> at = np.arange(6)
+    >>> moments = Moments(at, at, at % 2, at + 2, np.ones(6), {})
+    >>> learn_until(4, lambda known: 1 / 0, None, moments)
+    """
+    known = moments.take(moments.known_at <= until)
+    is_later = ~np.isin(moments.lead, known.lead)
+    if known.rarer < FEWEST_OUTCOMES or not is_later.any():
+        return None
+    try:
+        learned = learn(known)
+    except LearningError:
+        return None
+    if learned.remedies.for_newest:
+        is_later &= ~np.isin(moments.lead, moments.lead[moments.as_of < until])
+    test = moments.take(is_later)
+    features = learned.fitted.pipeline.transform(records, test.lead, test.as_of)
+    return LaterCutOff(until, test, learned.fitted.log_odds_of(features))

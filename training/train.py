@@ -31,13 +31,14 @@ from training.fit import LearningSet, check_directions
 from training.golden import golden_leads
 from training.phases import OnPhase
 from training.procedure import Procedure, Progress, part_of
-from training.rolling import CutOff, Rolling, roll
+from training.rolling import CutOff, LaterCutOff, Rolling, learn_until, roll
 from training.tracking.autologging import autologging_disabled
 from training.tuning import Trial
 
 TEST_SHARE = 0.5  # of the whole progress, to fit on the older leads and evaluate on the newest
 TEST_FIT_SHARE = 0.75  # of the test's part, to fit
 ROLL_FROM = 0.8  # of the test's part, from which the earlier cut-offs are evaluated
+LATER_FROM = 0.55  # of the test's part, from which the procedure learns what the champion knew
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ class Trained:
         return self.evaluated_model.rolling if self.evaluated_model else Rolling()
 
     @property
+    def later(self) -> LaterCutOff | None:
+        """The evaluation of a model that knew as much as the champion; None without one."""
+        return self.evaluated_model.later if self.evaluated_model else None
+
+    @property
     def evaluations(self) -> dict[str, Evaluation]:
         """Evaluations on the test moments: the model as `test`, then the baselines."""
         if self.evaluated_model is None:
@@ -117,6 +123,7 @@ def train(
     *,
     now: datetime,
     pinned: Scale | None = None,
+    champion_until: int | None = None,
     tune_minutes: float | None = None,
     progress: Progress = lambda what, share: None,
     on_phase: OnPhase = lambda phase: None,
@@ -131,6 +138,10 @@ def train(
         Written into the card; nothing else depends on it.
     pinned : Scale, optional
         The scale of the champions so far. The project file overrides it.
+    champion_until : int, optional
+        When the last label that the champion learned from was known, in microseconds since 1970
+        UTC. If the test begins before, the procedure is evaluated with what was known then too,
+        so that the gates compare models that know equally much.
     tune_minutes : float, optional
         How long to search for better settings of the trees.
     progress : callable, optional
@@ -138,7 +149,7 @@ def train(
     on_phase : callable, optional
         Called with the name of each phase when it begins: "audit", "remedies", "select" (settings),
         "tune", "test" (fit on the older leads and evaluate on the newest), "roll" (the same at
-        earlier cut-offs), "fit" (on all leads) and "describe".
+        other cut-offs), "fit" (on all leads) and "describe".
 
     Returns
     -------
@@ -168,7 +179,7 @@ def train(
     if split.has_test:
         try:
             evaluated_model = _evaluate(
-                procedure, moments, split, part_of(progress, 0.0, TEST_SHARE)
+                procedure, moments, split, champion_until, part_of(progress, 0.0, TEST_SHARE)
             )
         except LearningError as error:
             split = without_test(moments, f"The training leads alone teach nothing: {error}")
@@ -265,13 +276,20 @@ def _why_untuned(moments: Moments) -> str:
 
 
 def _evaluate(
-    procedure: Procedure, moments: Moments, split: Split, progress: Progress
+    procedure: Procedure,
+    moments: Moments,
+    split: Split,
+    champion_until: int | None,
+    progress: Progress,
 ) -> EvaluatedModel:
     """Learn from the training moments; evaluate the model and the baselines on the test moments.
 
-    Then evaluate the same procedure at earlier cut-offs.
+    Then evaluate the same procedure at earlier cut-offs, and with what the champion knew.
     """
     project, records = procedure.project, procedure.records
+    later_until = _later_cut_off(champion_until, split)
+    later_progress = part_of(progress, LATER_FROM, 1.0)
+    progress = progress if later_until is None else part_of(progress, 0.0, LATER_FROM)
     learned = procedure.learn(split.train, "test", part_of(progress, 0.0, TEST_FIT_SHARE))
     fitted = learned.fitted
     progress("Evaluating on the newest leads", TEST_FIT_SHARE)
@@ -290,6 +308,7 @@ def _evaluate(
             for name, baseline in baselines.items()
         },
         rolling=Rolling(),
+        later=None,
     )
     procedure.on_phase("roll")
     rest = part_of(progress, ROLL_FROM, 1.0)
@@ -301,7 +320,23 @@ def _evaluate(
         project.learn,
         lambda share: rest("Evaluating at earlier cut-offs", share),
     )
-    return replace(evaluated_model, rolling=rolling)
+    later = None
+    if later_until is not None:
+        again = procedure.with_trees(learned.tree_parameters)
+        later = learn_until(
+            later_until,
+            lambda known: again.learn(known, "roll", later_progress),
+            records,
+            moments,
+        )
+    return replace(evaluated_model, rolling=rolling, later=later)
+
+
+def _later_cut_off(champion_until: int | None, split: Split) -> int | None:
+    """Return the time until which the champion had learned, if the test begins before it."""
+    if champion_until is None or not split.test.has_times:
+        return None
+    return champion_until if champion_until > split.test.as_of.min() else None
 
 
 def _baselines(learning_set: LearningSet, test_features: Floats, seed: int) -> dict[str, Floats]:

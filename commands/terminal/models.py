@@ -90,7 +90,8 @@ def comparison_table(comparison: Comparison) -> RenderableType:
             f"Too few outcomes to compare: {len(shared.moments):,} moments of {shared.n_leads:,} "
             f"leads are new to versions {challenger} and {champion}, with {shared.rarer} leads of "
             f"the rarer outcome; at least {FEWEST_TO_JUDGE} are needed.\n"
-            "Wait for more outcomes, or train again to hold out newer leads."
+            + (f"{shared.knowledge}\n" if shared.knowledge else "")
+            + "Wait for more outcomes, or train again to hold out newer leads."
         )
     table = new_table(
         "metric",
@@ -120,6 +121,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         f"On moments of {shared.n_leads:,} leads that neither version has learned from{over}; "
         f"{won} of the moments were won:",
         table,
+        *([shared.knowledge] if shared.knowledge else []),
         *(_cut_offs(comparison) if len(cut_offs) > 1 else ()),
     )
 

@@ -32,21 +32,46 @@ class SharedMoments:
     cut_off : ndarray of int64, shape (n,)
         A number for each pair of cut-offs, in the order of time: moments with the same number
         have log-odds from the same two models.
+    left_out : int
+        The number of moments that are left out although both versions have held-out log-odds:
+        there, the model of the newer version had learned until an earlier time than that of the
+        older version.
+    with_later : int
+        The number of moments for which a model of the later cut-off stands for the newer version.
     """
 
     moments: Moments
     challenger: Floats
     champion: Floats
     cut_off: Ints
+    left_out: int = 0
+    with_later: int = 0
 
     @classmethod
     def of(cls, moments: Moments, challenger: HeldOut, champion: HeldOut) -> "SharedMoments":
-        """Keep the moments for which both versions have held-out log-odds."""
+        """Keep the moments for which both versions have held-out log-odds.
+
+        Of two versions that learned until different times, the models of the newer one must have
+        learned until at least the time of those of the older one. Otherwise a new version would
+        be judged by models that know less than the champion, although it knows more.
+        """
+        has_both = ~np.isnan(challenger.log_odds) & ~np.isnan(champion.log_odds)
+        before = challenger, champion
+        if challenger.learned_until > champion.learned_until:
+            challenger = challenger.knowing_as_much_as(champion)
+        elif challenger.learned_until < champion.learned_until:
+            champion = champion.knowing_as_much_as(challenger)
+        is_later = (challenger.cutoff != before[0].cutoff) | (champion.cutoff != before[1].cutoff)
         both = ~np.isnan(challenger.log_odds) & ~np.isnan(champion.log_odds)
         pairs = np.column_stack([challenger.cutoff[both], champion.cutoff[both]])
         _, cut_off = np.unique(pairs, axis=0, return_inverse=True)
         return cls(
-            moments.take(both), challenger.log_odds[both], champion.log_odds[both], cut_off.ravel()
+            moments.take(both),
+            challenger.log_odds[both],
+            champion.log_odds[both],
+            cut_off.ravel(),
+            left_out=int((has_both & ~both).sum()),
+            with_later=int((both & is_later).sum()),
         )
 
     @property
@@ -66,6 +91,31 @@ class SharedMoments:
     def by_cut_off(self) -> "list[SharedMoments]":
         """The moments of each cut-off, in the order of time."""
         return [self._take(self.cut_off == number) for number in np.unique(self.cut_off)]
+
+    @property
+    def knowledge(self) -> str:
+        """A sentence about moments with a later model, and about those left out; may be empty.
+
+        Examples
+        --------
+        >>> nothing = Moments(*[np.empty(0)] * 5, {})
+        >>> SharedMoments(nothing, *[np.empty(0)] * 3).knowledge
+        ''
+        >>> SharedMoments(nothing, *[np.empty(0)] * 3, left_out=1_200).knowledge
+        '1,200 moments are left out, because there the newer version knew less than the older one.'
+        """
+        sentences = []
+        if self.with_later:
+            sentences.append(
+                f"On {self.with_later:,} of the moments, the newer version is represented by a "
+                "model that knew only what the older one knew."
+            )
+        if self.left_out:
+            sentences.append(
+                f"{self.left_out:,} moments are left out, because there the newer version knew "
+                "less than the older one."
+            )
+        return " ".join(sentences)
 
     def _take(self, rows: Bools) -> "SharedMoments":
         return SharedMoments(
@@ -259,6 +309,8 @@ class Comparison:
             "n_leads": self.shared.n_leads,
             "n_rarer": self.shared.rarer,
             "n_needed": FEWEST_TO_JUDGE,
+            "n_left_out": self.shared.left_out,
+            "n_with_later": self.shared.with_later,
             "base_rate": self.base_rate,
             "verdict": self.verdict,
             "warnings": list(self.warnings),

@@ -11,7 +11,8 @@
 | LG107 same scale | its base odds and grades are the pinned ones, and it predicts what the champion predicts: the same outcomes within the same number of days |
 | LG108 newest leads | with the settings that it chose on its own newest leads, a fit to the older leads has no higher log loss on them than the base rate, beyond chance and by more than 0.001 |
 
-LG101 and LG102 use all cut-offs (`training.rolling`) if there is a champion. All other comparisons
+LG101 and LG102 use all cut-offs (`training.rolling`) if there is a champion. The models that stand
+for the newer version know at least what those of the older one know. All other comparisons
 use the newest leads alone, because they are about what the version does now, and because the base
 rate of the training moments was known only when the newest leads began.
 """  # noqa: E501  # a Markdown table row cannot be wrapped
@@ -168,12 +169,13 @@ def pr_auc_is_not_worse(
 
 
 def _in_both(metric: str, compared: Compared, opponent: str, newest: Compared | None) -> str:
+    knowledge = f" {compared.shared.knowledge}" if compared.shared.knowledge else ""
     if newest is None:
-        return f"{metric} {_difference_in_words(compared, opponent)}."
+        return f"{metric} {_difference_in_words(compared, opponent)}.{knowledge}"
     n_cut_offs = len(compared.shared.by_cut_off)
     return (
         f"{metric} {_difference_in_words(compared, opponent)}, as the mean over {n_cut_offs} "
-        f"cut-offs. On the newest leads alone: {_difference_in_words(newest, opponent)}."
+        f"cut-offs. On the newest leads alone: {_difference_in_words(newest, opponent)}.{knowledge}"
     )
 
 

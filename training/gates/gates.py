@@ -28,7 +28,8 @@ from models.registry.history import Gate, GateResults
 from models.registry.registry import Registry
 from training.comparison.comparison import SharedMoments, differences
 from training.comparison.fairness import unfair_reasons
-from training.comparison.held_out import Contender, HeldOut, StoredMoments, held_out_log_odds
+from training.comparison.held_out import Contender, HeldOut, held_out_log_odds
+from training.comparison.stored_moments import StoredMoments
 from training.gates.checks import (
     GATES,
     Compared,
@@ -118,9 +119,9 @@ def run_gates(
         reasons += unfair_reasons(contender, inputs.records, project)
     opponent = f"version {champion_version}" if champion_version else "the base rate"
     if reasons:
-        relative = _fail_relative_gates(reasons, opponent)
+        relative = _failrelative_gates(reasons, opponent)
     else:
-        relative = _relative_gates(challenger, champion, opponent, inputs, project)
+        relative = relative_gates(challenger, champion, opponent, inputs, project)
     gates = [
         *relative,
         is_free_of_leaks(scorer, inputs.audit, project),
@@ -188,7 +189,7 @@ def _read_champion(registry: Registry, version: str | None) -> tuple[Contender |
         ]
 
 
-def _relative_gates(
+def relative_gates(
     challenger: Contender,
     champion: Contender | None,
     opponent: str,
@@ -256,7 +257,7 @@ def _shared_moments(
 # -- one result for all gates that compare -------------------------------------------------
 
 
-def _fail_relative_gates(reasons: Sequence[str], opponent: str) -> list[Gate]:
+def _failrelative_gates(reasons: Sequence[str], opponent: str) -> list[Gate]:
     """Fail every gate that compares, because the comparison would not be fair."""
     return _same_result(False, f"It cannot be compared fairly with {opponent}. {' '.join(reasons)}")
 
@@ -276,8 +277,9 @@ def _too_few_outcomes(shared: SharedMoments, opponent: str, *, is_first: bool) -
         False,
         f"Too few outcomes to judge: neither this version nor {opponent} has learned from "
         f"{len(shared.moments):,} of the moments; {shared.rarer} of their leads have the rarer "
-        f"outcome, at least {FEWEST_TO_JUDGE} are needed. Wait for more outcomes, or "
-        "train again to hold out newer leads.",
+        f"outcome, at least {FEWEST_TO_JUDGE} are needed. "
+        + (f"{shared.knowledge} " if shared.knowledge else "")
+        + "Wait for more outcomes, or train again to hold out newer leads.",
     )
 
 

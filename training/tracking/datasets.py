@@ -12,7 +12,7 @@ from pandas.api import types
 from crm.project import LEDGER, Project, TableKeys, expand_variables
 from crm.records import Records
 from models.registry.reachable import shown
-from training.comparison.held_out import MOMENTS_FILE
+from training.comparison.stored_moments import MOMENTS_FILE
 
 DIGEST_CHARACTERS = 36  # the longest that MLflow accepts for a data set
 SCHEMA_CHARACTERS = 1_000_000  # a little less than MLflow accepts

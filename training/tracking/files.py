@@ -17,7 +17,7 @@ from models.registry.reachable import shown
 from reports.card.page import card_page
 from reports.card.pictures import card_pictures
 from reports.charts.card import comparison_chart, gains_chart, reliability_chart
-from training.comparison.held_out import MOMENTS_FILE, StoredMoments
+from training.comparison.stored_moments import MOMENTS_FILE, StoredMoments
 from training.train import Trained
 
 PICTURE_PPI = 144
@@ -42,6 +42,7 @@ def write_facts(
         trained.test_margin,
         trained.rolling.cut_offs[1:],
         trained.immature,
+        trained.later,
     )
     (folder / MOMENTS_FILE).write_bytes(stored.to_parquet())
     card = trained.scorer.card
