@@ -73,6 +73,7 @@ bench-shadow: $(READY)  ## what a shadow model costs the answers, in pairs
 
 bench-points: $(READY)  ## what stored points cost answers without reasons, in pairs
 	$(BIN)/python benchmarks/bench_points.py
+
 bench-gates: $(READY)  ## how often the gates refuse a better version, or pass a worse one
 	$(BIN)/python benchmarks/bench_gates.py
 
