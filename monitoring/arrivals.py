@@ -51,14 +51,14 @@ def activities_check(records: Records, retired: Retired) -> Check:
     check = unknown(number, "No type of activity is frequent enough to tell.")
     if kinds:
         stopped = [kind.name for kind in _stopped(kinds)]
-        line = retire_list(ACTIVITIES, retired.activities.values(), stopped)
         check = _stopped_check(
             number,
             kinds,
             "activity",
             f"All {len(kinds)} frequent types of activities still arrive.",
             "CRM admin: check the integration that sends these activities. Scores are too low "
-            f"while they are missing. If they are gone on purpose, write `{line}`.",
+            "while they are missing."
+            + retire_list(ACTIVITIES, retired.activities.values(), stopped),
         )
     back = [
         back_again(f'"{name}"', at[rows_of(types, [key])], until)
@@ -85,9 +85,7 @@ def sources_check(records: Records, project: Project, retired: Retired) -> Check
             "Marketing: check the forms and campaigns of these sources. CRM admin: check their "
             "import."
         )
-        if stopped := [(column, kind.name) for kind in _stopped(kinds)]:
-            line = retire_values(retired, stopped)
-            step += f" If they are gone on purpose, write `{line}`."
+        step += retire_values(retired, [(column, kind.name) for kind in _stopped(kinds)])
         fine = (
             f"Leads still arrive from all {len(kinds)} frequent sources."
             if kinds

@@ -144,15 +144,14 @@ def input_checks(scorer: LeadScorer, champion: ChampionMoments, retired: Retired
             filled,
             "Each attribute is about as often filled as in training.",
             "CRM admin: check that these columns are still exported and filled."
-            + _if_on_purpose(columns, retire_list(COLUMNS, retired.columns, columns)),
+            + retire_list(COLUMNS, retired.columns, columns),
         ),
         _check(
             "LM302",
             values,
             "No frequent value has vanished, and new values are about as rare as in training.",
             "CRM admin: check whether values were renamed. Map them to the old names, or train "
-            "again when the renamed leads are old enough."
-            + _if_on_purpose(vanished, retire_values(retired, vanished)),
+            "again when the renamed leads are old enough." + retire_values(retired, vanished),
         ),
         _check(
             "LM303",
@@ -162,10 +161,6 @@ def input_checks(scorer: LeadScorer, champion: ChampionMoments, retired: Retired
             "chances no longer come true.",
         ),
     ]
-
-
-def _if_on_purpose(gone: Sequence[object], line: str) -> str:
-    return f" If they are gone on purpose, write `{line}`." if gone else ""
 
 
 def feature_drifts(

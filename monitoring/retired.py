@@ -174,26 +174,40 @@ def with_retired(check: Check, left_out: str, back: Sequence[str]) -> Check:
     return replace(check, verdict=verdict, evidence=evidence, next_step=next_step)
 
 
-def retire_list(key: str, retired: Iterable[str], gone: Iterable[str]) -> str:
-    """Write the line of the project file that retires names, besides those that are retired.
+def retire_list(key: str, retired: Iterable[str], gone: Sequence[str]) -> str:
+    """Return what to write if names are gone on purpose, besides those that are retired.
 
     Examples
     --------
     >>> print(retire_list("retired_activities", ["telex"], ["fax"]))
-    [monitor] retired_activities = ["telex", "fax"]
+     If they are gone on purpose, write `retired_activities = ["telex", "fax"]` in the section \
+[monitor] of the project file.
+    >>> retire_list("retired_activities", ["telex"], [])
+    ''
     """
-    return f"[monitor] {key} = [{', '.join(quote(name) for name in _distinct(retired, gone))}]"
+    names = ", ".join(map(quote, _distinct(retired, gone)))
+    return _if_on_purpose(f"{key} = [{names}]") if gone else ""
+
+
+def _if_on_purpose(line: str) -> str:
+    return (
+        f" If they are gone on purpose, write `{line}` in the section [monitor] of the project "
+        "file."
+    )
 
 
 def retire_values(retired: Retired, gone: Sequence[tuple[str, str]]) -> str:
-    """Write the line that retires values, pairs of a column and a value.
+    """Return what to write if values are gone on purpose, pairs of a column and a value.
 
     Examples
     --------
     >>> retired = Retired.of(MonitorKeys(retired_values={"source": ["Fax"]}))
     >>> print(retire_values(retired, [("source", "Trade fair"), ("City", "Bonn")]))
-    [monitor] retired_values = {"source" = ["Fax", "Trade fair"], "City" = ["Bonn"]}
+     If they are gone on purpose, write `retired_values = {"source" = ["Fax", "Trade fair"], \
+"City" = ["Bonn"]}` in the section [monitor] of the project file.
     """
+    if not gone:
+        return ""
     columns = _distinct(retired.values, [column for column, _ in gone])
     lists = {
         column: _distinct(
@@ -204,7 +218,7 @@ def retire_values(retired: Retired, gone: Sequence[tuple[str, str]]) -> str:
     tables = [
         f"{quote(column)} = [{', '.join(map(quote, values))}]" for column, values in lists.items()
     ]
-    return f"[monitor] {VALUES} = {{{', '.join(tables)}}}"
+    return _if_on_purpose(f"{VALUES} = {{{', '.join(tables)}}}")
 
 
 def _distinct(first: Iterable[str], then: Iterable[str]) -> list[str]:

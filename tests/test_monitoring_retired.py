@@ -59,7 +59,7 @@ def test_retired_type_is_not_expected_until_it_is_back(work: Work, look_at: Look
     stopped = without_type(work.records, "email_open", 60)
     before = checks_of(look_at(stopped))["LM305"]
     assert before.verdict is Verdict.ACT
-    assert '`[monitor] retired_activities = ["email_open"]`' in before.next_step
+    assert '`retired_activities = ["email_open"]`' in before.next_step
     after = checks_of(look_at(stopped, retired_activities=["EMAIL_open"]))
     assert after["LM305"].verdict is Verdict.FINE
     assert after["LM305"].next_step == ""
@@ -97,7 +97,7 @@ def test_retired_source_is_compared_nowhere_and_does_not_train(
         "LM302",
         "LM304",
     }
-    line = f'`[monitor] retired_values = {{"source" = ["{top}"]}}`'
+    line = f'`retired_values = {{"source" = ["{top}"]}}`'
     assert line in checks_of(before)["LM304"].next_step
     assert line in checks_of(before)["LM302"].next_step
     after = look_at(gone, retired_values={"source": [top]})
@@ -142,7 +142,7 @@ def test_retired_column_is_not_expected_until_it_is_filled(
     emptied = replace(work.records, leads=leads)
     before = checks_of(look_at(emptied))["LM301"]
     assert before.verdict is Verdict.ACT
-    assert '`[monitor] retired_columns = ["budget_eur"]`' in before.next_step
+    assert '`retired_columns = ["budget_eur"]`' in before.next_step
     after = checks_of(look_at(emptied, retired_columns=["budget_eur"]))["LM301"]
     assert after.verdict is Verdict.FINE
     assert "`budget_eur` is not expected: [monitor] retired_columns names it." in after.evidence
