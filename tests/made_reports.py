@@ -39,6 +39,8 @@ HOSTILE = [
     "__proto__",
     "constructor",
     "&lt;b&gt; &amp; &#60;script&#62;",
+    "`<img src=x onerror=alert(1)>` and `</code><script>alert(1)</script>`",
+    "`` ` ``` [x](javascript:alert(1)) ` `&lt;b&gt;`",
     "x" * 10_000,
     "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd 日本語",
 ]

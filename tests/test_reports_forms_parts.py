@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from reports.content import ChangeNote, Column, Figure, Page, Section, Takeaway
 from reports.forms.folder import write_report
 from tests.made_reports import made_report
 
@@ -29,6 +30,38 @@ def test_a_report_of_all_leads_names_no_part(tmp_path: Path) -> None:
     write_report(replace(made_report(), about=about), tmp_path / "report", at=AT)
     for path in (tmp_path / "report").glob("*.*"):
         assert "Only leads" not in path.read_text(), path
+
+
+def test_commands_are_code_on_pages(tmp_path: Path) -> None:
+    command = "Run `leadscore monitor --json <b>` & wait."
+    code = "Run <code>leadscore monitor --json &lt;b&gt;</code> &amp; wait."
+    figure = Figure(
+        "commands",
+        command,
+        command,
+        (Column("name", "Name"), Column("step", "Step", "prose")),
+        ({"name": command, "step": command}, {"name": "a ` b", "step": f"{'x' * 300} {command}"}),
+        note=command,
+    )
+    evidence = {"value": None, "low": None, "high": None, "n": None}
+    page = Page(
+        "commands",
+        "Commands",
+        command,
+        (Takeaway(command, evidence, "", ""),),
+        (Section("Steps", (command,), (figure,)), Section("None", needs=command)),
+        (ChangeNote(command),),
+    )
+    about = {**made_report().about, "notes": [command]}
+    write_report(replace(made_report(), about=about, pages=(page,)), tmp_path / "r", at=AT)
+    html = (tmp_path / "r" / "index.html").read_text()
+    # The lead, the takeaway, the paragraph, what is needed, the change, the notes of the report and
+    # of the figure, its finding and what it is about, and two cells.
+    assert html.count(code) == 11
+    assert html.count('<table class="stacked">') == 1
+    assert html.count('<td class="words" data-title="Step">') == 2
+    assert "<bdi>Run `leadscore monitor --json &lt;b&gt;` &amp; wait.</bdi>" in html  # a name
+    assert "\\`leadscore monitor" in (tmp_path / "r" / "commands.md").read_text()
 
 
 def test_a_report_of_records_without_times_shows_no_moment(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from features.record_checks.result import CheckedColumn, CheckedTable, RecordsCh
 from reports.forms.html_page import (
     Section,
     bullets,
-    code,
     document,
     facts,
     fold,
@@ -19,6 +18,7 @@ from reports.forms.html_page import (
     render,
     section,
     table,
+    with_code,
     with_small,
 )
 from reports.numbers import percent
@@ -71,7 +71,7 @@ def check_page(check: RecordsCheck) -> str:
     verdict, kind = verdict_of(check)
     sections = {TITLES[read.name]: _table(read) for read in check.tables}
     if check.notes:
-        notes = [_with_code(printable(note, 600)) for note in check.notes]
+        notes = [with_code(printable(note, 600)) for note in check.notes]
         sections["Notes"] = section("notes", "What was assumed", bullets(notes))
     body = render(
         "check.html.j2",
@@ -83,7 +83,7 @@ def check_page(check: RecordsCheck) -> str:
         summary=summary_of(check),
         limit=check.refusal or check.too_few,
         problems=[
-            [_with_code(printable(line, 1_000)) for line in problem.splitlines()[:MOST_LINES]]
+            [with_code(printable(line, 1_000)) for line in problem.splitlines()[:MOST_LINES]]
             for problem in check.problems
         ],
         warnings=[_question(warning) for warning in check.warnings],
@@ -148,16 +148,10 @@ def _question(warning: RecordWarning) -> dict[str, object]:
     return {
         "number": warning.number,
         "question": warning.question,
-        "evidence": _with_code(warning.evidence),
-        "to_do": _with_code(warning.to_do),
+        "evidence": with_code(warning.evidence),
+        "to_do": with_code(warning.to_do),
         "where": where(warning),
     }
-
-
-def _with_code(text: str) -> Markup:
-    """Mark up the parts of a text between backticks as code."""
-    parts = text.split("`")
-    return join(code(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def format_of(column: CheckedColumn) -> str:

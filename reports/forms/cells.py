@@ -50,7 +50,7 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
     if form == "time":
         return printable(value, MOST_CHARACTERS)[:16].replace("T", " ")
     if form == "prose":
-        return printable(value, MOST_CHARACTERS)
+        return printable(value, MOST_PROSE)
     if not is_number(value) or form == "text":
         return printable(value, most)
     number = float(value)

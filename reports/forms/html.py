@@ -9,7 +9,7 @@ from reports.content import Column, Figure, Page, Report, Row
 from reports.forms.about import about_of, notes_of, part_of, stamp_of
 from reports.forms.cells import WORDS, cell_of
 from reports.forms.drawings import Drawing
-from reports.forms.html_page import document, name, render, static
+from reports.forms.html_page import document, isolated, name, render, static, with_code
 from reports.forms.script import script
 from reports.text import MOST_CHARACTERS, printable
 
@@ -18,6 +18,7 @@ MOST_ROWS = 30  # of a table on a page; the CSV file contains all
 SHORT = 8  # rows of a table that is printed on one sheet
 MOST_AT_ONCE = 12  # rows of a long table that are not folded
 SPARE_BYTES = 100_000  # for markup around the charts
+STACKED = 5  # if one column in 5 is prose, the cells of a row are stacked on a narrow screen
 MOST_ON_SHEET = 15
 ROWS_AT_FULL_SIZE = 30  # of all tables on a sheet; more are printed smaller, so that they fit
 
@@ -77,6 +78,7 @@ def _body(
         charts=charts,
         cells=_cells,
         columns_of_words=_columns_of_words,
+        stacked_titles=_stacked_titles,
         is_short=_is_short,
         most_at_once=MOST_AT_ONCE,
         **values,
@@ -151,6 +153,13 @@ def _columns_of_words(figure: Figure) -> list[int]:
     return [i for i, column in enumerate(figure.columns) if column.form in WORDS]
 
 
+def _stacked_titles(figure: Figure) -> list[str]:
+    """Return the titles of the columns, if many of them are too wide for a narrow screen."""
+    wide = sum(column.form == "prose" for column in figure.columns)
+    many = wide and STACKED * wide >= len(figure.columns)
+    return [printable(column.title, 80) for column in figure.columns] if many else []
+
+
 def _cells(figure: Figure) -> list[list[object]]:
     return [
         [_cell(figure, row, column) for column in figure.columns] for row in figure.rows[:MOST_ROWS]
@@ -160,5 +169,7 @@ def _cells(figure: Figure) -> list[list[object]]:
 def _cell(figure: Figure, row: Row, column: Column) -> object:
     value = row.get(column.key)
     text = cell_of(figure, row, column)
-    is_name = column.form in ("text", "prose") and isinstance(value, str)
+    if column.form == "prose" and isinstance(value, str):
+        return isolated(with_code(text))
+    is_name = column.form == "text" and isinstance(value, str)
     return name(text, MOST_CHARACTERS) if is_name else text

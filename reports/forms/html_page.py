@@ -9,6 +9,7 @@ import base64
 import functools
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from reports.forms.cells import sentence, written
 from reports.forms.fonts import FAMILY, font_faces, register_font
 from reports.text import MOST_PROSE, printable, visible
 
+_CODE = re.compile(r"`([^`]+)`")
 _FOLDER = Path(__file__).parent
 
 
@@ -129,7 +131,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    shared.filters.update(printable=printable, sentence=sentence, written=written)
+    shared.filters.update(
+        printable=printable, sentence=sentence, with_code=with_code, written=written
+    )
     return shared
 
 
@@ -158,9 +162,30 @@ def name(text: object, most: int = 60) -> Markup:
     return _part("name", text=printable(text, most))
 
 
+def isolated(text: Markup) -> Markup:
+    """Mark up a text that contains markup, in whatever direction it is written."""
+    return _part("name", text=text)
+
+
 def code(text: object) -> Markup:
     """Mark up a text that is to be typed or compared letter by letter."""
     return _part("code", text=printable(text, 300))
+
+
+def with_code(text: object) -> Markup:
+    """Mark up what is between two backticks in a text as code; markup stays as it is.
+
+    Everything is escaped, so a text from data can become nothing but text in another font.
+
+    Examples
+    --------
+    >>> print(with_code("Run `leadscore monitor <b>`. A ` alone stays."))
+    Run <code>leadscore monitor &lt;b&gt;</code>. A ` alone stays.
+    """
+    if isinstance(text, Markup):
+        return text
+    parts = _CODE.split(str(_finalized(text)))
+    return join(code(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def join(parts: Iterable[object], between: str = "") -> Markup:
