@@ -55,6 +55,11 @@ def test_alarm_begins_on_the_first_day_of_its_last_stretch() -> None:
     assert detection.since == 30
 
 
+def test_alarm_may_begin_on_the_first_day() -> None:
+    assert detect(np.array([4, 5]), np.log([[2.0 * ACT_DAYS], [1.0]])).reached == 4
+    assert detect(np.array([4]), np.log([[0.5 * ACT_DAYS]])).reached is None
+
+
 def test_limits_are_days_until_a_false_alarm() -> None:
     assert detect(np.array([0]), np.log([[WATCH_DAYS * 1.001]])).is_notable
     assert not detect(np.array([0]), np.log([[WATCH_DAYS * 0.999]])).is_notable
