@@ -34,7 +34,8 @@ def store(project: Project, rows: list[dict[str, Any]], worse: float = 0.0) -> N
         odds *= np.exp(worse * rng.normal())
         common = {
             "lead_id": row["lead_id"], "score_id": row["score_id"], "as_of": row["as_of"],
-            "score": 50, "grade": row["grade"], "model": "demo", "recorded_at": row["as_of"],
+            "score": 50, "grade": row["grade"], "model": "demo",
+            "recorded_at": row["as_of"] + 100 * DAY,
         }  # fmt: skip
         scores.append(
             GivenScore(
@@ -75,7 +76,7 @@ def test_short_shadow_does_not_pass(
     assert "It has scored 120 leads in the shadow, over 7.0 days" in gate.evidence
     none = shadow_gate(project, records, "3")
     assert none is not None
-    assert "scored 0 leads" in none.evidence
+    assert "scored 0 leads in the shadow, over 0.0 days" in none.evidence
 
 
 @pytest.mark.parametrize(("n_leads", "passes"), [(99, False), (100, True)])
