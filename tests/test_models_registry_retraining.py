@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from crm.errors import BusyError, TrackingError
 from models.registry import history as history_module
@@ -226,3 +227,38 @@ def test_refusals_since_the_last_promotion_are_counted(
     assert refused_since_promotion(registry) == 2
     events.append(event("rolled back", "2"))
     assert refused_since_promotion(registry) == 0
+
+
+def training_of(registry: Registry, retraining_id: str, *, is_registered: bool) -> str:
+    """Begin the run of a training of a retraining, as if the process had been killed then."""
+    tags = {module.RETRAIN_TAG: retraining_id}
+    run = registry.client.create_run(registry.experiment(), tags=tags).info
+    if is_registered:
+        with suppress(MlflowException):  # it exists
+            registry.client.create_registered_model(registry.name)
+        registry.client.create_model_version(registry.name, run.artifact_uri, run.run_id)
+    return str(run.run_id)
+
+
+def test_version_that_a_killed_retraining_registered_is_found(
+    registry: Registry, clock: Clock
+) -> None:
+    with retraining(registry, clock) as run:
+        assert run.version_trained() is None
+        registered = training_of(registry, run.run_id, is_registered=True)
+        of_another = training_of(registry, "another", is_registered=True)
+        begun = training_of(registry, run.run_id, is_registered=False)
+        assert run.version_trained() == "1"
+
+    def status(run_id: str) -> tuple[str, str]:
+        info = registry.client.get_run(run_id).info
+        return info.status, info.lifecycle_stage
+
+    # The run of the version ends, and that of a training that was killed before is deleted.
+    assert status(registered) == ("FINISHED", "active")
+    assert status(of_another) == ("RUNNING", "active")
+    assert status(begun) == ("FAILED", "deleted")
+
+
+def test_first_process_of_a_container_lives() -> None:
+    assert module._runs(1)
