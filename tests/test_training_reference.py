@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,7 +12,15 @@ from crm.times import DAY, as_times
 from features.moments import Moments
 from models.reference import MOST_MONTHS, FeatureBins
 from tests.made_monitoring import SCALE
-from training.reference import _held_out, _loss_shares, _months, _win_delays
+from tests.made_runs import Work
+from training.fit import Fitted
+from training.reference import (
+    _held_out,
+    _loss_shares,
+    _months,
+    _win_delays,
+    describe_reference,
+)
 from training.rolling import Rolling
 
 HORIZON = 90
@@ -69,6 +78,32 @@ def test_delays_of_wins_are_known_from_fifty_on() -> None:
     assert [delays["7 A"][i] for i in (0, 20)] == [25.0, 50.0]
 
 
+def test_reference_of_moments_a_week_after_the_creation(work: Work) -> None:
+    """The ages are in days, and values that mean "missing" have their own bin."""
+    scorer, moments = work.trained.scorer, work.trained.moments
+    final = SimpleNamespace(
+        pipeline=scorer.pipeline,
+        estimator=scorer.estimator,
+        calibration=scorer.calibration,
+        log_odds_of=lambda matrix: np.zeros(len(matrix)),
+    )
+    week = 7 * DAY
+    later = replace(moments, as_of=moments.as_of + week, known_at=moments.known_at + week)
+    rolling = cast("Rolling", SimpleNamespace(cut_offs=[]))
+    reference = describe_reference(
+        work.records, later, cast("Fitted", final), rolling, scorer.scale, 0
+    )
+    assert set(reference.loss_shares) == {"7"}
+    grade = str(scorer.scale.grade(scorer.scale.score(np.array([0.5])))[0])
+    assert set(reference.win_delays) == {"", "7", f"7 {grade}"}
+    assert reference.held_out == []
+    bins = {of.bins.feature: of.bins for of in reference.features}
+    assert (bins["source"].missing, bins["source"].unseen) == (0.0, 1.0)
+    others = scorer.pipeline.names[len(scorer.pipeline.attributes) :]
+    assert others
+    assert {(bins[name].missing, bins[name].unseen) for name in others} == {(None, None)}
+
+
 def test_wins_after_the_horizon_have_no_delay() -> None:
     delay = np.where(np.arange(60) < 50, HORIZON, HORIZON + 0.01)
     moments = moments_of([0] * 60, [1] * 60)
@@ -79,15 +114,16 @@ def test_wins_after_the_horizon_have_no_delay() -> None:
 
 
 def test_shares_of_losses_by_part_of_the_horizon() -> None:
-    # Of 100 moments, 25 are lost after 9 days (a tenth of the horizon), 25 after 45, 10 are won
-    # then, 20 are lost after the horizon, and 20 are open.
-    closed = np.repeat([9.0, 45.0, 45.0, 91.0, np.nan], [25, 25, 10, 20, 20])
-    label = np.repeat([0, 0, 1, 0, 0], [25, 25, 10, 20, 20])
-    moments = moments_of([0] * 100, label)
+    # Of 100 moments of day 100, 25 are lost after 9 days (a tenth of the horizon), 25 after 45, 10
+    # are won then, 10 are lost at the end of the horizon, 10 after it, and 20 are open.
+    days = [109.0, 145.0, 145.0, 190.0, 191.0, np.nan]
+    closed = np.repeat(days, [25, 25, 10, 10, 10, 20])
+    label = np.repeat([0, 0, 1, 0, 0, 0], [25, 25, 10, 10, 10, 20])
+    moments = moments_of([100] * 100, label)
     shares = _loss_shares(records_of(closed, label == 1), moments, np.zeros(100))
     (of_age,) = shares.values()
     assert list(shares) == ["0"]
-    assert of_age == [0.0] * 2 + [0.25] * 8 + [0.5] * 11
+    assert of_age == [0.0] * 2 + [0.25] * 8 + [0.5] * 10 + [0.6]
 
 
 def test_ages_with_fewer_than_fifty_losses_are_left_out() -> None:
