@@ -1,11 +1,13 @@
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crm.errors import TrackingError
 from crm.project import load_project
 from models.registry.registry import Registry
-from tests.made_runs import Work
+from tests.made_runs import Work, copy_project
 
 
 def test_store_that_is_killed_while_it_is_created_leaves_no_file(
@@ -30,3 +32,18 @@ def test_store_that_is_killed_while_it_is_created_leaves_no_file(
     assert Registry(project).versions() == []
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["leadscore.toml", "mlflow.db", "mlflow.db.lock"]
+
+
+def test_error_of_the_database_is_reported_once_without_its_statement(
+    work: Work, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry(copy_project(work, tmp_path / "p"))
+    with sqlite3.connect(tmp_path / "p" / "mlflow.db") as database:
+        database.execute("DROP TABLE model_versions")
+    database.close()
+    with (
+        pytest.raises(TrackingError, match="no such table: model_versions$"),
+        registry.errors(),
+    ):
+        registry.client.search_model_versions()
+    assert capfd.readouterr().err == ""

@@ -140,7 +140,8 @@ class Registry:
         try:
             yield
         except error_types() as error:
-            problem = shown(" ".join(str(error).split()))[:300]
+            without_statement = str(error).partition("[SQL:")[0]  # SQLAlchemy appends it
+            problem = shown(" ".join(without_statement.split()))[:300]
             raise TrackingError(
                 f"MLflow at {shown(self.tracking_uri)} refused: {problem}"
             ) from None
@@ -393,3 +394,5 @@ def _import_quietly() -> None:
         for module in ("mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store"):
             importlib.import_module(module)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
+    # It logs each error of the database with its traceback; `Registry.errors` reports it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
