@@ -1,5 +1,6 @@
 """The ledger on SQLite and PostgreSQL: adding, reading, erasing and migrating."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import yaml
 
 from crm.errors import ConfigError, LedgerError
 from crm.ledger import migrating
-from crm.ledger.entries import Batch, GivenScore, SentLead, StoredLead
+from crm.ledger.entries import Batch, GivenScore, SentLead, ShadowScore, StoredLead
 from crm.ledger.ledger import Ledger
 from crm.ledger.schema import EVENTS, SCHEMA_VERSION, metadata
 from crm.ledger.trend import trend
@@ -420,6 +421,19 @@ def test_migrations_build_the_declared_schema(ledger: Ledger) -> None:
         assert set(built) == set(table.c.keys()), name
         for column in table.c:
             assert built[column.name]["nullable"] == column.nullable, (name, column.name)
+        unique = {tuple(u["column_names"]) for u in inspector.get_unique_constraints(name)}
+        declared = {
+            tuple(constraint.columns.keys())
+            for constraint in table.constraints
+            if isinstance(constraint, sa.UniqueConstraint)
+        }
+        assert unique == declared, name
+
+
+def test_columns_of_stored_scores_are_the_fields_of_their_entries() -> None:
+    for table, entry in (("scores", GivenScore), ("shadow_scores", ShadowScore)):
+        fields = {field.name for field in dataclasses.fields(entry)}
+        assert set(metadata.tables[table].c.keys()) - {"seq"} == fields
 
 
 @ALSO_PGBOUNCER

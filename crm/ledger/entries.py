@@ -35,13 +35,35 @@ class SentLead:
 
 
 @dataclass(frozen=True)
-class GivenScore:
-    """A score that an answer contained. Times are in microseconds since 1970 UTC.
+class StoredScore:
+    """What every stored score has. Times are in microseconds since 1970 UTC.
 
     Attributes
     ----------
     score_id : str
-        Unique.
+        Unique; a shadow score has that of the given score of the same lead and moment.
+    model, version, digest : str
+        The model that gave it.
+    """
+
+    lead_id: str
+    score_id: str
+    as_of: int
+    probability: float
+    score: int
+    grade: str
+    model: str
+    version: str
+    digest: str
+    recorded_at: int
+
+
+@dataclass(frozen=True)
+class GivenScore(StoredScore):
+    """A score that an answer contained.
+
+    Attributes
+    ----------
     reasons : sequence of mapping
         The reasons of the answer as plain data.
     lane : str or None
@@ -55,18 +77,8 @@ class GivenScore:
         `code` and `column` of each warning of the answer; None in rows of older versions.
     """
 
-    lead_id: str
-    score_id: str
-    as_of: int
-    probability: float
-    score: int
-    grade: str
-    model: str
-    version: str
-    digest: str
     reasons: Sequence[Mapping[str, Any]]
     request_id: str
-    recorded_at: int
     lane: str | None = None
     start: float | None = None
     points: Mapping[str, float] | None = None
@@ -74,22 +86,8 @@ class GivenScore:
 
 
 @dataclass(frozen=True)
-class ShadowScore:
-    """A score of a shadow model, which no answer contained. Times are in microseconds since 1970.
-
-    `score_id` is that of the given score of the same lead and moment.
-    """
-
-    lead_id: str
-    score_id: str
-    as_of: int
-    probability: float
-    score: int
-    grade: str
-    model: str
-    version: str
-    digest: str
-    recorded_at: int
+class ShadowScore(StoredScore):
+    """A score of a shadow model, which no answer contained."""
 
 
 @dataclass(frozen=True)

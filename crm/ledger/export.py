@@ -16,7 +16,7 @@ from crm.cells import cell_text
 from crm.errors import ConfigError, SourceError
 from crm.files import whole_file
 from crm.ledger.ledger import Ledger
-from crm.ledger.schema import EVENTS, metadata
+from crm.ledger.schema import EVENTS, metadata, scores, shadow_scores
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 FORMATS: Final = ("csv", "parquet")
@@ -26,36 +26,10 @@ TABLES: Final = {
     **{
         name: ("lead_id", event.id, *event.content, "recorded_at") for name, event in EVENTS.items()
     },
-    "scores": (
-        "lead_id",
-        "as_of",
-        "probability",
-        "score",
-        "grade",
-        "reasons",
-        "model",
-        "version",
-        "digest",
-        "request_id",
-        "score_id",
-        "lane",
-        "start",
-        "points",
-        "warnings",
-        "recorded_at",
-    ),
-    "shadow_scores": (
-        "lead_id",
-        "as_of",
-        "probability",
-        "score",
-        "grade",
-        "model",
-        "version",
-        "digest",
-        "score_id",
-        "recorded_at",
-    ),
+    **{
+        table.name: tuple(column.name for column in table.c if column.name != "seq")
+        for table in (scores, shadow_scores)
+    },
     "erasures": ("lead_hash", "erased_at"),
 }
 

@@ -62,45 +62,39 @@ def _event_table(table: DeclaredTable) -> sa.Table:
     )
 
 
-scores = sa.Table(
+def _score_table(name: str, *columns: sa.Column[Any], unique: tuple[str, ...]) -> sa.Table:
+    """Declare a table of scores: the columns that all of them have, and its own."""
+    return sa.Table(
+        name,
+        metadata,
+        _seq(),
+        _text("lead_id"),
+        _text("score_id"),
+        _time("as_of"),
+        sa.Column("probability", sa.Double, nullable=False),
+        sa.Column("score", sa.Integer, nullable=False),
+        _text("grade"),
+        _text("model"),
+        _text("version"),
+        _text("digest"),
+        _time("recorded_at"),
+        *columns,
+        sa.UniqueConstraint(*unique),
+    )
+
+
+scores = _score_table(
     "scores",
-    metadata,
-    _seq(),
-    _text("lead_id"),
-    _text("score_id"),
-    _time("as_of"),
-    sa.Column("probability", sa.Double, nullable=False),
-    sa.Column("score", sa.Integer, nullable=False),
-    _text("grade"),
-    _text("model"),
-    _text("version"),
-    _text("digest"),
     _text("reasons"),
     _text("request_id"),
-    _time("recorded_at"),
     # Rows of the schemas before 0004 have no values in these columns.
     sa.Column("lane", sa.Text),
     sa.Column("start", sa.Double),
     sa.Column("points", sa.Text),
     sa.Column("warnings", sa.Text),
-    sa.UniqueConstraint("lead_id", "score_id"),
+    unique=("lead_id", "score_id"),
 )
-shadow_scores = sa.Table(
-    "shadow_scores",
-    metadata,
-    _seq(),
-    _text("lead_id"),
-    _text("score_id"),
-    _time("as_of"),
-    sa.Column("probability", sa.Double, nullable=False),
-    sa.Column("score", sa.Integer, nullable=False),
-    _text("grade"),
-    _text("model"),
-    _text("version"),
-    _text("digest"),
-    _time("recorded_at"),
-    sa.UniqueConstraint("lead_id", "score_id", "digest"),
-)
+shadow_scores = _score_table("shadow_scores", unique=("lead_id", "score_id", "digest"))
 leads = sa.Table(
     "leads",
     metadata,
