@@ -9,7 +9,7 @@ that was trained once is looked at. Each part prints a table:
 
 - delay: the days from the beginning of each kind of drift until the first watch and the first act
   of a check, in looks every week;
-- alarms: in how many years without drift each check says watch or act, in a look every two weeks,
+- alarms: in how many years without drift each check says watch or act, in a look every four weeks,
   with the evidence; also at made-up moments whose outcomes follow their probabilities;
 - quality: the log loss of the leads of each month after a concept drift, of a champion that stays,
   of one that is trained again every month, and of the truth;
@@ -59,7 +59,7 @@ HISTORY_DAYS = 366
 SEASONS_DAYS = 731  # a season is known after it was seen twice
 QUIET_RATE = 5  # leads a day
 YEARS_AT_ONCE = 3  # after one training
-LOOK_DAYS = 14
+LOOK_DAYS = 28
 SECONDS: Callable[[], float] = time.process_time
 
 

@@ -118,7 +118,9 @@ class FeatureCounts:
 
 @dataclass(frozen=True)
 class HeldOutMonth:
-    """The held-out moments of a month, scored by a model that had not seen them.
+    """The training moments of a month, scored out of fold.
+
+    Each moment is scored by a model like the final one that had not seen its lead.
 
     Attributes
     ----------
@@ -153,7 +155,7 @@ class Reference:
     points : dict of str to float
         The mean points of each signal.
     held_out : list of HeldOutMonth
-        Empty if no leads could be held out.
+        One for each month; empty if no models were fitted without a part of the leads.
     win_delays : dict of str to list of float
         The days from the moment to the win, at `QUANTILES` + 1 equal steps from the fastest to the
         slowest, by the key of the moment (`delay_key`), by its age alone, and of all moments under

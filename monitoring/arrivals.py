@@ -159,7 +159,7 @@ def _by_name(names: Any, at: Ints, until: int) -> list[Arrivals]:
     table = pd.Series(at, index=pd.Index(names, dtype=object))
     counts = table.index.value_counts().head(MOST_GROUPS)
     found = [
-        arrivals_of(str(name), table.loc[[name]].to_numpy(), until)
+        arrivals_of(str(name), table.loc[[name]].to_numpy(), until, len(counts))
         for name in counts.index
         if name is not None
     ]

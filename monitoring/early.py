@@ -16,7 +16,14 @@ from monitoring.check import Check, Verdict, unknown
 from monitoring.promise import Promise
 from monitoring.scored_moments import LeadOutcomes, ScoredMoments
 from monitoring.sequential import Detection
-from monitoring.truth import chance_detections, day_text, figures_of, verdict_of
+from monitoring.truth import (
+    chance_detections,
+    chance_verdict,
+    clearest,
+    day_text,
+    figures_of,
+    verdict_of,
+)
 
 PARTS: Final = (1 / 6, 1 / 3, 2 / 3)  # of the horizon, at which early outcomes are counted
 FEWEST_EXPECTED: Final = 10.0
@@ -75,26 +82,29 @@ def early_wins_check(
             "The champion does not know how long wins take: it was trained by an earlier version, "
             "or from too few wins.",
         )
-    changes: list[EarlyChange] = []
-    for span, due, age in _due(champion, outcomes):
-        keys = [delay_key(*of) for of in zip(age.tolist(), due.grade.tolist(), strict=True)]
-        share = reference.wins_by(span / DAY, keys)
-        probability = np.clip(expit(due.log_odds) * share, 1e-6, 1 - 1e-6)
-        won = (due.won_at != NEVER) & (due.won_at <= due.as_of + span)
-        changes += _changes(due, span, won.astype(np.float64), probability, promise)
-    if not changes:
+    known = reference
+
+    def changes(tolerance: float) -> list[EarlyChange]:
+        return list(_early_wins(champion, outcomes, known, tolerance))
+
+    found = changes(promise.tolerance)
+    if not found:
         return unknown(number, "Too few early wins are expected so far to tell.")
-    change = max(changes, key=lambda change: change.detection.days)
-    next_step = ""
-    if change.verdict is not Verdict.FINE:
+    change = max(found, key=lambda change: change.detection.days)
+    verdict = chance_verdict(
+        change.detection, promise, lambda t: clearest(*(c.detection for c in changes(t)))
+    )
+    evidence, next_step = change.sentence("won"), ""
+    if verdict is not Verdict.FINE:
+        evidence += promise.season_caveat
         next_step = (
             "Data science: if LM306 says that outcomes come later, wait until the leads are old "
             "enough. Otherwise train again."
         )
     return Check(
         number,
-        change.verdict,
-        change.sentence("won"),
+        verdict,
+        evidence,
         next_step,
         {
             "won": change.happened,
@@ -102,6 +112,24 @@ def early_wins_check(
             **figures_of(change.detection),
         },
     )
+
+
+def _early_wins(
+    champion: ChampionMoments, outcomes: LeadOutcomes, reference: Reference, tolerance: float
+) -> Iterator[EarlyChange]:
+    """Look for more, and for fewer early wins than expected, at each early age."""
+    for span, due, age in _due(champion, outcomes):
+        keys = [delay_key(*of) for of in zip(age.tolist(), due.grade.tolist(), strict=True)]
+        share = reference.wins_by(span / DAY, keys)
+        probability = np.clip(expit(due.log_odds) * share, 1e-6, 1 - 1e-6)
+        if float(due.weight @ probability) < FEWEST_EXPECTED:
+            continue
+        won = ((due.won_at != NEVER) & (due.won_at <= due.as_of + span)).astype(np.float64)
+        day = (due.as_of + span) // DAY
+        for detection in chance_detections(
+            due, logit(probability), won, day, tolerance + MORE_TOLERANCE, n_tests=len(PARTS)
+        ):
+            yield _change(due, span, won, probability, detection)
 
 
 def early_losses(
@@ -151,19 +179,6 @@ def _due(
         rows = scored.as_of + span <= outcomes.until
         if rows.any():
             yield span, scored.take(rows), champion.age_days[rows]
-
-
-def _changes(
-    due: ScoredMoments, span: int, won: Floats, probability: Floats, promise: Promise
-) -> Iterator[EarlyChange]:
-    """Look for more, and for fewer early wins than expected."""
-    if float(due.weight @ probability) < FEWEST_EXPECTED:
-        return
-    day, tolerance = (due.as_of + span) // DAY, promise.tolerance + MORE_TOLERANCE
-    for detection in chance_detections(
-        due, logit(probability), won, day, tolerance, n_tests=len(PARTS)
-    ):
-        yield _change(due, span, won, probability, detection)
 
 
 def _change(

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crm.arrays import Ints
 from crm.records import Records
@@ -12,12 +13,13 @@ from crm.text import counted
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 from features.times import time_text
 from monitoring.check import Verdict
+from monitoring.sequential import ACT_DAYS, WATCH_DAYS
 
 HISTORY_DAYS: Final = 365  # before the newest record, that show what is usual
 FEWEST_EVENTS: Final = 50
 FEWEST_DAYS: Final = 28  # from the first to the last record, to know what is usual
-STOPPED: Final = 10.0  # records that were expected since the last one
-QUIET: Final = 5.0
+QUIET_DAYS: Final = 56  # the quietest of this length shows how many records are sure to come
+MOST_CERTAIN: Final = 0.85  # that a day has a record, because exports have gaps of their own
 LONGER: Final = 2.0  # times the longest gap before
 BACK_DAYS: Final = 7  # at the end of the records, in which a retired name must not occur
 
@@ -38,7 +40,10 @@ class Arrivals:
     usual_gap_days : float
         The longest time without a record before.
     expected : float
-        The records that would have come since, at the rate of the time before.
+        The records that would have come since, at the rate of the quietest `QUIET_DAYS` before.
+    days : float
+        The statistic of Shiryaev and Roberts (`monitoring.sequential`): while records still come,
+        it takes on average at least this number of days until it is as large.
     """
 
     name: str
@@ -47,15 +52,16 @@ class Arrivals:
     gap_days: float
     usual_gap_days: float
     expected: float
+    days: float
 
     @property
     def verdict(self) -> Verdict:
-        """ACT if many records were expected since the last one, and never before so long."""
+        """ACT if it is certain that no records come any more, and never before so long."""
         if self.gap_days < LONGER * self.usual_gap_days:
             return Verdict.FINE
-        if self.expected >= STOPPED:
+        if self.days >= ACT_DAYS:
             return Verdict.ACT
-        return Verdict.WATCH if self.expected >= QUIET else Verdict.FINE
+        return Verdict.WATCH if self.days >= WATCH_DAYS else Verdict.FINE
 
     def sentence(self, what: str) -> str:
         """Describe records that have stopped."""
@@ -78,8 +84,12 @@ class Arrivals:
         }
 
 
-def arrivals_of(name: str, at: Ints, until: int) -> Arrivals | None:
+def arrivals_of(name: str, at: Ints, until: int, n_tests: int = 1) -> Arrivals | None:
     """Describe when records of one kind arrived.
+
+    A day without a record is less likely while records still come than after they have stopped,
+    when it is certain. The quietest time of the year before shows how likely it is at most, so that
+    a season is not taken for a stop. On a day with a record the statistic starts again from 0.
 
     Parameters
     ----------
@@ -88,6 +98,8 @@ def arrivals_of(name: str, at: Ints, until: int) -> Arrivals | None:
         Their times, in microseconds since 1970 UTC.
     until : int
         The end of the records.
+    n_tests : int
+        The number of kinds of which this is one. All together keep the rate of false alarms.
 
     Returns
     -------
@@ -99,23 +111,35 @@ def arrivals_of(name: str, at: Ints, until: int) -> Arrivals | None:
     --------
     >>> arrivals = arrivals_of("email_open", np.arange(0, 200) * DAY // 4, until=60 * DAY)
     >>> str(arrivals.verdict), arrivals.gap_days, arrivals.expected
-    ('act', 10.25, 41.2)
+    ('act', 10.25, 41.0)
     >>> str(arrivals_of("email_open", np.arange(0, 200) * DAY // 4, until=50 * DAY).verdict)
     'fine'
     """
     recent = np.sort(at[(at != NOT_A_TIME) & (at <= until) & (at > until - HISTORY_DAYS * DAY)])
     if len(recent) < FEWEST_EVENTS or recent[-1] - recent[0] < FEWEST_DAYS * DAY:
         return None
-    span = int(recent[-1] - recent[0])
     gap = (until - int(recent[-1])) / DAY
+    by_day = np.bincount((recent - recent[0]) // DAY)[:-1]  # the last day is not over
+    days_with_record = _quietest(by_day > 0)
+    certain = min(days_with_record, MOST_CERTAIN)
+    of_a_day = -np.log1p(-certain)
     return Arrivals(
         name=name,
         n=len(recent),
         last=int(recent[-1]),
         gap_days=gap,
         usual_gap_days=float(np.diff(recent).max()) / DAY,
-        expected=round(len(recent) * DAY / span * gap, 1),
+        expected=round(_quietest(by_day) * gap, 1),
+        days=float(np.expm1(min(of_a_day * gap, 700.0)) / certain / n_tests),
     )
+
+
+def _quietest(by_day: NDArray[Any]) -> float:
+    """Return the mean of the `QUIET_DAYS` days with the fewest; half a record avoids 0."""
+    length = min(QUIET_DAYS, len(by_day))
+    until = np.append(0, np.cumsum(by_day))
+    fewest = float((until[length:] - until[:-length]).min())
+    return max(fewest, 0.5) / length
 
 
 def until_of(records: Records) -> int:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from crm.text import counted
 from models.card import ModelCard
 from models.reference import HeldOutMonth, Reference
 from monitoring.spread import spread
@@ -14,6 +15,8 @@ TOLERANCE: Final = 0.2  # in log-odds: 3 points of the score
 MOST_TOLERANCE: Final = 0.5
 FEWEST_EXPECTED: Final = 5.0  # wins of a month, to show how much months differ
 FEWEST_MONTHS: Final = 6
+YEAR: Final = 12  # months
+SEASON_TOLERANCE: Final = 0.7  # in log-odds, while no year is known: a season may halve the odds
 AUC_TOLERANCE: Final = 0.02
 # Widens the interval of 95 % to 99.9 %, because one hold-out in 40 is too good by chance.
 AUC_SURE: Final = 1.6
@@ -33,7 +36,9 @@ class Promise:
         The share of wins of each grade, 0 … 1.
     tolerance : float
         The difference of log-odds, between what is stated and what happens, that is not yet a
-        change. Months that differ more in the hold-out widen it.
+        change. Months of the training time that differ more widen it.
+    months : int
+        The months that the model learned from; 0 if they are not known.
     """
 
     roc_auc: float | None = None
@@ -41,6 +46,15 @@ class Promise:
     log_loss: float | None = None
     won_by_grade: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = TOLERANCE
+    months: int = 0
+
+    @property
+    def season_caveat(self) -> str:
+        """A sentence for a change that may be a season; "" if a year is known, or no months are."""
+        if not 0 < self.months < YEAR:
+            return ""
+        seen = counted(self.months, "month")
+        return f" The model has seen {seen} of outcomes; a season is not known yet."
 
     @classmethod
     def of(cls, card: ModelCard, reference: Reference | None) -> "Promise":
@@ -48,18 +62,19 @@ class Promise:
         test: Mapping[str, Any] = card.test
         months = reference.held_out if reference else []
         if "not_judged" in test or "roc_auc" not in test:
-            return cls(tolerance=tolerance_of(months))
+            return cls(tolerance=tolerance_of(months), months=len(months))
         return cls(
             roc_auc=float(test["roc_auc"]),
             roc_auc_low=float(test["intervals"]["roc_auc"][0]),
             log_loss=float(test["log_loss"]),
             won_by_grade={row["grade"]: float(row["won"]) for row in test.get("by_grade", ())},
             tolerance=tolerance_of(months),
+            months=len(months),
         )
 
 
 def tolerance_of(months: list[HeldOutMonth]) -> float:
-    """Compute the tolerance from how much the held-out months of a model differ.
+    """Compute the tolerance from how much the months of the training time differ.
 
     In each month, the logarithm of wins over expected wins differs from 0 by chance, and by what
     the model does not know, such as a season. The variance of the second part is estimated by the

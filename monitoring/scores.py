@@ -15,7 +15,7 @@ from monitoring.shares import FEWEST_MONTHS, TOLERANCE, UsualShares
 from monitoring.truth import day_text, figures_of, verdict_of
 
 FEWEST_SCORES: Final = 50
-SEASON_TOLERANCE: Final = 0.8  # in log-odds, if the hold-out is too short to show the seasons
+SEASON_TOLERANCE: Final = 0.8  # in log-odds, if too few months show the seasons
 RECENT_DAYS: Final = 30
 MANY_WARNINGS: Final = 0.2  # of the scores
 
@@ -24,7 +24,7 @@ def grades_check(scored: ScoredMoments, reference: Reference | None, scale: Scal
     """Check whether each grade has the share that it had among the held-out leads of training."""
     number = "LM401"
     if reference is None or not reference.held_out:
-        return unknown(number, "The champion has no hold-out with the shares of the grades.")
+        return unknown(number, "The champion does not know the shares of the grades in training.")
     if len(scored) < FEWEST_SCORES:
         return unknown(number, "Too few new leads were scored.")
     letters = [*(letter for letter, _ in scale.grades), scale.lowest]

@@ -4,8 +4,9 @@ The same checks are made for the scores that were given, and for the champion on
 not learned from.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from features.times import time_text
 from models.evaluation.intervals import auc_interval
 from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, measure
 from monitoring.check import Check, Verdict, unknown
-from monitoring.promise import AUC_SURE, AUC_TOLERANCE, Promise
+from monitoring.promise import AUC_SURE, AUC_TOLERANCE, SEASON_TOLERANCE, Promise
 from monitoring.scored_moments import MOST_TESTED, ScoredMoments
 from monitoring.sequential import Detection, by_day, detect, higher_share, lower_mean, lower_share
 
@@ -193,9 +194,11 @@ def evaluation(mature: ScoredMoments) -> dict[str, Any]:
 
 def _chances(number: str, mature: ScoredMoments, promise: Promise) -> Check:
     weight, day = mature.weight, mature.known_at // DAY
-    more, fewer = chance_detections(
-        mature, mature.log_odds, mature.label, day, promise.tolerance, n_tests=1
-    )
+
+    def changes(tolerance: float) -> tuple[Detection, Detection]:
+        return chance_detections(mature, mature.log_odds, mature.label, day, tolerance, n_tests=1)
+
+    more, fewer = changes(promise.tolerance)
     change = more if more.days > fewer.days else fewer
     expected = float(weight @ expit(mature.log_odds))
     won = float(weight @ mature.label)
@@ -204,14 +207,14 @@ def _chances(number: str, mature: ScoredMoments, promise: Promise) -> Check:
         f"scores stated {expected:,.0f}."
     )
     log_loss = measure(mature.log_odds, mature.label.astype(np.int8), weight)["log_loss"]
-    verdict, since = verdict_of(change), ""
+    verdict, since = chance_verdict(change, promise, lambda t: clearest(*changes(t))), ""
     if verdict is not Verdict.FINE:
         recent = mature.take(day >= change.since) if change.since is not None else mature
         stated, happened = _sums(recent)
         direction = "more" if change is more else "fewer"
         since = (
             f" Since {day_text(change.since)}, {direction} leads win than stated: {happened:,.0f} "
-            f"instead of {stated:,.0f} of {recent.n_leads:,}."
+            f"instead of {stated:,.0f} of {recent.n_leads:,}.{promise.season_caveat}"
         )
     return Check(
         number,
@@ -265,27 +268,28 @@ def _ranking(number: str, mature: ScoredMoments, promise: Promise) -> Check:
 
 def _grades(number: str, mature: ScoredMoments, promise: Promise) -> Check:
     weight, grades = mature.weight, np.unique(mature.grade)
-    changes: dict[str, Detection] = {}
-    for grade in grades.tolist():
+
+    def change_of(grade: str, tolerance: float) -> Detection:
         of_grade = mature.take(mature.grade == grade)
-        changes[grade] = max(
-            chance_detections(
-                of_grade,
-                of_grade.log_odds,
-                of_grade.label,
-                of_grade.known_at // DAY,
-                promise.tolerance,
-                n_tests=len(grades),
-            ),
-            key=lambda change: change.days,
+        day = of_grade.known_at // DAY
+        return clearest(
+            *chance_detections(
+                of_grade, of_grade.log_odds, of_grade.label, day, tolerance, n_tests=len(grades)
+            )
         )
+
+    changes = {grade: change_of(grade, promise.tolerance) for grade in grades.tolist()}
+    verdicts = {
+        grade: chance_verdict(change, promise, partial(change_of, grade))
+        for grade, change in changes.items()
+    }
     rows_of = by_grade(
         expit(mature.log_odds), mature.grade, mature.label.astype(np.int8), weight, mature.lead
     )
     for row in rows_of:
         row["promised"] = promise.won_by_grade.get(row["grade"])
-        row["verdict"] = str(verdict_of(changes[row["grade"]]))
-    verdict = max((verdict_of(change) for change in changes.values()), key=lambda v: v.rank)
+        row["verdict"] = str(verdicts[row["grade"]])
+    verdict = max(verdicts.values(), key=lambda v: v.rank)
     off = [row for row in rows_of if row["verdict"] != Verdict.FINE]
     shown = off or rows_of[:1]
     evidence = " ".join(
@@ -294,8 +298,34 @@ def _grades(number: str, mature: ScoredMoments, promise: Promise) -> Check:
         f"{percent(row['stated'])}."
         for row in shown
     )
-    worst = max(changes.values(), key=lambda change: change.days)
+    if off:
+        evidence += promise.season_caveat
+    worst = clearest(*changes.values())
     return Check(number, verdict, evidence, _retrain(verdict), figures_of(worst), rows_of)
+
+
+def chance_verdict(
+    change: Detection, promise: Promise, beyond: Callable[[float], Detection]
+) -> Verdict:
+    """Return the verdict of a test of chances: at most WATCH if the change may be a season.
+
+    Parameters
+    ----------
+    change : Detection
+        Of the test with the tolerance of the promise.
+    promise : Promise
+    beyond : callable
+        Makes the test with another tolerance.
+    """
+    verdict = verdict_of(change)
+    if verdict is Verdict.ACT and promise.season_caveat and not beyond(SEASON_TOLERANCE).is_alarm:
+        return Verdict.WATCH
+    return verdict
+
+
+def clearest(*changes: Detection) -> Detection:
+    """Return the detection with the largest statistic."""
+    return max(changes, key=lambda change: change.days)
 
 
 def verdict_of(change: Detection) -> Verdict:

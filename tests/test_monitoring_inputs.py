@@ -5,13 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from msgspec import structs
+from scipy.special import logit
 
 from crm.project import MonitorKeys, Project, load_project
 from crm.records import Records
 from crm.times import DAY, microseconds
 from features.feature import Feature
 from features.named import sales_types
-from models.reference import FeatureBins, FeatureCounts, HeldOutMonth, Reference
+from models.reference import UNSEEN_BIN, FeatureBins, FeatureCounts, HeldOutMonth, Reference
 from models.scorer import LeadScorer
 from monitoring.arrivals import activities_check, outcomes_check, sources_check, stale_records
 from monitoring.champion import ChampionMoments, champion_moments, learned_until
@@ -21,9 +22,11 @@ from monitoring.inputs import _label, feature_drifts, input_checks
 from monitoring.retired import Retired
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import grades_check, inflation_check, warnings_check
-from monitoring.shares import UsualShares, jensen_shannon, rank_distance, stability_index
+from monitoring.shares import TOLERANCE, UsualShares, jensen_shannon, rank_distance, stability_index
 from tests.made_monitoring import SCALE, scored_moments
 from tests.made_runs import Work
+from training.fit import Fitted
+from training.reference import describe_reference
 
 NONE = Retired.of(MonitorKeys())
 
@@ -151,13 +154,43 @@ def test_reference_counts_every_moment(trained: Any) -> None:
         assert counted.counts.shape == (len(reference.months), counted.bins.n_bins)
         assert counted.counts.sum() == n
     held_out = reference.held_out
-    cut_offs = trained.rolling.cut_offs
-    assert sum(month.n for month in held_out) == sum(len(c.split.test) for c in cut_offs)
-    assert sum(month.won for month in held_out) == sum(
-        int(c.split.test.label.sum()) for c in cut_offs
+    assert [month.month for month in held_out] == reference.months
+    assert sum(month.n for month in held_out) == n
+    assert sum(month.won for month in held_out) == trained.moments.label.sum()
+    assert sum(month.expected for month in held_out) == pytest.approx(
+        trained.moments.label.sum(), rel=0.02
     )
     assert all(sum(month.grades.values()) == month.n for month in held_out)
-    assert [month.month for month in held_out] == sorted(month.month for month in held_out)
+
+
+def test_reference_has_the_shares_of_grades_that_the_model_gives(work: Work) -> None:
+    """Models of a part of the leads spread their scores less, so they have fewer grades A and D."""
+    scorer, moments = work.trained.scorer, work.trained.moments
+    matrix = scorer.pipeline.transform(work.records, moments.lead, moments.as_of)
+    given = scorer.scale.grade(scorer.scale.score(scorer.probability(matrix)))
+    months = scorer.reference.held_out  # type: ignore[union-attr]
+    for letter in "ABCD":
+        stored = sum(month.grades.get(letter, 0) for month in months) / len(moments)
+        assert abs(logit(stored) - logit((given == letter).mean())) < TOLERANCE
+
+
+def test_value_of_a_single_lead_counts_as_unseen(work: Work) -> None:
+    """It would be unseen if its lead were new, so new leads have as many unseen values."""
+    scorer, moments = work.trained.scorer, work.trained.moments
+    attribute = next(a for a in scorer.pipeline.attributes if a.kind == "target")
+    place = scorer.pipeline.names.index(attribute.feature.name)
+    cells = work.records.leads[attribute.column].copy()
+    frequent, rarer = cells.iloc[np.unique(moments.lead)].value_counts().index[:2]
+    others = np.flatnonzero(cells == rarer)[1:]  # all leads with this value but the first one
+    cells.iloc[others] = frequent
+    records = replace(work.records, leads=work.records.leads.assign(**{attribute.column: cells}))
+    fitted = Fitted(scorer.pipeline, scorer.estimator, scorer.calibration, None)
+
+    def unseen(records: Records) -> float:
+        reference = describe_reference(records, moments, fitted, scorer.scale, seed=0)
+        return float(reference.features[place].counts[:, UNSEEN_BIN].sum())
+
+    assert unseen(records) == unseen(work.records) + 1
 
 
 def test_card_shows_no_reference(trained: Any) -> None:
@@ -292,7 +325,7 @@ def test_shares_of_grades_of_an_unseen_season_are_not_a_change() -> None:
 def test_stopped_records_are_found_after_a_long_gap() -> None:
     daily = np.arange(200) * DAY
     assert arrivals_of("x", daily, 201 * DAY).verdict is Verdict.FINE  # type: ignore[union-attr]
-    assert arrivals_of("x", daily, 205 * DAY).verdict is Verdict.WATCH  # type: ignore[union-attr]
+    assert arrivals_of("x", daily, 203 * DAY).verdict is Verdict.WATCH  # type: ignore[union-attr]
     assert arrivals_of("x", daily, 210 * DAY).verdict is Verdict.ACT  # type: ignore[union-attr]
     # With a gap of a month before, ten days are usual.
     with_gap = np.append(daily[:100], daily[100:] + 30 * DAY)
@@ -300,6 +333,25 @@ def test_stopped_records_are_found_after_a_long_gap() -> None:
     assert arrivals is not None
     assert arrivals.usual_gap_days == 31
     assert arrivals.verdict is Verdict.FINE
+
+
+def test_rare_records_with_a_season_have_not_stopped() -> None:
+    """In 120 years of looks every week, five kinds whose share halves in winter do not stop."""
+    rng = np.random.default_rng(2)
+    days = np.arange(5 * 365)
+    rate = 0.3 * np.exp(0.8 * np.cos(2 * np.pi * days / 365))
+    alarms = 0
+    for _ in range(30 * 5):
+        at = np.repeat(days, rng.poisson(rate)) * DAY
+        alarms += any(
+            (found := arrivals_of("x", at, until * DAY, 5)) is not None
+            and found.verdict is Verdict.ACT
+            for until in range(366, len(days), 7)
+        )
+    assert alarms <= 4  # as often as promised: once in 27 years of all five
+    stopped = arrivals_of("x", np.repeat(days, rng.poisson(rate)) * DAY, (len(days) + 120) * DAY, 5)
+    assert stopped is not None
+    assert stopped.verdict is Verdict.ACT
 
 
 def test_few_or_short_records_are_not_judged() -> None:

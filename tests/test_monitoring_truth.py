@@ -198,6 +198,26 @@ def test_season_within_the_tolerance_is_not_a_change() -> None:
     assert verdicts(scored, wide)[0] == "fine"
 
 
+@pytest.mark.parametrize("check", [0, 2])
+def test_change_that_may_be_a_season_is_watched_until_a_year_is_known(check: int) -> None:
+    half = scored_moments(5_000, shift=-0.7, changed_from=200)
+
+    def checked(months: int, scored: ScoredMoments = half) -> Check:
+        promise = replace(PROMISE, months=months)
+        return truth_checks("LM2", scored, promise, "the champion")[check]
+
+    caveat = "The model has seen 10 months of outcomes; a season is not known yet."
+    assert checked(10).verdict is Verdict.WATCH
+    assert checked(10).evidence.endswith(caveat)
+    assert checked(12).verdict is Verdict.ACT
+    assert "season" not in checked(12).evidence
+    assert checked(0).verdict is Verdict.ACT  # a model of an earlier version
+    larger = checked(10, scored_moments(5_000, shift=-1.8, changed_from=200))
+    assert larger.verdict is Verdict.ACT
+    assert larger.evidence.endswith(caveat)
+    assert "season" not in checked(10, scored_moments(5_000)).evidence
+
+
 # -- before outcomes are in ----------------------------------------------------------------
 
 
@@ -273,6 +293,18 @@ def test_fewer_early_wins_are_found_long_before_the_horizon_is_over() -> None:
     assert check.verdict is Verdict.ACT
     assert check.evidence.startswith("Since 1970-0")
     assert "LM306" in check.next_step
+
+
+def test_fewer_early_wins_that_may_be_a_season_are_watched() -> None:
+    scored = scored_moments(12_000, per_day=20, shift=-0.7, changed_from=150)
+    champion, outcomes = champion_of(scored), outcomes_of(scored, 600)
+    short, year = (
+        early_wins_check(champion, outcomes, REFERENCE, replace(PROMISE, months=months))
+        for months in (10, 12)
+    )
+    assert year.verdict is Verdict.ACT
+    assert short.verdict is Verdict.WATCH
+    assert short.evidence.endswith("a season is not known yet.")
 
 
 def test_early_wins_need_known_delays() -> None:

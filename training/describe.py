@@ -35,7 +35,6 @@ from training.findings import EvaluatedModel, Findings
 from training.readiness import Readiness, assess_readiness, unknown_readiness
 from training.reference import describe_reference
 from training.remedies import in_words
-from training.rolling import Rolling
 from training.segments import evaluate_fairness, evaluate_segments
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
@@ -107,7 +106,6 @@ def describe(
             records,
             findings.moments,
             final,
-            evaluated_model.rolling if evaluated_model else Rolling(),
             scale,
             seed,
         ).to_json(),

@@ -140,6 +140,9 @@ class Fitted:
     early_shift : float or None
         The change of the log-odds that the early wins of these moments suggest. None if it is
         unknown.
+    out_of_fold : ndarray of float64, shape (n,), or None
+        For the moments that were fitted to, the estimator's log-odds by models that had not seen
+        their lead; nan outside the sample that has them. Without calibration.
     """
 
     pipeline: FeaturePipeline
@@ -151,6 +154,7 @@ class Fitted:
     for_newest: str = ""
     immature: ImmatureMoments | None = None
     early_shift: float | None = None
+    out_of_fold: Floats | None = None
 
     def shifted(self, shift: float) -> "Fitted":
         """Return the same fit with all log-odds changed by `shift`."""
@@ -218,7 +222,15 @@ def fit(
             model.out_of_fold_[known], moments.label[known], weight[known]
         )
     newest = chosen.newest if chosen else None
-    return Fitted(pipeline, model.blend_, calibration, model.settings_, newest, half_life)
+    return Fitted(
+        pipeline,
+        model.blend_,
+        calibration,
+        model.settings_,
+        newest,
+        half_life,
+        out_of_fold=model.out_of_fold_,
+    )
 
 
 def directions(pipeline: FeaturePipeline, project: Project) -> tuple[int, ...]:

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from crm.arrays import Floats, Ints, Strings
+from crm.arrays import Bools, Floats, Ints, Strings
+from crm.cells import read_column
 from crm.records import Records
 from crm.times import DAY, microseconds
+from features.attributes.target import TargetAttribute
 from features.first_closings import FirstClosings
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
@@ -17,6 +19,7 @@ from models.reasons import Reasoner
 from models.reference import (
     MOST_MONTHS,
     QUANTILES,
+    UNSEEN_BIN,
     FeatureBins,
     FeatureCounts,
     HeldOutMonth,
@@ -25,7 +28,6 @@ from models.reference import (
 )
 from models.scale import Scale
 from training.fit import Fitted
-from training.rolling import Rolling
 
 MOST_MOMENTS: Final = 100_000  # shares are known to a fifth of a point
 FEWEST_WINS: Final = 50  # of a group, for delays of its own; also of losses
@@ -35,7 +37,6 @@ def describe_reference(
     records: Records,
     moments: Moments,
     final: Fitted,
-    rolling: Rolling,
     scale: Scale,
     seed: int,
 ) -> Reference:
@@ -47,11 +48,9 @@ def describe_reference(
     ----------
     records : Records
     moments : Moments
-        The moments that the model learned from.
+        The moments that the model learned from; those of `final` begin with them.
     final : Fitted
         The model.
-    rolling : Rolling
-        Evaluations of the same procedure on moments that it had not seen.
     scale : Scale
     seed : int
 
@@ -59,7 +58,8 @@ def describe_reference(
     -------
     Reference
     """
-    chosen = moments.take(sample_of_leads(moments.lead, MOST_MOMENTS, seed))
+    sampled = sample_of_leads(moments.lead, MOST_MOMENTS, seed)
+    chosen = moments.take(sampled)
     pipeline = final.pipeline
     matrix = pipeline.transform(records, chosen.lead, chosen.as_of)
     names, month = _months(chosen)
@@ -68,7 +68,9 @@ def describe_reference(
     features = []
     for i, feature in enumerate(pipeline.features):
         bins = FeatureBins.fit(feature, matrix[:, i], *odd_values(pipeline, i))
-        flat = month * bins.n_bins + bins.bins_of(matrix[:, i])
+        bin_of = bins.bins_of(matrix[:, i])
+        bin_of[_is_alone(pipeline, i, records, chosen.lead)] = UNSEEN_BIN
+        flat = month * bins.n_bins + bin_of
         counts = np.bincount(flat, minlength=len(names) * bins.n_bins)
         features.append(FeatureCounts(bins, counts.reshape(len(names), -1).tolist()))
     grade = scale.grade(scale.score(expit(final.log_odds_of(matrix))))
@@ -79,7 +81,7 @@ def describe_reference(
         months=names,
         features=features,
         points=dict(zip(reasoner.signals, points.tolist(), strict=True)),
-        held_out=_held_out(rolling, scale),
+        held_out=_held_out(chosen, final, sampled, scale),
         win_delays=_win_delays(records, chosen, age, grade) if chosen.has_times else {},
         loss_shares=_loss_shares(records, chosen, age) if chosen.has_times else {},
     )
@@ -103,27 +105,48 @@ def _months(moments: Moments) -> tuple[list[str], Ints]:
     return np.datetime_as_string(months).tolist(), place
 
 
-def _held_out(rolling: Rolling, scale: Scale) -> list[HeldOutMonth]:
-    """Sum up the held-out moments of all cut-offs by month."""
-    months: dict[str, HeldOutMonth] = {}
-    for cut_off in reversed(rolling.cut_offs):
-        test, probability = cut_off.split.test, expit(cut_off.margin)
-        grade = scale.grade(scale.score(probability))
-        names, place = _months(test)
-        for i, name in enumerate(names):
-            rows = place == i
-            earlier = months.get(name, HeldOutMonth(name, 0, 0.0, 0, {}))
-            grades = dict(earlier.grades)
-            for letter, count in zip(*np.unique(grade[rows], return_counts=True), strict=True):
-                grades[str(letter)] = grades.get(str(letter), 0) + int(count)
-            months[name] = HeldOutMonth(
+def _is_alone(pipeline: FeaturePipeline, place: int, records: Records, lead: Ints) -> Bools:
+    """Return whether each moment's lead is the only one with its value of many, shape (n,).
+
+    Such a value would be unseen if its lead were new. So the share of these leads estimates how
+    many new leads have an unseen value. False for attributes of other kinds, which have no value
+    of a single lead.
+
+    References
+    ----------
+    Good, "The Population Frequencies of Species and the Estimation of Population Parameters", 1953.
+    """
+    attribute = pipeline.attributes[place] if place < len(pipeline.attributes) else None
+    if not isinstance(attribute, TargetAttribute):
+        return np.zeros(len(lead), dtype=bool)
+    leads, of_lead = np.unique(lead, return_inverse=True)
+    words = read_column(records.leads[attribute.column].iloc[leads], attribute.word, object)
+    codes, names = pd.factorize(words)
+    is_alone = (np.bincount(codes, minlength=len(names)) == 1) & (names != "")
+    return np.asarray(is_alone[codes][of_lead])
+
+
+def _held_out(moments: Moments, final: Fitted, sampled: Bools, scale: Scale) -> list[HeldOutMonth]:
+    """Sum up by month what models that had not seen the leads say about the moments."""
+    if final.out_of_fold is None:
+        return []
+    log_odds = final.calibration.log_odds_of(final.out_of_fold[: len(sampled)][sampled])
+    names, place = _months(moments)
+    months = []
+    for i, name in enumerate(names):
+        rows = (place == i) & ~np.isnan(log_odds)
+        probability = expit(log_odds[rows])
+        letters, counts = np.unique(scale.grade(scale.score(probability)), return_counts=True)
+        months.append(
+            HeldOutMonth(
                 month=name,
-                n=earlier.n + int(rows.sum()),
-                expected=earlier.expected + float(probability[rows].sum()),
-                won=earlier.won + int(test.label[rows].sum()),
-                grades=grades,
+                n=int(rows.sum()),
+                expected=float(probability.sum()),
+                won=int(moments.label[rows].sum()),
+                grades=dict(zip(letters.tolist(), counts.tolist(), strict=True)),
             )
-    return list(months.values())
+        )
+    return months
 
 
 def _win_delays(
