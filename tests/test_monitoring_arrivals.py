@@ -29,32 +29,34 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return load_project(folder)
 
 
-def arrivals(gap: float, usual: float, expected: float) -> Arrivals:
-    return Arrivals("fax", 100, 0, gap, usual, expected)
-
-
 @pytest.mark.parametrize(
-    ("gap", "usual", "expected", "verdict"),
+    ("gap", "usual", "days", "verdict"),
     [
-        (4.0, 2.0, 10.0, Verdict.ACT),
-        (3.9, 2.0, 10.0, Verdict.FINE),
-        (4.0, 2.0, 9.9, Verdict.WATCH),
-        (4.0, 2.0, 5.0, Verdict.WATCH),
-        (4.0, 2.0, 4.9, Verdict.FINE),
+        (4.0, 2.0, 10_000.0, Verdict.ACT),
+        (3.9, 2.0, 10_000.0, Verdict.FINE),
+        (4.0, 2.0, 9_999.0, Verdict.WATCH),
+        (4.0, 2.0, 1_000.0, Verdict.WATCH),
+        (4.0, 2.0, 999.0, Verdict.FINE),
     ],
 )
-def test_silence_is_compared_with_the_longest_one_and_with_what_was_expected(
-    gap: float, usual: float, expected: float, verdict: Verdict
+def test_silence_is_compared_with_the_longest_one_and_with_what_is_possible(
+    gap: float, usual: float, days: float, verdict: Verdict
 ) -> None:
-    assert arrivals(gap, usual, expected).verdict is verdict
+    assert Arrivals("fax", 100, 0, gap, usual, 5.0, days).verdict is verdict
 
 
 def test_arrivals_of_the_last_year_by_hand() -> None:
     # 60 records on each second day, from day 0 to day 118; then none until day 130.
     at = np.arange(60) * 2 * DAY
     found = arrivals_of("fax", at, 130 * DAY)
-    # 60 records in 118 days, and 12 days of silence.
-    assert found == Arrivals("fax", 60, 118 * DAY, 12.0, 2.0, round(60 / 118 * 12, 1))
+    # A record on each second day, and 12 days of silence: each is half as likely as after a stop.
+    statistic = sum(2.0**n for n in range(1, 13))
+    assert found is not None
+    assert found.days == pytest.approx(statistic)
+    assert found == Arrivals("fax", 60, 118 * DAY, 12.0, 2.0, 6.0, found.days)
+    of_ten = arrivals_of("fax", at, 130 * DAY, n_tests=10)
+    assert of_ten is not None
+    assert of_ten.days == pytest.approx(statistic / 10)
     assert found.sentence("activity") == (
         'The last activity "fax" is from 1970-04-29, 12 days before the end of the records. About '
         "6 were expected since; the longest gap before was 2.0 days."
@@ -62,6 +64,20 @@ def test_arrivals_of_the_last_year_by_hand() -> None:
     # What lies in the future, has no time, or is a year old does not count.
     strange = np.append(at, [NOT_A_TIME, 131 * DAY, 130 * DAY - 365 * DAY])
     assert arrivals_of("fax", strange, 130 * DAY) == found
+
+
+def test_quietest_eight_weeks_show_how_many_records_are_sure_to_come() -> None:
+    # Four a day, but on each fourth day only from day 100 to day 155.
+    often = np.repeat(np.arange(300), np.where((np.arange(300) - 100) // 56 == 0, 0, 4))
+    at = np.sort(np.append(often, np.arange(100, 156, 4))) * DAY
+    found = arrivals_of("fax", at, 320 * DAY)
+    assert found is not None
+    assert found.expected == round(21 * 14 / 56, 1)
+    assert found.days == pytest.approx(sum((4 / 3) ** n for n in range(1, 22)))
+    # Twenty days of 85 % at most.
+    steady = arrivals_of("fax", np.repeat(np.arange(300), 4) * DAY, 319 * DAY)
+    assert steady is not None
+    assert steady.days == pytest.approx(sum((1 / 0.15) ** n for n in range(1, 21)))
 
 
 def test_fifty_records_in_four_weeks_show_what_is_usual() -> None:

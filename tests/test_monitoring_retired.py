@@ -189,7 +189,7 @@ def test_names_that_only_the_model_knows_are_known(work: Work) -> None:
 
 def test_something_that_has_stopped_is_not_back() -> None:
     often = np.arange(0, 400) * DAY // 4
-    assert back_again("x", often, 101 * DAY) == ""  # the last one was 1.25 days ago
+    assert back_again("x", often, 104 * DAY) == ""  # the last one was 4.25 days ago
     assert "occurs 27 times" in back_again("x", often, 100 * DAY)
     once = np.append(often, 300 * DAY)
     assert "occurs 1 time in the last 7 days" in back_again("x", once, 306 * DAY)

@@ -61,7 +61,7 @@ def test_fifty_scores_are_enough(n: int, verdict: Verdict) -> None:
 def test_without_held_out_months_the_shares_are_unknown(reference: Reference | None) -> None:
     check = grades_check(with_grades("ABCD" * 20), reference, SCALE)
     assert check.verdict is Verdict.UNKNOWN
-    assert "has no hold-out" in check.evidence
+    assert "does not know the shares of the grades" in check.evidence
 
 
 # -- inflation -----------------------------------------------------------------------------

@@ -181,5 +181,5 @@ def test_promise_is_that_of_the_hold_out() -> None:
     months = Reference([""], [], {}, months_with(5.0, *[0, 40] * 3))
     assert promise_of(test) == Promise(0.8, 0.75, 0.4, {"A": 0.5, "B": 0.2}, TOLERANCE)
     assert promise_of(test, months).tolerance == 0.5
-    assert promise_of({**test, "not_judged": "few"}, months) == Promise(tolerance=0.5)
+    assert promise_of({**test, "not_judged": "few"}, months) == Promise(tolerance=0.5, months=6)
     assert promise_of({}) == Promise()

@@ -10,6 +10,7 @@ from scipy.special import logit
 from crm.records import Records
 from crm.times import DAY, as_times
 from features.moments import Moments
+from models.calibration import Calibration
 from models.reference import MOST_MONTHS, FeatureBins
 from tests.made_monitoring import SCALE
 from tests.made_runs import Work
@@ -21,7 +22,6 @@ from training.reference import (
     _win_delays,
     describe_reference,
 )
-from training.rolling import Rolling
 
 HORIZON = 90
 
@@ -86,13 +86,11 @@ def test_reference_of_moments_a_week_after_the_creation(work: Work) -> None:
         estimator=scorer.estimator,
         calibration=scorer.calibration,
         log_odds_of=lambda matrix: np.zeros(len(matrix)),
+        out_of_fold=None,
     )
     week = 7 * DAY
     later = replace(moments, as_of=moments.as_of + week, known_at=moments.known_at + week)
-    rolling = cast("Rolling", SimpleNamespace(cut_offs=[]))
-    reference = describe_reference(
-        work.records, later, cast("Fitted", final), rolling, scorer.scale, 0
-    )
+    reference = describe_reference(work.records, later, cast("Fitted", final), scorer.scale, 0)
     assert set(reference.loss_shares) == {"7"}
     grade = str(scorer.scale.grade(scorer.scale.score(np.array([0.5])))[0])
     assert set(reference.win_delays) == {"", "7", f"7 {grade}"}
@@ -132,18 +130,18 @@ def test_ages_with_fewer_than_fifty_losses_are_left_out() -> None:
     assert list(_loss_shares(records_of(closed, [False] * 99), moments, age)) == ["7"]
 
 
-def test_held_out_months_of_several_cut_offs_are_added() -> None:
-    def cut_off(days: list[int], label: list[int], chances: list[float]) -> Any:
-        test = moments_of(days, label)
-        return SimpleNamespace(split=SimpleNamespace(test=test), margin=logit(chances))
-
-    # The newest cut-off comes first. January has moments of both.
-    newest = cut_off([20, 40], [1, 0], [0.5, 0.2])
-    earlier = cut_off([10, 20], [1, 1], [0.5, 0.01])
-    rolling = cast("Rolling", SimpleNamespace(cut_offs=[newest, earlier]))
-    january, february = _held_out(rolling, SCALE)
-    assert (january.month, january.n, january.won) == ("1970-01", 3, 3)
-    assert january.expected == pytest.approx(0.5 + 0.5 + 0.01)
+def test_held_out_months_are_those_of_the_moments_out_of_fold() -> None:
+    moments = moments_of([10, 20, 20, 25, 40], [1, 1, 1, 0, 0])
+    # The third moment was not in the sample of a fold, and the last two are not described. The
+    # calibration doubles the log-odds.
+    chances = np.array([0.5, 0.01, np.nan, 0.5, 0.2, 0.9, 0.9])
+    fitted = cast(
+        "Fitted", SimpleNamespace(out_of_fold=logit(chances) / 2, calibration=Calibration(2.0, 0.0))
+    )
+    described = np.array([True, True, True, True, True])
+    january, february = _held_out(moments, fitted, described, SCALE)
+    assert (january.month, january.n, january.won) == ("1970-01", 3, 2)
+    assert january.expected == pytest.approx(0.5 + 0.01 + 0.5)
     # A half is four times the odds of the scale, 20 points above 50; a hundredth is far below.
     assert january.grades == {"A": 2, "D": 1}
     assert (february.month, february.n, february.won, february.grades) == (
@@ -152,6 +150,11 @@ def test_held_out_months_of_several_cut_offs_are_added() -> None:
         0,
         {"B": 1},
     )
+    sampled = np.array([True, False, False, False, True])
+    chosen = moments.take(sampled)
+    assert [month.n for month in _held_out(chosen, fitted, sampled, SCALE)] == [1, 1]
+    nothing = cast("Fitted", SimpleNamespace(out_of_fold=None))
+    assert _held_out(moments, nothing, described, SCALE) == []
 
 
 def test_bins_of_missing_and_unseen_values_come_first() -> None:
