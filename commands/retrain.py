@@ -1,6 +1,7 @@
 """`leadscore retrain`: watches, trains if it is time, judges, promotes and reports, by itself."""
 
 import datetime
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -135,8 +136,11 @@ def retrain_once(
     done: Mapping[str, str] = {}
     try:
         registry = Registry(project)
-        with retraining(registry, clock) as run:
+        settings = hashlib.sha256(project.text.encode()).hexdigest()
+        with retraining(registry, clock, settings, force=force) as run:
             done = run.steps
+            if run.given_up and not quiet:
+                err.print(run.given_up, soft_wrap=True)
             if run.is_resumed and not quiet:
                 err.print(f"Resuming the retraining that began at {run.at:%Y-%m-%d %H:%M} UTC …")
             steps = _Steps(project, registry, run, Result(is_resumed=run.is_resumed), quiet, clock)

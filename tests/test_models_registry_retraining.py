@@ -108,21 +108,144 @@ def test_retraining_of_a_dead_process_is_resumed_at_once(registry: Registry, clo
 
 def test_old_retraining_is_given_up(registry: Registry, clock: Clock) -> None:
     run = fail(registry, clock)
-    clock.passes(days=2)
+    clock.passes(days=8)
     with retraining(registry, clock) as again:
         assert again.run_id != run.run_id
-    assert [row["status"] for row in last_retrainings(registry)] == ["KILLED", "RUNNING"]
+        assert again.given_up.endswith(" UTC is not resumed: it began 8 days ago.")
+    killed, running = last_retrainings(registry)
+    assert (killed["status"], killed["sentence"]) == ("KILLED", "Not resumed: it began 8 days ago.")
+    assert running["status"] == "RUNNING"
 
 
-def test_retraining_is_resumed_within_a_day(registry: Registry, clock: Clock) -> None:
+def test_retraining_is_resumed_within_a_week(registry: Registry, clock: Clock) -> None:
+    """A timer that starts it once a day, with a random delay, comes after a day or later."""
     run = fail(registry, clock)
-    clock.passes(hours=23.9)
+    clock.passes(days=1, hours=1)
     with suppress(TrackingError), retraining(registry, clock) as again:
         assert again.run_id == run.run_id
         raise TrackingError("MLflow is away")
-    clock.passes(hours=0.1)  # a day after it began, although it failed a moment ago
+    clock.passes(days=5, hours=22.9)
+    with suppress(TrackingError), retraining(registry, clock) as again:
+        assert again.run_id == run.run_id
+        raise TrackingError("MLflow is away")
+    clock.passes(hours=0.1)  # a week after it began, although it failed a moment ago
     with retraining(registry, clock) as last:
         assert last.run_id != run.run_id
+
+
+@pytest.mark.parametrize("step", [None, "wait: nothing is due"])
+def test_retraining_without_a_training_is_resumed_on_the_same_day_only(
+    registry: Registry, clock: Clock, step: str | None
+) -> None:
+    """Otherwise the look of the next day would be left out."""
+
+    def begin() -> Retraining:
+        with suppress(TrackingError), retraining(registry, clock) as run:
+            if step is not None:
+                run.done("decision", step)
+            raise TrackingError("MLflow is away")
+        return run
+
+    run = begin()
+    clock.passes(hours=11.9)
+    assert begin().run_id == run.run_id
+    clock.passes(hours=0.1)
+    anew = begin()
+    assert anew.run_id != run.run_id
+    assert "the champion is looked at again" in anew.given_up
+
+
+def test_challenger_from_the_shadow_is_judged_after_a_day(registry: Registry, clock: Clock) -> None:
+    with suppress(TrackingError), retraining(registry, clock) as run:
+        run.done("decision", "wait: nothing is due")
+        run.done("shadow", "4")
+        raise TrackingError("MLflow is away")
+    clock.passes(days=2)
+    with retraining(registry, clock) as again:
+        assert again.run_id == run.run_id
+
+
+def begun_with(registry: Registry, clock: Clock, **steps: str) -> Retraining:
+    with suppress(TrackingError), retraining(registry, clock, "settings") as run:
+        for step, result in steps.items():
+            run.done(step, result)
+        raise TrackingError("MLflow is away")
+    return run
+
+
+@pytest.mark.parametrize("steps", [{}, {"train": "7"}])
+def test_retraining_under_other_settings_is_given_up(
+    registry: Registry, clock: Clock, steps: dict[str, str]
+) -> None:
+    run = begun_with(registry, clock, decision="train: due", **steps)
+    with suppress(TrackingError), retraining(registry, clock, "settings") as again:
+        assert again.run_id == run.run_id
+        raise TrackingError("MLflow is away")
+    with retraining(registry, clock, "other settings") as anew:
+        assert anew.run_id != run.run_id
+        assert anew.given_up.endswith("is not resumed: the project file has changed since.")
+
+
+def test_what_follows_a_promotion_is_always_resumed(registry: Registry, clock: Clock) -> None:
+    """The services have not taken over the champion yet."""
+    run = begun_with(registry, clock, decision="train: due", train="7", judge="promoted")
+    clock.passes(days=40)
+    with retraining(registry, clock, "other settings", force=True) as again:
+        assert (again.run_id, again.steps["judge"]) == (run.run_id, "promoted")
+
+
+def test_refusal_is_told_whatever_the_settings(registry: Registry, clock: Clock) -> None:
+    run = begun_with(registry, clock, decision="train: due", train="7", judge="refused")
+    with retraining(registry, clock, "other settings") as again:
+        assert again.run_id == run.run_id
+
+
+def test_forced_training_does_not_resume_one_that_decided_to_wait(
+    registry: Registry, clock: Clock
+) -> None:
+    run = begun_with(registry, clock, decision="wait: nothing is due")
+    with retraining(registry, clock, "settings", force=True) as anew:
+        assert anew.run_id != run.run_id
+        assert anew.given_up.endswith("is not resumed: a training is requested now.")
+
+
+def test_forced_training_resumes_one_that_trains(registry: Registry, clock: Clock) -> None:
+    run = begun_with(registry, clock, decision="train: due")
+    with retraining(registry, clock, "settings", force=True) as again:
+        assert again.run_id == run.run_id
+
+
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_decision_about_another_champion_is_made_again(
+    registry: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch, is_trained: bool
+) -> None:
+    """A version that is trained is compared with the new champion by the gates."""
+    run = begun_with(registry, clock, decision="train: LM201 says act.")
+    if is_trained:
+        training_of(registry, run.run_id, is_registered=True)
+    monkeypatch.setattr(Registry, "find_champion", lambda self: "12")
+    with retraining(registry, clock, "settings") as again:
+        assert (again.run_id == run.run_id) is is_trained
+        assert again.given_up.endswith("there is another champion now.") is not is_trained
+
+
+def test_first_champion_is_handed_over_under_other_settings(
+    registry: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun_with(registry, clock, decision="train: No model has been trained yet.")
+    training_of(registry, run.run_id, is_registered=True)
+    monkeypatch.setattr(Registry, "find_champion", lambda self: "1")
+    with retraining(registry, clock, "other settings") as again:
+        assert again.run_id == run.run_id
+
+
+def test_training_of_a_retraining_that_is_given_up_is_deleted(
+    registry: Registry, clock: Clock
+) -> None:
+    run = begun_with(registry, clock, decision="train: due")
+    begun = training_of(registry, run.run_id, is_registered=False)
+    with retraining(registry, clock, "other settings"):
+        assert registry.client.get_run(begun).info.lifecycle_stage == "deleted"
 
 
 def test_only_the_newest_unfinished_retraining_is_resumed(registry: Registry, clock: Clock) -> None:
@@ -131,6 +254,7 @@ def test_only_the_newest_unfinished_retraining_is_resumed(registry: Registry, cl
     _, newer = (registry.client.create_run(experiment, start_time=at).info.run_id for at in started)
     clock.passes(hours=1)
     assert module._claim(registry, clock()).run_id == newer
+    assert [row["status"] for row in last_retrainings(registry)] == ["KILLED", "RUNNING"]
 
 
 def test_sign_of_life_of_another_machine_lasts_three_minutes(

@@ -2,8 +2,9 @@
 
 The run has a tag for each step that is done, with its result. While its process lives, a tag is
 renewed every half a minute. Another process that finds an unfinished run whose tag is old takes the
-run over, and goes on behind the last step that is done. Claiming a run happens under a lock, so
-only one process at a time retrains a model, on all machines that share the MLflow server.
+run over, and goes on behind the last step that is done, unless what its decision rests on has
+changed. Claiming a run happens under a lock, so only one process at a time retrains a model, on all
+machines that share the MLflow server.
 """
 
 import datetime
@@ -27,10 +28,12 @@ Clock = Callable[[], datetime.datetime]
 
 RETRAIN_TAG: Final = "leadscore.retrain"  # of a training's run: the retraining that started it
 ALIVE, HOST, PID = "leadscore.alive", "leadscore.host", "leadscore.pid"
+SETTINGS, CHAMPION = "leadscore.settings", "leadscore.champion"  # when it began
 STEP: Final = "leadscore.step."
 RENEWED_EVERY: Final = 30.0  # seconds
 DEAD_AFTER: Final = datetime.timedelta(minutes=3)
-RESUMED_WITHIN: Final = datetime.timedelta(days=1)
+RESUMED_WITHIN: Final = datetime.timedelta(days=7)  # drift asks for a training once in 7 days, too
+LOOK_LASTS: Final = datetime.timedelta(hours=12)  # less than from one daily retraining to the next
 LONGEST_TAG: Final = 5_000
 
 
@@ -48,6 +51,8 @@ class Retraining:
         The results of the steps that are done, by name.
     is_resumed : bool
         True if another process began it.
+    given_up : str
+        A sentence about an unfinished retraining that this one replaces; empty if there was none.
     """
 
     registry: Registry
@@ -55,6 +60,7 @@ class Retraining:
     at: datetime.datetime
     steps: dict[str, str] = field(default_factory=dict)
     is_resumed: bool = False
+    given_up: str = ""
 
     def done(self, step: str, result: str) -> None:
         """Record that a step is done, with its result."""
@@ -94,7 +100,9 @@ class Retraining:
 
 
 @contextmanager
-def retraining(registry: Registry, clock: Clock) -> Iterator[Retraining]:
+def retraining(
+    registry: Registry, clock: Clock, settings: str = "", *, force: bool = False
+) -> Iterator[Retraining]:
     """Begin a retraining, or resume one whose process died, for the length of the context.
 
     If the context ends with an error, the run stays unfinished, and the next retraining resumes
@@ -105,6 +113,10 @@ def retraining(registry: Registry, clock: Clock) -> Iterator[Retraining]:
     registry : Registry
     clock : callable
         Returns the time, timezone-aware.
+    settings : str
+        The digest of the project file. A version that was trained under another one is not judged.
+    force : bool
+        True if a training is requested: one that decided not to train is not resumed.
 
     Yields
     ------
@@ -122,7 +134,7 @@ def retraining(registry: Registry, clock: Clock) -> Iterator[Retraining]:
             registry.errors(),
             hold_lock(registry.client, f"{registry.name}.retraining", _here(), clock()),
         ):
-            run = _claim(registry, clock())
+            run = _claim(registry, clock(), settings, force)
     except LockedError as holder:
         raise BusyError(_busy(registry, holder.who)) from None
     stop = threading.Event()
@@ -141,8 +153,10 @@ def retraining(registry: Registry, clock: Clock) -> Iterator[Retraining]:
         thread.join()
 
 
-def _claim(registry: Registry, now: datetime.datetime) -> Retraining:
-    """Take over the unfinished run, or create one."""
+def _claim(
+    registry: Registry, now: datetime.datetime, settings: str = "", force: bool = False
+) -> Retraining:
+    """Take over the newest unfinished run, or create one; others are given up."""
     client, experiment = registry.client, registry.experiment(RETRAIN_RUNS)
     unfinished = client.search_runs(
         [experiment],
@@ -154,17 +168,28 @@ def _claim(registry: Registry, now: datetime.datetime) -> Retraining:
         HOST: _machine(),
         PID: str(os.getpid()),
     }
+    resumed: Retraining | None = None
+    given_up = ""
     for run in unfinished:
         tags = run.data.tags
         if _is_alive(tags, now):
             raise BusyError(_busy(registry, f"process {tags[PID]} on {tags[HOST]}"))
         at = datetime.datetime.fromtimestamp(run.info.start_time / 1000, datetime.UTC)
-        if now - at < RESUMED_WITHIN:
-            for name, value in alive.items():
-                client.set_tag(run.info.run_id, name, value)
-            steps = {k.removeprefix(STEP): v for k, v in tags.items() if k.startswith(STEP)}
-            return Retraining(registry, run.info.run_id, at, steps, is_resumed=True)
-        client.set_terminated(run.info.run_id, "KILLED")
+        steps = {k.removeprefix(STEP): v for k, v in tags.items() if k.startswith(STEP)}
+        found = Retraining(registry, run.info.run_id, at, steps, is_resumed=True)
+        why = "a newer one is resumed" if resumed else _why_anew(found, tags, now, settings, force)
+        if not why:
+            resumed = found
+            continue
+        given_up = given_up or (
+            f"The retraining that began at {at:%Y-%m-%d %H:%M} UTC is not resumed: {why}."
+        )
+        client.set_tag(found.run_id, "mlflow.note.content", f"Not resumed: {why}.")
+        client.set_terminated(found.run_id, "KILLED")
+    if resumed is not None:
+        for name, value in alive.items():
+            client.set_tag(resumed.run_id, name, value)
+        return resumed
     created = client.create_run(
         experiment,
         start_time=round(now.timestamp() * 1000),
@@ -172,12 +197,41 @@ def _claim(registry: Registry, now: datetime.datetime) -> Retraining:
         tags={
             **alive,
             RUN_KIND: "retraining",
+            SETTINGS: settings,
+            CHAMPION: registry.find_champion() or "",
             "mlflow.user": user_name(),
             "mlflow.source.name": "leadscore retrain",
             "mlflow.source.type": "LOCAL",
         },
     )
-    return Retraining(registry, created.info.run_id, now)
+    return Retraining(registry, created.info.run_id, now, given_up=given_up)
+
+
+def _why_anew(
+    run: Retraining, tags: Mapping[str, str], now: datetime.datetime, settings: str, force: bool
+) -> str:
+    """Return why an unfinished retraining is not resumed; "" if it is.
+
+    What follows a promotion is always resumed, because the services have to take over the champion.
+    """
+    version, champion = run.version_trained(), run.registry.find_champion()
+    if run.steps.get("judge") == "promoted" or (version is not None and version == champion):
+        return ""
+    age = now - run.at
+    if age >= RESUMED_WITHIN:
+        return f"it began {age.days} days ago"
+    if "judge" in run.steps:
+        return ""
+    if tags.get(SETTINGS, settings) != settings:
+        return "the project file has changed since"
+    trains = run.steps.get("decision", "").startswith("train") or bool(run.steps.get("shadow"))
+    if not trains and force:
+        return "a training is requested now"
+    if not trains and age >= LOOK_LASTS:
+        return "no training was due then, and the champion is looked at again"
+    if version is None and tags.get(CHAMPION, champion or "") != (champion or ""):
+        return "there is another champion now"
+    return ""
 
 
 def _is_alive(tags: Mapping[str, str], now: datetime.datetime) -> bool:
