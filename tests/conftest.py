@@ -103,6 +103,15 @@ def run(
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write reports without pictures of charts, for tests of other things.
+
+    Drawing takes a third of the time of a test that retrains.
+    """
+    monkeypatch.setattr("reports.forms.folder.draw", lambda report: {})
+
+
+@pytest.fixture
 def check(tmp_path: Path) -> "Check":
     """Return a function that writes leads and activities, and checks these records."""
     from tests.made_record_checks import run_checks

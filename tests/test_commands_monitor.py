@@ -24,6 +24,7 @@ def look(work: Work) -> dict[str, Any]:
     return take_look(work.project, work.records, work.trained.scorer, "1", NOW).to_json()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_look_is_printed_and_recorded(run: Run, simulated_crm: Path, tmp_path: Path) -> None:
     crm = tmp_path / "crm"
     shutil.copytree(simulated_crm, crm)

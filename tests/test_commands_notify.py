@@ -231,6 +231,7 @@ def test_commands_that_change_the_champion_tell_it(
         assert secret not in log
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_retraining_tells_its_result_once(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

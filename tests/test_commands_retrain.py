@@ -40,8 +40,10 @@ def small_crm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def crm(small_crm: Path, tmp_path: Path) -> Path:
+def crm(small_crm: Path, empty_mlflow: Path, tmp_path: Path) -> Path:
+    """Return the folder of a CRM with an empty MLflow database."""
     shutil.copytree(small_crm, tmp_path / "crm")
+    shutil.copy(empty_mlflow, tmp_path / "crm")
     return tmp_path / "crm"
 
 
@@ -57,7 +59,8 @@ def kill_at(step: str, when: str, crm: Path, home: Path) -> None:
     assert process.returncode == -signal.SIGKILL, process.stderr[-2_000:]
 
 
-def test_policy_is_obeyed(run: Run, crm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_policy_is_obeyed(run: Run, crm: Path) -> None:
     code, out, _ = run("retrain", "-p", crm, "--json")
     facts = json.loads(out)
     assert (code, facts["status"], facts["version"]) == (0, "promoted", "1")
