@@ -190,6 +190,20 @@ def test_unchanged_attributes_are_stored_once(resent: Ledger) -> None:
     assert [row["recorded_at"] for row in all_rows(resent, "leads")] == [0, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [
+        (2**63 - 1, 2**63 - 1),
+        (2**63, str(2**63)),
+        (-(2**63), -(2**63)),
+        (-(2**63) - 1, str(-(2**63) - 1)),
+    ],
+)
+def test_numbers_beyond_64_bits_become_text(ledger: Ledger, number: int, stored: object) -> None:
+    ledger.add_batch(Batch(leads=[(SentLead("L1", 5, {"visits": number}), 0)]), 0)
+    assert ledger.stored_leads(["L1"])["L1"].sent == SentLead("L1", 5, {"visits": stored})
+
+
 @ALSO_PGBOUNCER
 def test_newest_attributes_are_used(resent: Ledger) -> None:
     newest = resent.stored_leads(["L1"])["L1"].sent
