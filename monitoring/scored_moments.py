@@ -63,6 +63,16 @@ class ScoredMoments:
         return np.asarray(1 / counts[of_lead])
 
     @property
+    def even_weight(self) -> Floats:
+        """How much each moment counts in shares, shape (n,): all the same, a lead at most once.
+
+        Training counts its moments alike. By `weight`, leads that were closed early, or that are
+        still young, would count more, so the shares would be those of young leads.
+        """
+        _, counts = np.unique(self.lead, return_counts=True)
+        return np.full(len(self), 1 / counts.max(initial=1))
+
+    @property
     def ordinal(self) -> Ints:
         """The number of earlier moments of the same lead, shape (n,)."""
         order = np.argsort(self.lead, kind="stable")  # the moments of a lead stay in order of time

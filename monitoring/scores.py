@@ -34,7 +34,7 @@ def grades_check(scored: ScoredMoments, reference: Reference | None, scale: Scal
         np.array(months, dtype=np.float64), TOLERANCE if shows_seasons else SEASON_TOLERANCE
     )
     place = np.array([letters.index(str(grade)) for grade in scored.grade], dtype=np.int64)
-    day, weight = scored.as_of // DAY, scored.weight
+    day, weight = scored.as_of // DAY, scored.even_weight
     change = usual.change(day, place, weight)
     verdict = verdict_of(change.detection)
     since = change.detection.since if verdict is not Verdict.FINE else None

@@ -451,6 +451,28 @@ def test_young_leads_of_the_first_days_are_not_compared(
     assert all(0 <= drift.share <= 1 and np.isfinite(drift.points) for drift in drifts)
 
 
+def test_moments_of_a_feature_count_alike_as_in_training(
+    watched: tuple[Project, Records, LeadScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leads that are young or closed early have fewer moments, which count no more than others."""
+    weights: list[set[float]] = []
+    change = UsualShares.change
+
+    def recorded(self: UsualShares, *columns: Any) -> Any:
+        weights.append(set(columns[2][columns[2] > 0].tolist()))
+        return change(self, *columns)
+
+    monkeypatch.setattr(UsualShares, "change", recorded)
+    project, records, scorer = watched
+    learn = structs.replace(project.learn, moments_days=[0.0, 30.0])
+    outcomes = LeadOutcomes.of(records, learn)
+    champion = champion_moments(scorer, "1", records, learn, outcomes)
+    assert set(champion.moments.weight.tolist()) == {0.5, 1.0}
+    feature_drifts(scorer, champion, NONE)
+    # An attribute counts once for each lead, at its first moment.
+    assert {frozenset(of) for of in weights} == {frozenset({0.5}), frozenset({1.0})}
+
+
 def test_all_features_share_one_rate_of_false_alarms(
     watched: tuple[Project, Records, LeadScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,18 @@ def test_fewer_leads_of_a_grade_are_named() -> None:
     assert check.figures["rises"] == 0
 
 
+def test_leads_that_are_closed_early_do_not_count_more_than_in_training() -> None:
+    """Of 100 leads 60 are closed young with grade D; 40 have grade D, then A, then A."""
+    leads = np.repeat(np.arange(100), [1, 1, 1, 3, 3] * 20).tolist()
+    grade = np.array(list("DDDDAADAA" * 20))
+    month = HeldOutMonth("", 180, 36.0, 36, {"A": 80, "D": 100})
+    days = (np.arange(180) // 9).tolist()
+    scored = moments_by_hand([0.0] * 180, [np.nan] * 180, days, leads)
+    check = grades_check(replace(scored, grade=grade), Reference([""], [], {}, [month] * 8), SCALE)
+    assert check.verdict is Verdict.FINE
+    assert check.rows[0]["share"] == pytest.approx(80 / 180)
+
+
 @pytest.mark.parametrize(("n", "verdict"), [(49, Verdict.UNKNOWN), (50, Verdict.FINE)])
 def test_fifty_scores_are_enough(n: int, verdict: Verdict) -> None:
     scored = with_grades(("ABCD" * 20)[:n])
