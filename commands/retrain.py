@@ -366,7 +366,13 @@ def _sentence(project: Project, result: Result) -> str:
         return f"No training: {' '.join(result.reasons)}"
     because = " ".join(result.reasons)
     if result.status == "promoted":
-        return f"{version} is the champion now. {because}"
+        before = result.look["version"] if result.look is not None else None
+        if before in (None, result.version):
+            return f"{version} is the champion now. {because}"
+        return (
+            f"{version} is the champion now, instead of version {before}. {because} "
+            "`leadscore models rollback` takes it back."
+        )
     failed = [
         f"{gate['number']} {gate['name']}: {gate['evidence']}"
         for gate in result.gates
@@ -382,11 +388,19 @@ def _sentence(project: Project, result: Result) -> str:
     return f"{version} did not pass its gates, and the champion stays. {' '.join(failed)}"
 
 
+def _look_lines(look: Mapping[str, Any]) -> list[str]:
+    """Sum up a look, with the questions of the checks that say act."""
+    acting = [check for check in look["checks"] if check["verdict"] == "act"]
+    return [
+        f"The champion was version {look['version']}: {look['sentence']}",
+        *(f"  {check['number']} {check['question']}" for check in acting),
+        *(["What to do: see the report, or run `leadscore monitor`."] if acting else []),
+    ]
+
+
 def _text(result: Result) -> str:
     lines = [result.sentence]
     if result.look is not None:
-        lines.insert(
-            0, f"The champion, version {result.look['version']}: {result.look['sentence']}"
-        )
+        lines = [*_look_lines(result.look), *lines]
     lines += [f"  {name.replace('_', ' ')}: {path}" for name, path in result.files.items()]
     return "\n".join(lines)

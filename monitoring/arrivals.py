@@ -208,8 +208,8 @@ def _with_volume(check: Check, created: Ints, until: int) -> Check:
     evidence = check.evidence
     if not is_usual:
         evidence += (
-            f" {last:,.0f} leads came in the last four weeks; in the year before, it were "
-            f"{low:,.0f} to {high:,.0f}."
+            f" {last:,.0f} leads came in the last four weeks; in the year before, four "
+            f"weeks brought {low:,.0f} to {high:,.0f}."
         )
     next_step = check.next_step or (
         "" if is_usual else "Marketing: find out what changed the number of leads."

@@ -19,7 +19,7 @@ from monitoring.estimated import came_true_check, newest_check
 from monitoring.given import GivenScores, given_scores, groups_check, worked_check
 from monitoring.inputs import input_checks
 from monitoring.promise import Promise
-from monitoring.retired import Retired, unknown_names
+from monitoring.retired import known_retired
 from monitoring.retired_inputs import with_retired_inputs
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import grades_check, inflation_check, warnings_check
@@ -175,7 +175,7 @@ def take_look(
     outcomes = LeadOutcomes.of(records, project.learn)
     promise = Promise.of(scorer.card, scorer.reference)
     champion = champion_moments(scorer, version, records, project.learn, outcomes)
-    retired = Retired.of(project.monitor)
+    retired, unknown_retired = known_retired(project.monitor, records, scorer.pipeline)
     joined = None if stored is None else given_scores(stored.given(), records, outcomes)
     checks = [
         *_given_checks(joined, records, project, scorer, promise),
@@ -199,7 +199,6 @@ def take_look(
     checks.sort(key=lambda check: check.number)
     stale = stale_records(records, cell_time(now))
     not_joined = NO_LEDGER if joined is None else _not_joined(joined)
-    unknown_retired = unknown_names(retired, records, scorer.pipeline)
     return Look(
         name=project.name,
         version=version,

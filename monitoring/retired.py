@@ -225,18 +225,22 @@ def _distinct(first: Iterable[str], then: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*first, *then]))
 
 
-def unknown_names(retired: Retired, records: Records, pipeline: FeaturePipeline) -> list[str]:
-    """Return a sentence for each retired name that neither the records nor the model know.
+def known_retired(
+    keys: MonitorKeys, records: Records, pipeline: FeaturePipeline
+) -> tuple[Retired, list[str]]:
+    """Return what is retired, and a sentence for each name that is left out.
 
-    A retired name disappears from the records one day, so this is not an error.
+    A name is left out if neither the records nor the model know it. A retired name disappears from
+    the records one day, so this is not an error.
 
     Parameters
     ----------
-    retired : Retired
+    keys : MonitorKeys
     records : Records
     pipeline : FeaturePipeline
         That of the champion. It knows names that the records do not contain any more.
     """
+    retired = Retired.of(keys)
     advice = "Correct the name, or remove it."
     types = _distinct(
         [] if records.activities is None else _frequent(records.activities["type"]),
@@ -254,20 +258,30 @@ def unknown_names(retired: Retired, records: Records, pipeline: FeaturePipeline)
         for name in names
         if name not in columns
     ]
-    for column, values in retired.values.items():
-        if column in columns:
-            known = _known_values(column, records, pipeline)
-            sentences += [
-                f"[monitor] {VALUES}: no lead has `{name}` in `{column}`. "
-                f"{nearest(name, known[:MOST_KNOWN])} {advice}"
-                for name in _unknown(values, known)
-            ]
-    return sentences
+    values = {}
+    for column in (name for name in retired.values if name in columns):
+        of_column, known = retired.values[column], _known_values(column, records, pipeline)
+        values[column] = _known(of_column, known)
+        sentences += [
+            f"[monitor] {VALUES}: no lead has `{name}` in `{column}`. "
+            f"{nearest(name, known[:MOST_KNOWN])} {advice}"
+            for name in _unknown(of_column, known)
+        ]
+    used = Retired(
+        _known(retired.activities, types),
+        tuple(name for name in retired.columns if name in columns),
+        values,
+    )
+    return used, sentences
+
+
+def _known(names: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
+    folded = {name.casefold() for name in known}
+    return {key: name for key, name in names.items() if key in folded}
 
 
 def _unknown(names: Mapping[str, str], known: Iterable[str]) -> list[str]:
-    folded = {name.casefold() for name in known}
-    return [name for key, name in names.items() if key not in folded]
+    return [name for key, name in names.items() if key not in _known(names, known)]
 
 
 def _known_values(column: str, records: Records, pipeline: FeaturePipeline) -> list[str]:

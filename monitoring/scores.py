@@ -46,8 +46,8 @@ def grades_check(scored: ScoredMoments, reference: Reference | None, scale: Scal
     ]
     moved = rows[change.value] if verdict is not Verdict.FINE else rows[0]
     evidence = (
-        f"{100 * moved['share']:.0f} % of the leads have grade {moved['grade']}; before it were "
-        f"{100 * moved['earlier_share']:.0f} %."
+        f"{100 * moved['share']:.0f} % of the leads have grade {moved['grade']}; before, "
+        f"{100 * moved['earlier_share']:.0f} % had it."
     )
     if since is not None:
         evidence = f"Since {day_text(since)}, {evidence}"

@@ -369,7 +369,10 @@ def _too_early(scored: ScoredMoments, mature: ScoredMoments, whose: str) -> str:
 def _retrain(verdict: Verdict) -> str:
     if verdict is Verdict.FINE:
         return ""
-    return "Data science: train again with `leadscore train`, and compare with the champion."
+    return (
+        "Data science: train again with `leadscore train`. `leadscore models promote VERSION` "
+        "compares the new version with the champion."
+    )
 
 
 def percent(share: float) -> str:

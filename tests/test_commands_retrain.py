@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from commands.retrain import Result
+from commands.retrain import Result, _text
 from crm.errors import BusyError, TrackingError
 from crm.project import load_project
 from crm.simulation.simulator import simulate
@@ -21,6 +21,8 @@ from crm.simulation.world import Simulation
 from models.registry.history import history
 from models.registry.registry import RUN_KIND, Registry
 from models.registry.retraining import DEAD_AFTER, last_retrainings
+from monitoring.check import Check, Verdict
+from monitoring.look import Look
 from serving.bento.store import champion_file
 from tests.made_retrainings import KILLED
 
@@ -137,6 +139,22 @@ def test_dead_mlflow_changes_nothing(run: Run, crm: Path, monkeypatch: pytest.Mo
     assert code == 1
     assert "MLflow" in err
     assert sorted(path.name for path in crm.iterdir()) == before
+
+
+def test_text_names_the_checks_that_say_act() -> None:
+    checks = tuple(
+        Check(number, verdict, "")
+        for number, verdict in (("LM201", Verdict.ACT), ("LM303", Verdict.WATCH))
+    )
+    look = Look("demo", "1", "", "", checks, (), (), 10, False).to_json()
+    text = _text(Result("nothing", "No training: it is not due.", look, files={"report": "r"}))
+    assert text.splitlines() == [
+        "The champion was version 1: 1 check says act.",
+        "  LM201 Do the chances that the champion states come true?",
+        "What to do: see the report, or run `leadscore monitor`.",
+        "No training: it is not due.",
+        "  report: r",
+    ]
 
 
 def test_time_between_retrainings_is_checked(run: Run, crm: Path) -> None:

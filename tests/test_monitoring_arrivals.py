@@ -127,7 +127,10 @@ def test_four_weeks_are_unusual_beyond_one_and_a_half_times(
     """In the six blocks before, 30 to 40 leads came."""
     check = sources_of(project, blocks(30, 35, 35, 35, 35, 40, last), until=100 + 7 * 28)
     assert check.verdict is (Verdict.FINE if is_usual else Verdict.WATCH)
-    volume = f"{last} leads came in the last four weeks; in the year before, it were 30 to 40."
+    volume = (
+        f"{last} leads came in the last four weeks; in the year before, four weeks brought 30 to "
+        "40."
+    )
     assert check.evidence == "Leads still arrive." + ("" if is_usual else f" {volume}")
     assert bool(check.next_step) is not is_usual
     figures: Mapping[str, Any] = check.figures

@@ -18,7 +18,7 @@ from monitoring.champion import learned_until
 from monitoring.check import Check, Verdict
 from monitoring.gaps import back_again
 from monitoring.look import Look, take_look
-from monitoring.retired import Retired, rows_with_value, unknown_names
+from monitoring.retired import Retired, known_retired, rows_with_value
 from tests.made_runs import NOW, Work
 from training.loop.decision import State, decide
 
@@ -170,6 +170,9 @@ def test_unknown_retired_names_are_notes_with_the_nearest_name(look_at: LookAt, 
     assert "retired_values: there is no column `Sourcé`. Did you mean `source`?" in notes
     assert f"no lead has `{top}s` in `source`. Did you mean `{top}`?" in notes
     assert notes.count("Correct the name, or remove it.") == 4
+    checks = checks_of(look)
+    assert "is not expected" not in checks["LM305"].evidence + checks["LM301"].evidence
+    assert f'"{top.upper()}" of `source` is not expected' in checks["LM304"].evidence
 
 
 def test_names_that_only_the_model_knows_are_known(work: Work) -> None:
@@ -181,10 +184,9 @@ def test_names_that_only_the_model_knows_are_known(work: Work) -> None:
         leads=leads[leads["source"] != top].reset_index(drop=True),
         activities=None,
     )
-    retired = Retired.of(
-        MonitorKeys(retired_activities=["page_view"], retired_values={"source": [top]})
-    )
-    assert unknown_names(retired, records, work.trained.scorer.pipeline) == []
+    keys = MonitorKeys(retired_activities=["page_view"], retired_values={"source": [top]})
+    retired, unknown = known_retired(keys, records, work.trained.scorer.pipeline)
+    assert (retired, unknown) == (Retired.of(keys), [])
 
 
 def test_something_that_has_stopped_is_not_back() -> None:

@@ -28,7 +28,7 @@ def test_share_of_the_best_grade_is_that_of_the_last_days() -> None:
     check = grades_check(with_grades(days), REFERENCE, SCALE)
     assert check.verdict is Verdict.FINE
     # Of the 31 days 69 to 99, eight have grade A.
-    assert check.evidence == "26 % of the leads have grade A; before it were 25 %."
+    assert check.evidence == "26 % of the leads have grade A; before, 25 % had it."
     assert check.rows[0]["share"] == pytest.approx(8 / 31)
     assert check.next_step == ""
 
@@ -37,7 +37,7 @@ def test_more_leads_of_a_grade_are_named_with_their_day() -> None:
     check = grades_check(with_grades("BACD" * 10 + "BCDBCDBCDB" + "A" * 50), REFERENCE, SCALE)
     assert check.verdict is Verdict.ACT
     assert check.evidence == (
-        "Since 1970-02-20, 100 % of the leads have grade A; before it were 25 %."
+        "Since 1970-02-20, 100 % of the leads have grade A; before, 25 % had it."
     )
     assert (check.figures["since"], check.figures["rises"]) == (50, 1)
     assert "LM301" in check.next_step
@@ -46,7 +46,7 @@ def test_more_leads_of_a_grade_are_named_with_their_day() -> None:
 def test_fewer_leads_of_a_grade_are_named() -> None:
     check = grades_check(with_grades("ABCD" * 10 + "ACD" * 60), REFERENCE, SCALE)
     assert check.verdict is not Verdict.FINE
-    assert "0 % of the leads have grade B; before it were 30 %." in check.evidence
+    assert "0 % of the leads have grade B; before, 30 % had it." in check.evidence
     assert check.figures["rises"] == 0
 
 

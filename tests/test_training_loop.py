@@ -59,9 +59,15 @@ def test_reasons_name_the_checks() -> None:
     assert decision.reasons == ("LM201 and LM303 say act.",)
     early = decide(RetrainKeys(when="drift"), state(2, DRIFT))
     assert early.reasons == (
-        "LM201 and LM303 say act, but the last training was 2 days ago. It is tried again after 7 "
+        "LM201 and LM303 say act, but the last training was 2 days ago. They may start one in 5 "
         "days.",
     )
+
+
+def test_days_since_the_last_training_are_words() -> None:
+    reasons = [decide(RetrainKeys(when="drift"), state(days, DRIFT)).reasons[0] for days in (0, 1)]
+    assert "the last training was less than a day ago. They may start one in 7 days" in reasons[0]
+    assert "the last training was 1 day ago. They may start one in 6 days" in reasons[1]
 
 
 def test_reasons_name_the_days() -> None:
@@ -92,7 +98,10 @@ def test_refused_versions_double_the_time_to_the_next_one() -> None:
     for refused, days in ((0, 7), (1, 14), (2, 28), (4, 112), (9, 112)):
         early, due = (replace(state(d, DRIFT), refused=refused) for d in (days - 0.5, days))
         assert not decide(policy, early).trains
-        assert f"tried again after {days} days" in decide(policy, early).reasons[0]
+        (reason,) = decide(policy, early).reasons
+        version = "version" if refused == 1 else "versions"
+        after = f" after {refused} refused {version}" if refused else ""
+        assert reason.endswith(f"They may start one in 1 day{after}.")
         assert decide(policy, due).trains
     # The schedule does not wait.
     assert decide(RetrainKeys(every_days=30), replace(state(31), refused=9)).trains

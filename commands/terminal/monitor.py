@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from commands.console import with_runnable_commands
 from commands.terminal.models import SIMULATED
 from commands.terminal.tables import new_table
 from monitoring.check import Check, Verdict
@@ -37,7 +38,7 @@ def _parts(look: Look) -> Iterator[RenderableType]:
             yield f"\n[{COLOURS[verdict]}]{check.number} {verdict}[/] {escape(check.question.text)}"
             yield f"  {escape(check.evidence)}"
             if check.next_step:
-                yield f"  {escape(check.next_step)}"
+                yield f"  {escape(with_runnable_commands(check.next_step))}"
     yield ""
     table = new_table("check", "verdict", "question and evidence")
     topic = ""

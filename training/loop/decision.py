@@ -1,10 +1,12 @@
 """Decides whether a new model is trained."""
 
 import datetime
+import math
 from dataclasses import dataclass
 from typing import Final
 
 from crm.project_keys import RetrainKeys
+from crm.text import counted
 from monitoring.look import Look
 
 DRIFT_DAYS: Final = 7  # after a training, within which drift does not start another one
@@ -87,8 +89,8 @@ due.',))
     if policy.when in ("schedule", "either"):
         if days >= policy.every_days:
             reasons.append(
-                f"The last training was {days:.0f} days ago, and every {policy.every_days:g} days "
-                "one is due."
+                f"The last training was {_ago(days)}, and every {policy.every_days:g} days one is "
+                "due."
             )
         else:
             against.append(f"The next training is due in {policy.every_days - days:.0f} days.")
@@ -100,9 +102,11 @@ due.',))
         if acting and days >= state.drift_days:
             reasons.append(f"{say}.")
         elif acting:
+            wait = counted(math.ceil(state.drift_days - days), "day")
+            refused = counted(state.refused, "refused version")
+            why = f" after {refused}" if state.refused else ""
             against.append(
-                f"{say}, but the last training was {days:.0f} days ago. It is tried again after "
-                f"{state.drift_days:g} days."
+                f"{say}, but the last training was {_ago(days)}. They may start one in {wait}{why}."
             )
         else:
             against.append("No check asks for a new model.")
@@ -111,3 +115,7 @@ due.',))
             False, (*reasons, "But the records are those that the newest version learned from.")
         )
     return Decision(bool(reasons), tuple(reasons or against))
+
+
+def _ago(days: float) -> str:
+    return "less than a day ago" if days < 1 else f"{counted(round(days), 'day')} ago"
