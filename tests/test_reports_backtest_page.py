@@ -133,3 +133,10 @@ def test_names_from_data_are_escaped(text: str) -> None:
     assert "img" not in tags
     if "<script>" in text:
         assert str(escape(text)) in page
+
+
+def test_commands_are_code() -> None:
+    facts = result()
+    facts["limits"] = ["Run `leadscore backtest --every DAYS` & wait."]
+    page = backtest_page(facts)
+    assert "<li>Run <code>leadscore backtest --every DAYS</code> &amp; wait.</li>" in page

@@ -28,6 +28,7 @@ HOSTILE = [
     "x" * 10_000,
     "line\nbreak\x00\x1b[31m\ud800",
     "]]><!--",
+    "`<img src=x onerror=alert(1)>` ` `</code><b>`",
     "",
 ]
 VOID = ("meta", "br", "img", "input", "hr", "rect", "path", "line", "use")
@@ -256,6 +257,12 @@ def test_card_and_page_name_the_rows_that_are_left_out() -> None:
     (rows,) = card.to_json()["left_out_rows"]
     assert (rows["count"], rows["lines"], rows["unit"]) == (3, [5, 9, 77], "line")
     assert rows["sentence"] in Reader(card_page(card, pictures={})).text
+
+
+def test_names_of_columns_in_notes_are_code() -> None:
+    card = full_card(notes=["`budget <b>` is empty. A ` stays."])
+    page = card_page(card, pictures={})
+    assert "<li><code>budget &lt;b&gt;</code> is empty. A ` stays.</li>" in page
 
 
 def test_full_card_survives_json() -> None:

@@ -20,6 +20,7 @@ from reports.forms.html_page import (
     render,
     section,
     table,
+    with_code,
     with_small,
 )
 from reports.numbers import count, percent
@@ -80,7 +81,7 @@ def backtest_page(result: Row) -> str:
     """
     pictures = {which: picture_of(chart) for which, chart in backtest_charts(result).items()}
     advice = result["advice"]
-    headline, *reasons = (printable(text, MOST_OF_A_SENTENCE) for text in advice["sentences"])
+    headline, *reasons = map(_sentence, advice["sentences"])
     body = render(
         "card.html.j2",
         simulated=result["simulated"],
@@ -105,7 +106,7 @@ def backtest_page(result: Row) -> str:
             "Over time": section(
                 "history",
                 "How good new models were",
-                bullets(result["summary"]),
+                bullets(map(with_code, result["summary"])),
                 drawn(pictures, "history"),
                 _periods(result["periods"]),
             ),
@@ -146,6 +147,10 @@ def _ages(ages: Sequence[Row]) -> Markup:
             for row in ages
         ),
     )
+
+
+def _sentence(text: object) -> Markup:
+    return with_code(printable(text, MOST_OF_A_SENTENCE))
 
 
 def _lives(advice: Row) -> Markup:
@@ -218,7 +223,7 @@ def _limits(result: Row) -> Section:
     return section(
         "limits",
         "What the figures do not show",
-        bullets(printable(text, MOST_OF_A_SENTENCE) for text in result["limits"]),
+        bullets(map(_sentence, result["limits"])),
         facts(
             {
                 "Horizon": f"{result['horizon_days']:g} days",

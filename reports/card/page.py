@@ -25,6 +25,7 @@ from reports.forms.html_page import (
     section,
     side_by_side,
     table,
+    with_code,
 )
 from reports.numbers import count, percent
 from reports.text import printable
@@ -96,8 +97,8 @@ def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
     return document(f"{printable(card.name, 60)}: model card", ["page.css"], body)
 
 
-def _sentences(texts: Iterable[object]) -> list[str]:
-    return [printable(text, MOST_OF_A_SENTENCE) for text in texts]
+def _sentences(texts: Iterable[object]) -> list[Markup]:
+    return [with_code(printable(text, MOST_OF_A_SENTENCE)) for text in texts]
 
 
 def _evaluation(card: ModelCard, pictures: Mapping[str, Picture]) -> dict[str, Section]:
@@ -232,7 +233,7 @@ def _left_out(card: ModelCard) -> Section:
 def _evidence(field: Row) -> Markup:
     checks = field["checks"]
     evidence = (f"{printable(c['number'], 10)}: {printable(c['evidence'], 300)}" for c in checks)
-    return join(evidence, " ")
+    return join(map(with_code, evidence), " ")
 
 
 def _line(field: Row) -> Markup:
