@@ -54,9 +54,10 @@ def monitor(
     now = utc_now()
     if not json_:
         err.print(f"Reading the records of {opened.name} …", soft_wrap=True)
+    then = _past(as_of, now) if as_of is not None else None
     records = read_records(opened, now)
-    if as_of is not None:
-        now = as_of.replace(tzinfo=datetime.UTC)
+    if then is not None:
+        now = then
         records = _known_at(records, opened, now)
     look = look_at_champion(opened, registry, records, now)
     if record:
@@ -64,19 +65,32 @@ def monitor(
     if prometheus is not None:
         _write(look, prometheus)
     show(look.to_json(), look_summary(look), json_)
-    tell_of_look(opened, look, now)
+    if then is None:  # a look at the past is news to nobody
+        tell_of_look(opened, look, now)
     if look.should_act:
         raise typer.Exit(EXIT_ACT)
 
 
+def _past(day: datetime.datetime, now: datetime.datetime) -> datetime.datetime:
+    """Return the start of a day, UTC, which must not be later than `now`."""
+    at = day.replace(tzinfo=datetime.UTC)
+    if at > now:
+        raise ConfigError(
+            f"--as-of {day:%Y-%m-%d} is in the future. Give a day until {now:%Y-%m-%d}, or leave "
+            "the option out to look as of now."
+        )
+    return at
+
+
 def _known_at(records: "Records", project: Project, at: datetime.datetime) -> "Records":
-    """Return the records as they were known at a time."""
+    """Return the records as they were known at a time; they do not last longer because of it."""
     from features.times import cell_time
     from training.backtest.known_then import records_known_at
 
     if not records.has_times:
         raise ConfigError("--as-of needs leads with a time of creation: [leads] created_at.")
-    return records_known_at(records, project.learn, cell_time(at))
+    until = min(cell_time(at), cell_time(records.observed_until))
+    return records_known_at(records, project.learn, until)
 
 
 def look_at_champion(

@@ -1,5 +1,6 @@
 """`leadscore monitor`: what it prints, its exit codes, and what it records."""
 
+import datetime
 import json
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from models.registry.registry import LOOK_RUNS, Registry
 from monitoring.look import take_look
 from tests.made_runs import NOW, Work, copy_project
 
+NOTIFY = '\n[notify]\nslack = "${LEADSCORE_TEST_SLACK}"\n'
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -50,6 +52,17 @@ def test_look_is_printed_and_recorded(run: Run, simulated_crm: Path, tmp_path: P
     then = json.loads(out)
     assert (then["at"], then["until"]) == ("2025-10-01T00:00:00+00:00",) * 2
     assert then["leads"] < facts["leads"]
+
+    # Records do not last longer because somebody asks later, and the past is news to nobody.
+    (crm / "leadscore.toml").write_text((crm / "leadscore.toml").read_text() + NOTIFY)
+    today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    code, out, _ = run("monitor", "-p", crm, "--no-record", "--json", "--as-of", today)
+    assert json.loads(out)["until"] == facts["until"] < today
+    assert not (crm / "notifications.db").exists()
+    code, _, err = run("monitor", "-p", crm, "--as-of", "2999-12-31")
+    assert code == 2
+    assert f"--as-of 2999-12-31 is in the future. Give a day until {today}" in " ".join(err.split())
+    assert len(look_history(registry)) == 1
 
     # The next report shows the look.
     run("report", "-p", crm, "--json")
