@@ -95,8 +95,9 @@ def _target(project: Project, name: str) -> Target:
         raise ConfigError(f"{_key(project, name)}: {error}") from None
     if name != "webhook":
         return Target(name, url)
+    secret = _value(project, "secret")
     try:
-        secrets: Sequence[bytes] = read_secrets(_value(project, "secret"))
+        secrets: Sequence[bytes] = read_secrets(secret)
     except ValueError as error:
         raise ConfigError(f"{_key(project, 'secret')}: {error}") from None
     return Target(name, url, tuple(secrets))

@@ -173,21 +173,31 @@ def test_check_is_told_again_after_it_was_fine_or_after_30_days(
     assert len(set(ids(hook))) == 4
 
 
+@pytest.mark.parametrize(
+    ("variable", "key", "of", "other"),
+    [("SLACK_URL", "slack", "slack", "webhook"), ("HOOK_SECRET", "secret", "webhook", "slack")],
+)
 def test_missing_variable_is_named_and_the_others_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str,
+    key: str,
+    of: str,
+    other: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with receiver() as hook, receiver() as slack:
         project = notifying_project(tmp_path, monkeypatch, webhook=hook, slack=slack)
-        monkeypatch.delenv("SLACK_URL")
+        value = os.environ[variable]
+        monkeypatch.delenv(variable)
         first = notify(project, [event()], NOW)
-        set_variables(monkeypatch, slack=slack)
+        monkeypatch.setenv(variable, value)
         second = notify(project, [], NOW)
-    assert (first.sent, first.waiting) == ({"webhook": 1}, {"slack": 1})
+    assert (first.sent, first.waiting) == ({other: 1}, {of: 1})
     assert first.problems == (
-        "leadscore.toml: `slack` in [notify]: The project file uses ${SLACK_URL}, which is not "
+        f"leadscore.toml: `{key}` in [notify]: The project file uses ${{{variable}}}, which is not "
         "set. Set the variable.",
     )
-    assert second == Delivery({"slack": 1}, {}, ())
+    assert second == Delivery({of: 1}, {}, ())
 
 
 @pytest.mark.parametrize(
