@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -208,8 +208,13 @@ def expand_variables(text: str) -> str:
     return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text)
 
 
+def _sections() -> dict[str, Any]:
+    """Return the keys of each section."""
+    return {**{key.name: key.type for key in fields(SettingsSections)}, **TABLE_KEYS}
+
+
 def _check_names(file: str, raw: Mapping[str, Any]) -> None:
-    sections = {**{key.name: key.type for key in fields(SettingsSections)}, **TABLE_KEYS}
+    sections = _sections()
     for section, content in raw.items():
         if section not in sections:
             raise ConfigError(
@@ -245,6 +250,7 @@ def _control_share(keys: ControlKeys) -> float:
     return share_of_environment() if keys.share is None else keys.share
 
 
+NOT_A_WORD: Final = "Invalid enum value "
 _KINDS = {
     "str": "text in quotes",
     "int": "a whole number",
@@ -255,6 +261,18 @@ _KINDS = {
     "date": "a date without quotes",
     "datetime": "a time without quotes",
 }
+
+
+def _words(section: str, key: str) -> tuple[str, ...]:
+    """Return the words that a key, or each item of its list, may be."""
+    of_key = next(of.type for of in fields(_sections()[section]) if of.name == key)
+    kinds = [of_key]
+    while kinds:
+        kind = kinds.pop()
+        if get_origin(kind) is Literal:
+            return get_args(kind)
+        kinds += get_args(kind)
+    return ()
 
 
 def _in_toml_terms(message: str, raw: Mapping[str, Any]) -> str:
@@ -277,6 +295,9 @@ def _in_toml_terms(message: str, raw: Mapping[str, Any]) -> str:
         sections.append(name)
     section = ".".join(sections) or path.partition(".")[0]
     key = path.removeprefix(section).removeprefix(".")
+    if problem.startswith(NOT_A_WORD):
+        words = ", ".join(map(repr, _words(section, key.partition("[")[0])))
+        problem = f"Expected one of {words}; got {problem.removeprefix(NOT_A_WORD)}"
     if isinstance(value, int | float) and " got " not in problem:
         problem += f", got {value}"
     return f"[{section}] {key}: {problem}" if key else f"[{section}]: {problem}"

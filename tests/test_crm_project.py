@@ -203,6 +203,14 @@ REFUSED = {
         ("= 30", '= 30\nrising = "size"'),
         r"\[learn\] rising: Expected a list in brackets, got text in quotes",
     ),
+    "a decimal sign of no language": (
+        ("[learn]", 'decimal = ";"\n[learn]'),
+        r"\[outcomes\] decimal: Expected one of '\.', ','; got ';'\.",
+    ),
+    "a policy that is none": (
+        ("[learn]", '[retrain]\nwhen = "always"\n[learn]'),
+        r"\[retrain\] when: Expected one of 'schedule', 'drift', 'either'; got 'always'\.",
+    ),
     "a direction of a column that is a number": (
         ("= 30", "= 30\nfalling = [1]"),
         r"\[learn\] falling\[0\]: Expected text in quotes, got a whole number",
@@ -334,7 +342,11 @@ def test_control_share_out_of_range_is_refused(load: Any, share: Any) -> None:
         ('webhook = "https://a.example"\nsecret = "whsec_SECRET${S}"', "`secret` in `[notify]` is"),
         ('webhook = "https://a.example"', "`[notify]` has `webhook`, but not `secret`"),
         ('secret = "${S}"', "`[notify]` has `secret`, but not `webhook`"),
-        ('on = ["grade_b"]', "[notify] on[0]: Invalid enum value 'grade_b'"),
+        (
+            'on = ["grade_b"]',
+            "[notify] on[0]: Expected one of 'check', 'promoted', 'refused', 'waiting', 'failed', "
+            "'grade_a'; got 'grade_b'.",
+        ),
         ('slak = "${S}"', "unknown key `slak` in [notify]"),
     ],
 )
