@@ -110,7 +110,8 @@ def post_once(request: Request, seconds: float) -> Answer:
     except TimeoutError:
         return Answer("later", _too_slow(seconds))
     except ssl.SSLCertVerificationError as error:
-        return Answer("later", f"its certificate is not trusted: {error.verify_message}")
+        why = error.verify_message.rstrip(".")  # some end as sentences do
+        return Answer("later", f"its certificate is not trusted: {why}")
     except (OSError, http.client.HTTPException, ValueError) as error:
         if time.monotonic() >= deadline:
             return Answer("later", _too_slow(seconds))
