@@ -94,7 +94,8 @@ class FeatureDrift:
     def sentence(self) -> str:
         """Describe the change."""
         since = day_text(self.change.detection.since)
-        name = self.feature.measure or f"`{self.feature.column}`"
+        is_column = self.kind != "shares" or not self.feature.measure
+        name = f"`{self.feature.column}`" if is_column else self.feature.measure
         moved = f", which moves scores by {self.points:+.0f} points" if round(self.points) else ""
         return (
             f"Since {since}, {name} {self.label} for {percent(self.share)} of the leads, instead "

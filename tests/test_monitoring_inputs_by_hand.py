@@ -112,6 +112,14 @@ def test_sentence_names_the_shares_and_the_points() -> None:
     assert drift(points=0.4).sentence() == f"{begin}."
 
 
+def test_lost_and_new_values_are_those_of_the_column() -> None:
+    """A feature may measure how often leads with the same page are won; the page is what is new."""
+    for kind, named in [("values", "`page`"), ("filled", "`page`"), ("shares", "wins by page")]:
+        found = drift("page", kind=kind)
+        found = replace(found, feature=replace(found.feature, measure="wins by page"))
+        assert found.sentence().startswith(f"Since 1970-01-08, {named} is missing for 40 %")
+
+
 def test_changes_are_listed_by_verdict_importance_and_points() -> None:
     drifts = [
         drift("fine", days=1.0, importance=1.0),
