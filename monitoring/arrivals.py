@@ -10,6 +10,7 @@ from crm.arrays import Ints
 from crm.cells import text_column
 from crm.project import Project
 from crm.records import Records
+from crm.text import has_or_have
 from crm.times import DAY, NOT_A_TIME, microseconds
 from features.named import source_candidates
 from features.times import time_text
@@ -50,7 +51,6 @@ def activities_check(records: Records, retired: Retired) -> Check:
     kinds = _by_name(types[is_expected], at[is_expected], until)
     check = unknown(number, "No type of activity is frequent enough to tell.")
     if kinds:
-        stopped = [kind.name for kind in _stopped(kinds)]
         check = _stopped_check(
             number,
             kinds,
@@ -58,7 +58,7 @@ def activities_check(records: Records, retired: Retired) -> Check:
             f"All {len(kinds)} frequent types of activities still arrive.",
             "CRM admin: check the integration that sends these activities. Scores are too low "
             "while they are missing."
-            + retire_list(ACTIVITIES, retired.activities.values(), stopped),
+            + retire_list(ACTIVITIES, retired.activities.values(), _perhaps_retired(kinds)),
         )
     back = [
         back_again(f'"{name}"', at[rows_of(types, [key])], until)
@@ -85,7 +85,7 @@ def sources_check(records: Records, project: Project, retired: Retired) -> Check
             "Marketing: check the forms and campaigns of these sources. CRM admin: check their "
             "import."
         )
-        step += retire_values(retired, [(column, kind.name) for kind in _stopped(kinds)])
+        step += retire_values(retired, [(column, name) for name in _perhaps_retired(kinds)])
         fine = (
             f"Leads still arrive from all {len(kinds)} frequent sources."
             if kinds
@@ -172,6 +172,12 @@ def _stopped(kinds: Sequence[Arrivals]) -> list[Arrivals]:
     return sorted(stopped, key=lambda kind: -kind.expected)
 
 
+def _perhaps_retired(kinds: Sequence[Arrivals]) -> list[str]:
+    """Return the names that may be gone on purpose: none if all of several kinds have stopped."""
+    stopped = [kind.name for kind in _stopped(kinds)]
+    return [] if len(stopped) == len(kinds) > 1 else stopped
+
+
 def _stopped_check(
     number: str, kinds: Sequence[Arrivals], what: str, fine: str, next_step: str
 ) -> Check:
@@ -179,7 +185,8 @@ def _stopped_check(
     verdict = max((kind.verdict for kind in kinds), key=lambda v: v.rank, default=Verdict.FINE)
     evidence = " ".join(kind.sentence(what) for kind in stopped[:3]) if stopped else fine
     if len(stopped) > 3:
-        evidence += f" {len(stopped) - 3} more have stopped."
+        more = len(stopped) - 3
+        evidence += f" {more} more {has_or_have(more)} stopped."
     return Check(
         number,
         verdict,

@@ -162,6 +162,22 @@ def test_sources_that_stopped_are_listed_by_what_was_expected(project: Project) 
     assert "more have stopped" not in check.evidence
 
 
+def test_an_import_that_broke_is_not_to_be_retired(project: Project) -> None:
+    """If each of several sources has stopped, none of them was given up."""
+    days = np.concatenate([np.repeat(np.arange(100.0), n) for n in range(1, 5)])
+    source = np.repeat(["s1", "s2", "s3", "s4"], [100, 200, 300, 400]).astype(object)
+    check = sources_of(project, days, 120, source=source)
+    assert check.figures["stopped"] == 5  # "all sources" too
+    assert "retired_values" not in check.next_step
+    assert " 2 more have stopped." in check.evidence
+    lasts = np.where((source == "s4") & (days == 99), 120, days)
+    three = sources_of(project, lasts, 120, source=source)
+    assert 'retired_values = {"source" = ["s3", "s2", "s1"]}' in three.next_step
+    few = source != "s1"
+    check = sources_of(project, days[few], 120, source=source[few])
+    assert " 1 more has stopped." in check.evidence
+
+
 def test_activities_that_are_rare_are_not_judged() -> None:
     records = records_of(np.arange(10.0), 300)
     few = pd.DataFrame(
