@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from crm.text import counted
 from reports.charts.lines import lines_chart
 from reports.content import Column, Comparison, Figure, Page, Section, Takeaway
 
@@ -55,7 +56,7 @@ def monitoring_page(look: Mapping[str, Any] | None, is_part: bool) -> Page:
 def _when(look: Mapping[str, Any]) -> str:
     return (
         f"Version {look['version']} was looked at on {look['at'][:10]}, with records until "
-        f"{look['until'][:10]} and {look['leads']:,} leads that it has not learned from."
+        f"{look['until'][:10]} and {counted(look['leads'], 'lead')} that it has not learned from."
     )
 
 
