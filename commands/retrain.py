@@ -101,7 +101,7 @@ def retrain(
 ) -> None:
     """Look at the champion, train if it is time, and promote what passes its gates.
 
-    The section [retrain] of the project file says when. Exit code 0: nothing was due, or there is a
+    The section `retrain` of the project file says when. Exit code 0: nothing was due, or there is a
     new champion. 4: a challenger waits for a decision. 5: a challenger was refused by its gates.
     6: another retraining is running.
     """

@@ -186,6 +186,20 @@ def test_every_command_and_option_has_help() -> None:
     assert list(without_help(command, "leadscore")) == []
 
 
+def test_help_loses_no_name_in_brackets() -> None:
+    """Rich takes a word in brackets, such as a section of the project file, for a style."""
+
+    def texts(command: Any) -> Iterator[str]:
+        yield command.help or ""
+        yield from (getattr(parameter, "help", None) or "" for parameter in command.params)
+        for nested in getattr(command, "commands", {}).values():
+            yield from texts(nested)
+
+    found = list(texts(typer.main.get_command(app)))
+    assert len(found) > 50
+    assert [text for text in found if re.search(r"\[[a-z]", text)] == []
+
+
 def test_the_page_of_commands_is_current() -> None:
     docs = ["-m", "typer", "leadscore.command", "utils", "docs"]
     arguments = [*docs, "--name", "leadscore", "--title", "Commands"]
