@@ -38,7 +38,7 @@ class Promise:
         The difference of log-odds, between what is stated and what happens, that is not yet a
         change. Months of the training time that differ more widen it.
     months : int
-        The months that the model learned from; 0 if they are not known.
+        The months that the model learned from; 0 if they are not known, or have no times.
     """
 
     roc_auc: float | None = None
@@ -61,15 +61,16 @@ class Promise:
         """Read the promise of a card, and the differences between months of its reference."""
         test: Mapping[str, Any] = card.test
         months = reference.held_out if reference else []
+        named = sum(bool(month.month) for month in months)
         if "not_judged" in test or "roc_auc" not in test:
-            return cls(tolerance=tolerance_of(months), months=len(months))
+            return cls(tolerance=tolerance_of(months), months=named)
         return cls(
             roc_auc=float(test["roc_auc"]),
             roc_auc_low=float(test["intervals"]["roc_auc"][0]),
             log_loss=float(test["log_loss"]),
             won_by_grade={row["grade"]: float(row["won"]) for row in test.get("by_grade", ())},
             tolerance=tolerance_of(months),
-            months=len(months),
+            months=named,
         )
 
 

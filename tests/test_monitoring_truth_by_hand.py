@@ -148,7 +148,7 @@ def test_ranking_since_a_change_is_that_of_the_change() -> None:
 
 
 def months_with(expected: float, *won: int) -> list[HeldOutMonth]:
-    return [HeldOutMonth("", 500, expected, count, {}) for count in won]
+    return [HeldOutMonth(f"2025-0{i}", 500, expected, n, {}) for i, n in enumerate(won, start=1)]
 
 
 def test_tolerance_by_hand() -> None:
@@ -183,3 +183,5 @@ def test_promise_is_that_of_the_hold_out() -> None:
     assert promise_of(test, months).tolerance == 0.5
     assert promise_of({**test, "not_judged": "few"}, months) == Promise(tolerance=0.5, months=6)
     assert promise_of({}) == Promise()
+    without_times = Reference([""], [], {}, [HeldOutMonth("", 500, 40.0, 40, {})])
+    assert promise_of(test, without_times).months == 0
