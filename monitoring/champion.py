@@ -5,13 +5,14 @@ Attributes are those in today's records. Files contain attributes as of the expo
 contains them as they were sent before the lead was closed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from scipy.special import expit
 
-from crm.arrays import Bools, Floats
+from crm.arrays import Floats
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY, microseconds
@@ -20,6 +21,7 @@ from features.times import cell_time
 from models.card import used_remedies
 from models.reasons import Parts
 from models.scorer import LeadScorer
+from monitoring.ages import age_weight
 from monitoring.scored_moments import LeadOutcomes, ScoredMoments
 
 MOST_LEADS: Final = 30_000  # the newest ones
@@ -43,6 +45,8 @@ class ChampionMoments:
     since : int
         Leads that were created later are those that the champion has not learned from, in
         microseconds since 1970 UTC.
+    ages : sequence of float
+        The ages of the moments of training, in days, ascending.
     """
 
     moments: ScoredMoments
@@ -51,15 +55,16 @@ class ChampionMoments:
     age_days: Floats
     n_leads: int
     since: int
+    ages: Sequence[float]
 
     @property
-    def has_all_ages(self) -> Bools:
-        """Whether leads of all ages have moments on the day of each moment, shape (n,).
+    def comparable(self) -> Floats:
+        """How much each moment counts in comparisons with moments of training, 0 … 1, shape (n,).
 
-        In the first days, the leads that the champion has not learned from are all young.
+        Moments of training count alike, whatever the age of their lead.
         """
-        oldest = int(self.age_days.max(initial=0.0) * DAY)
-        return np.asarray(self.moments.as_of >= self.since + oldest)
+        weight = age_weight(self.moments.as_of, self.age_days, self.since, self.ages)
+        return self.moments.even_weight * weight
 
 
 def learned_until(scorer: LeadScorer) -> int:
@@ -119,4 +124,5 @@ def champion_moments(
         age_days=(as_of - created[lead]) / DAY,
         n_leads=len(new),
         since=since,
+        ages=sorted(set(learn.moments_days)),
     )

@@ -175,7 +175,7 @@ def feature_drifts(
     reference = scorer.reference
     assert reference is not None
     moments = champion.moments
-    day, weight = moments.as_of // DAY, moments.even_weight * champion.has_all_ages
+    day, weight = moments.as_of // DAY, champion.comparable
     first = (moments.ordinal == 0).astype(np.float64)
     n_attributes = len(scorer.pipeline.attributes)
     static = {*range(n_attributes), *scorer.pipeline.of_interactions}

@@ -190,9 +190,7 @@ def take_look(
         activities_check(records, retired),
         outcomes_check(records, champion, outcomes, scorer.reference),
     ]
-    grades = grades_check(
-        champion.moments.take(champion.has_all_ages), scorer.reference, scorer.scale
-    )
+    grades = grades_check(champion.moments, scorer.reference, scorer.scale, champion.comparable)
     checks += [grades, inflation_check(grades, checks, scorer.scale), warnings_check(joined)]
     checks += control_checks(joined, records, project)
     checks.append(_shadow_check(stored, records, outcomes))

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from crm.arrays import Floats
 from crm.times import DAY
 from models.reference import Reference
 from models.scale import Scale
@@ -20,9 +21,25 @@ RECENT_DAYS: Final = 30
 MANY_WARNINGS: Final = 0.2  # of the scores
 
 
-def grades_check(scored: ScoredMoments, reference: Reference | None, scale: Scale) -> Check:
-    """Check whether each grade has the share that it had among the held-out leads of training."""
+def grades_check(
+    scored: ScoredMoments,
+    reference: Reference | None,
+    scale: Scale,
+    weight: Floats | None = None,
+) -> Check:
+    """Check whether each grade has the share that it had among the held-out leads of training.
+
+    Parameters
+    ----------
+    scored : ScoredMoments
+    reference : Reference or None
+    scale : Scale
+    weight : ndarray of float64, shape (len(scored),), optional
+        How much each moment counts, 0 … 1. Without it, all count alike.
+    """
     number = "LM401"
+    weight = scored.even_weight if weight is None else weight
+    scored, weight = scored.take(weight > 0), weight[weight > 0]
     if reference is None or not reference.held_out:
         return unknown(number, "The champion does not know the shares of the grades in training.")
     if len(scored) < FEWEST_SCORES:
@@ -34,7 +51,7 @@ def grades_check(scored: ScoredMoments, reference: Reference | None, scale: Scal
         np.array(months, dtype=np.float64), TOLERANCE if shows_seasons else SEASON_TOLERANCE
     )
     place = np.array([letters.index(str(grade)) for grade in scored.grade], dtype=np.int64)
-    day, weight = scored.as_of // DAY, scored.even_weight
+    day = scored.as_of // DAY
     change = usual.change(day, place, weight)
     verdict = verdict_of(change.detection)
     since = change.detection.since if verdict is not Verdict.FINE else None

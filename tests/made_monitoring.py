@@ -102,6 +102,7 @@ def champion_of(scored: ScoredMoments) -> ChampionMoments:
         age_days=np.zeros(n),
         n_leads=scored.n_leads,
         since=0,
+        ages=(0.0,),
     )
 
 
