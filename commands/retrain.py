@@ -165,7 +165,10 @@ def _tell(project: Project, result: Result, at: datetime.datetime) -> None:
         "promoted": promoted_event(
             version, champion, "promoted" if champion else "first champion", at
         ),
-        "waits": waiting_event(version, champion, at),
+        # With `promote = "auto"`, a version waits only for its shadow period.
+        "waits": waiting_event(
+            version, champion, at, in_shadow=bool(failed) or project.retrain.promote == "auto"
+        ),
         "refused": refused_event(version, champion, failed, at),
     }
     tell(project, [events[result.status]] if result.status in events else [])

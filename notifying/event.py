@@ -143,17 +143,36 @@ def refused_event(
     )
 
 
-def waiting_event(version: str, champion: str | None, at: datetime.datetime) -> Event:
+def waiting_event(
+    version: str, champion: str | None, at: datetime.datetime, *, in_shadow: bool = False
+) -> Event:
     """Return the event that a challenger waits for the decision of a person.
 
     It is told once for each challenger and champion.
+
+    Parameters
+    ----------
+    version : str
+        The challenger.
+    champion : str or None
+    at : datetime, timezone-aware
+    in_shadow : bool
+        True if it waits for the end of its shadow period, which a gate asks for.
     """
+    title = f"Version {version} waits for your decision"
+    text = f"`leadscore models promote {version}` checks its gates and makes it the champion."
+    if in_shadow:
+        title = f"Version {version} waits for its shadow period"
+        text = (
+            "It has passed all other gates. `leadscore serve --shadow challenger` scores leads "
+            "with it behind the answers; `leadscore retrain` judges it when the period is over."
+        )
     return Event(
         "waiting",
         f"waiting {version} for {champion}",
         at,
-        f"Version {version} waits for your decision",
-        f"`leadscore models promote {version}` checks its gates and makes it the champion.",
+        title,
+        text,
         {"version": version, "champion": champion},
     )
 

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from commands.retrain import Result, _text
+from commands.retrain import Result, _tell, _text
 from crm.errors import BusyError, TrackingError
 from crm.project import load_project
 from crm.simulation.simulator import simulate
@@ -191,3 +191,29 @@ def test_repeated_retraining_asks_again_soon_while_another_is_running(
     assert timedelta(seconds=pauses[0]) > DEAD_AFTER
     assert "It is busy." in err
     assert "MLflow is away." in err
+
+
+@pytest.mark.parametrize(
+    ("policy", "gates", "waits_for"),
+    [
+        ("ask", [], "your decision"),
+        ("ask", [{"number": "LG109", "name": "shadow", "passed": False}], "its shadow period"),
+        ("auto", [], "its shadow period"),
+    ],
+)
+def test_notification_says_what_a_challenger_waits_for(
+    crm: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    policy: str,
+    gates: list[dict[str, Any]],
+    waits_for: str,
+) -> None:
+    with (crm / "leadscore.toml").open("a") as file:
+        file.write(f'\n[retrain]\npromote = "{policy}"\n')
+    told: list[str] = []
+    monkeypatch.setattr(
+        "commands.retrain.tell", lambda project, events: told.extend(e.title for e in events)
+    )
+    result = Result(status="waits", version="2", gates=gates)
+    _tell(load_project(crm), result, datetime(2026, 1, 1, tzinfo=UTC))
+    assert told == [f"Version 2 waits for {waits_for}"]

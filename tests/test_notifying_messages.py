@@ -36,6 +36,7 @@ EVENTS = [
     refused_event("3", "2", ["LG101 ranking", "LG204 groups"], NOW),
     refused_event("3", None, [], NOW),
     waiting_event("3", "2", NOW),
+    waiting_event("3", "2", NOW, in_shadow=True),
     failed_event("retrain", "train", SchemaError, NOW),
     Event("test", "test", NOW, "A test"),
 ]  # fmt: skip
