@@ -279,19 +279,20 @@ def _check_outcomes_follow_creation(records: Records, project: Project) -> None:
 
 def _check_named_columns(project: Project, columns: list[str]) -> None:
     rules = project.columns
+    now_or_before = [*columns, *project.monitor.retired_columns]
     problems = []
     if project.leads.column_of("order") not in (None, "rows", *columns):
         problems.append(f"[leads] order: `{project.leads.column_of('order')}`.")
     problems += [
         f"[leads.formats]: `{column}`. {nearest(column, columns)}"
         for column in project.leads.formats
-        if column not in columns
+        if column not in now_or_before
     ]
     for key in ("ignore", "known_later", "known_in_time", "sensitive", "number", "category"):
         problems += [
             f"[columns] {key}: `{column}`. {nearest(column, columns)}"
             for column in getattr(rules, key)
-            if column not in columns
+            if column not in now_or_before
         ]
     report = project.report
     problems += [
@@ -304,5 +305,7 @@ def _check_named_columns(project: Project, columns: list[str]) -> None:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(
             f"{project.path.name} names columns that {name_of(project.leads)} "
-            f"does not have:\n{lines}"
+            f"does not have:\n{lines}\n"
+            "Correct the names. If a column is gone, delete its lines; if it is gone on purpose, "
+            "name it in [monitor] retired_columns."
         )

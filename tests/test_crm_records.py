@@ -299,10 +299,19 @@ def test_rules_for_unknown_columns_are_refused(read: Read) -> None:
     message = (
         r"leadscore\.toml names columns that leads\.csv does not have:\n"
         r"  - \[columns\] ignore: `Sise`\. Did you mean `Size`\?\n"
-        r"  - \[columns\] number: `zzz`\. Expected one of: Id, Created, Size\."
+        r"  - \[columns\] number: `zzz`\. Expected one of: Id, Created, Size\.\n"
+        r"Correct the names\. If a column is gone, delete its lines; if it is gone on purpose, "
     )
     with pytest.raises(ConfigError, match=message):
         read(project=project)
+
+
+def test_rules_for_retired_columns_are_accepted(read: Read) -> None:
+    project = PROJECT + '[columns]\nignore = ["Fax"]\n[leads.formats]\nBudget = "1,234.56"\n'
+    retired = '[monitor]\nretired_columns = ["Fax", "Budget"]\n'
+    with pytest.raises(ConfigError, match="`Budget`"):
+        read(project=project)
+    assert "Size" in read(project=project + retired).leads
 
 
 # -- the time under observation
