@@ -159,7 +159,7 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
     if won in (0, len(moments)):
         raise LearningError(
             f"All {len(np.unique(moments.lead)):,} leads with a certain outcome are "
-            f"{'won' if won else 'lost or unwon'}. Both kinds are needed to learn from; "
+            f"{'won' if won else 'not won'}. Both kinds are needed to learn from; "
             "check [learn] won and lost, and that the export contains both."
         )
     return moments

@@ -208,7 +208,7 @@ def test_without_times_each_outcome_is_a_moment() -> None:
 # -- nothing to learn
 
 
-@pytest.mark.parametrize(("outcome", "word"), [("won", "won"), ("lost", "lost or unwon")])
+@pytest.mark.parametrize(("outcome", "word"), [("won", "won"), ("lost", "not won")])
 def test_outcomes_of_one_kind_are_refused(outcome: str, word: str) -> None:
     message = rf"All 2 leads with a certain outcome are {word}\. Both kinds are needed .* check \["
     outcomes: Outcomes = [("a", outcome, 5), ("b", outcome, 6)]
@@ -222,7 +222,7 @@ def test_leads_without_any_outcome_are_refused() -> None:
     message = r"None of the 3 leads has a known outcome\. Check \[learn\] won and lost, and that"
     with pytest.raises(LearningError, match=message):
         make_moments(without_times([]), learn())
-    with pytest.raises(LearningError, match=r"All 2 leads .* are lost or unwon"):
+    with pytest.raises(LearningError, match=r"All 2 leads .* are not won"):
         make_moments(crm(TWO, [], until=100), learn())
 
 

@@ -42,7 +42,7 @@ UNLEARNABLE: dict[str, Case] = {
     "only losses": (
         small_leads().assign(outcome="no"),
         {},
-        r"All 200 leads with a certain outcome are lost or unwon\. Both kinds are needed",
+        r"All 200 leads with a certain outcome are not won\. Both kinds are needed",
     ),
     "no outcomes": (
         small_leads().assign(outcome=["open"] * 200),
