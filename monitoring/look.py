@@ -18,6 +18,7 @@ from monitoring.early import early_wins_check
 from monitoring.estimated import came_true_check, newest_check
 from monitoring.given import GivenScores, given_scores, groups_check, worked_check
 from monitoring.inputs import input_checks
+from monitoring.new_values import with_new_values
 from monitoring.promise import Promise
 from monitoring.retired import known_retired
 from monitoring.retired_inputs import with_retired_inputs
@@ -184,7 +185,11 @@ def take_look(
         came_true_check(champion.moments),
         newest_check(champion.moments, promise),
         *with_retired_inputs(
-            input_checks(scorer, champion, retired), scorer, records, project, retired
+            with_new_values(input_checks(scorer, champion, retired), scorer, champion, records),
+            scorer,
+            records,
+            project,
+            retired,
         ),
         sources_check(records, project, retired),
         activities_check(records, retired),

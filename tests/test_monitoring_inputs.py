@@ -19,6 +19,7 @@ from monitoring.champion import ChampionMoments, champion_moments, learned_until
 from monitoring.check import Check, Verdict
 from monitoring.gaps import arrivals_of
 from monitoring.inputs import _label, feature_drifts, input_checks
+from monitoring.new_values import with_new_values
 from monitoring.retired import Retired
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.scores import grades_check, inflation_check, warnings_check
@@ -264,6 +265,16 @@ def test_renamed_value_is_found(watched: tuple[Project, Records, LeadScorer]) ->
     found = checks_of(watched, renamed)["LM302"]
     assert found.verdict is Verdict.ACT
     assert "source" in found.evidence
+    champion = moments_of(watched, renamed)
+    (named,) = with_new_values([found], watched[2], champion, renamed)
+    since = int(found.rows[0]["since"])
+    leads = champion.moments.lead[champion.moments.as_of // DAY >= since]
+    n = int((renamed.leads["source"].iloc[leads] == "Renamed").sum())
+    assert named.evidence == (
+        f'{found.evidence} In `source`, rare or unseen are now: "Renamed" ({n} leads).'
+    )
+    fine = replace(found, verdict=Verdict.FINE)
+    assert with_new_values([fine], watched[2], champion, renamed) == [fine]
 
 
 def test_other_mix_is_found(watched: tuple[Project, Records, LeadScorer]) -> None:
