@@ -292,7 +292,7 @@ class _Steps:
         from crm.reading import read_records
         from models.registry.history import REFUSED, history
         from models.registry.registry import CHALLENGER
-        from training.gates.shadow import shadow_gate
+        from training.gates.shadow import is_same_model, shadow_gate
 
         with self.registry.errors():
             challenger = self.registry.find_alias(CHALLENGER)
@@ -301,7 +301,9 @@ class _Steps:
             return ""
         if any(e.what == REFUSED and e.version == challenger for e in history(self.registry)):
             return ""
-        gate = shadow_gate(self.project, read_records(self.project, self.clock()), challenger)
+        is_same = is_same_model(self.registry, challenger, champion)
+        records = read_records(self.project, self.clock())
+        gate = shadow_gate(self.project, records, challenger, is_same=is_same)
         return challenger if gate is not None and gate.passed else ""
 
     def _judge(self, version: str) -> None:

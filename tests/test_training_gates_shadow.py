@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from crm.times import DAY
 from models.registry.history import Gate
 from tests.made_runs import Work
 from tests.test_monitoring_control import company
-from training.gates.shadow import is_only_early, shadow_gate
+from training.gates.shadow import is_only_early, is_same_model, shadow_gate
 
 
 @pytest.fixture
@@ -63,6 +64,22 @@ def seen(work: Work) -> tuple[Records, list[dict[str, Any]]]:
 
 def test_without_shadow_days_there_is_no_gate(work: Work) -> None:
     assert shadow_gate(work.project, work.records, "2") is None
+
+
+def test_model_of_the_champion_needs_no_shadow(project: Project, work: Work) -> None:
+    gate = shadow_gate(project, work.records, "2", is_same=True)
+    assert gate is not None
+    assert (gate.passed, gate.evidence) == (True, "It is the same model as the champion.")
+
+
+@pytest.mark.parametrize(
+    ("digests", "same"),
+    [({"1": "d", "2": "d"}, True), ({"1": "d", "2": "e"}, False), ({"1": "", "2": ""}, False)],
+)
+def test_models_are_the_same_if_their_digests_are(digests: dict[str, str], same: bool) -> None:
+    versions = [SimpleNamespace(version=v, digest=d) for v, d in digests.items()]
+    registry: Any = SimpleNamespace(versions=lambda: versions)
+    assert is_same_model(registry, "2", "1") is same
 
 
 def test_short_shadow_does_not_pass(

@@ -43,7 +43,7 @@ from training.gates.checks import (
     pr_auc_is_not_worse,
     segments,
 )
-from training.gates.shadow import shadow_gate
+from training.gates.shadow import is_same_model, shadow_gate
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ def run_gates(
         holds_on_its_newest_leads(scorer.card.estimator),
     ]
     if champion_version is not None:
-        in_shadow = shadow_gate(project, inputs.records, version)
+        is_same = is_same_model(registry, version, champion_version)
+        in_shadow = shadow_gate(project, inputs.records, version, is_same=is_same)
         gates += [] if in_shadow is None else [in_shadow]
     gates.sort(key=lambda gate: gate.number)
     return GateResults(version, champion_version, tuple(gates), scorer.scale)

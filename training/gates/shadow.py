@@ -7,6 +7,7 @@ from crm.project import Project
 from crm.records import Records
 from crm.times import DAY
 from models.registry.history import Gate
+from models.registry.registry import Registry
 from monitoring.scored_moments import LeadOutcomes
 from monitoring.shadow import shadow_check
 from training.gates.checks import GateKind
@@ -15,7 +16,15 @@ SHADOW_GATE: Final = GateKind("LG109", "shadow period", is_relative=False)
 FEWEST_LEADS: Final = 100
 
 
-def shadow_gate(project: Project, records: Records, version: str) -> Gate | None:
+def is_same_model(registry: Registry, version: str, other: str) -> bool:
+    """Return whether two versions give the same scores, because their artefacts are the same."""
+    digests = {of.version: of.digest for of in registry.versions()}
+    return bool(digests.get(version)) and digests.get(version) == digests.get(other)
+
+
+def shadow_gate(
+    project: Project, records: Records, version: str, *, is_same: bool = False
+) -> Gate | None:
     """Check that a version has scored leads in the shadow for long enough, and not worse.
 
     Parameters
@@ -25,16 +34,20 @@ def shadow_gate(project: Project, records: Records, version: str) -> Gate | None
     records : Records
         Today's records, with the outcomes of the leads.
     version : str
+    is_same : bool
+        Whether the version is the same model as the champion; then there is nothing to wait for.
 
     Returns
     -------
     Gate or None
-        Passed if the shadow has scored at least `FEWEST_LEADS` leads, over at least this number of
-        days, and does not predict the outcomes that have come clearly worse than the given scores.
+        Passed if it is the same model, or if the shadow has scored at least `FEWEST_LEADS` leads,
+        over at least this number of days, and does not predict the outcomes that have come clearly worse than the given scores.
     """
     days = project.retrain.shadow_days
     if not days:
         return None
+    if is_same:
+        return SHADOW_GATE.result(True, "It is the same model as the champion.")
     with project_ledger(project) as ledger:
         if ledger is None or not records.has_times:
             return SHADOW_GATE.result(
