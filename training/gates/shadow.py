@@ -41,7 +41,8 @@ def shadow_gate(
     -------
     Gate or None
         Passed if it is the same model, or if the shadow has scored at least `FEWEST_LEADS` leads,
-        over at least this number of days, and does not predict the outcomes that have come clearly worse than the given scores.
+        over at least this number of days, and does not predict the outcomes that have come
+        clearly worse than the given scores.
     """
     days = project.retrain.shadow_days
     if not days:
