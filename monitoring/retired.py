@@ -1,4 +1,4 @@
-"""What is gone on purpose: the activities, columns and values that `[monitor]` calls retired."""
+"""Reads which activities, columns and values are retired, by the section `[monitor]`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What the checks of features leave out as retired, and what of it is back."""
+"""Adds to the checks of features which retired names they leave out, and which occur again."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What `[monitor]` calls retired: left out of the checks, and reported when it is back."""
+"""The checks leave out what is retired, and report it if it occurs again."""
 
 from collections.abc import Callable
 from dataclasses import replace

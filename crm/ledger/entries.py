@@ -36,7 +36,7 @@ class SentLead:
 
 @dataclass(frozen=True)
 class StoredScore:
-    """What every stored score has. Times are in microseconds since 1970 UTC.
+    """The columns that every stored score has. Times are in microseconds since 1970 UTC.
 
     Attributes
     ----------
