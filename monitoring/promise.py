@@ -9,12 +9,12 @@ import numpy as np
 from crm.text import counted
 from models.card import ModelCard
 from models.reference import HeldOutMonth, Reference
+from monitoring.shares import FEWEST_MONTHS
 from monitoring.spread import spread
 
 TOLERANCE: Final = 0.2  # in log-odds: 3 points of the score
 MOST_TOLERANCE: Final = 0.5
 FEWEST_EXPECTED: Final = 5.0  # wins of a month, to show how much months differ
-FEWEST_MONTHS: Final = 6
 YEAR: Final = 12  # months
 SEASON_TOLERANCE: Final = 0.7  # in log-odds, while no year is known: a season may halve the odds
 AUC_TOLERANCE: Final = 0.02

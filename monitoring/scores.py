@@ -16,7 +16,7 @@ from monitoring.shares import FEWEST_MONTHS, TOLERANCE, UsualShares
 from monitoring.truth import day_text, figures_of, verdict_of
 
 FEWEST_SCORES: Final = 50
-SEASON_TOLERANCE: Final = 0.8  # in log-odds, if too few months show the seasons
+SHORT_TOLERANCE: Final = 0.8  # in log-odds, if too few months show the seasons
 RECENT_DAYS: Final = 30
 MANY_WARNINGS: Final = 0.2  # of the scores
 
@@ -48,7 +48,7 @@ def grades_check(
     months = [[month.grades.get(letter, 0) for letter in letters] for month in reference.held_out]
     shows_seasons = len(months) >= FEWEST_MONTHS
     usual = UsualShares.of(
-        np.array(months, dtype=np.float64), TOLERANCE if shows_seasons else SEASON_TOLERANCE
+        np.array(months, dtype=np.float64), TOLERANCE if shows_seasons else SHORT_TOLERANCE
     )
     place = np.array([letters.index(str(grade)) for grade in scored.grade], dtype=np.int64)
     day = scored.as_of // DAY
